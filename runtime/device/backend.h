@@ -1,8 +1,8 @@
 // Backend and BackendRegistry: loads backend plugins and finds devices among them.
 //
-// A plugin is a shared library that exports eddl_backend_get_v1. It is loaded once (dlopen, RTLD_NOW | RTLD_LOCAL) and never
-// unloaded. One that can't be used — too old, too new, no entry point, a table with holes — costs one clear line, and the
-// node goes on with what it has. Not thread-safe; main builds one registry and passes it.
+// A plugin is a shared library that exports eddl_backend_get_v1. It is loaded once (dlopen, RTLD_NOW | RTLD_LOCAL) and
+// never unloaded. One that can't be used — too old, too new, no entry point, a table with holes — costs one clear line,
+// and the node goes on with what it has. Not thread-safe; main builds one registry and passes it.
 #pragma once
 
 #include <memory>
@@ -57,10 +57,13 @@ class BackendRegistry {
   absl::StatusOr<const Backend*> Find(const std::string& name) const;
   // All devices, best score first.
   std::vector<DeviceInfo> Devices() const;
-  // Opens "auto" (best score), "cpu", "opencl:1" or a path to a plugin ("./libmine.so:0").
+  // Opens "auto" (the best score that opens; what fails goes to problems()), "cpu", "opencl:1" or a path to a plugin
+  // ("./libmine.so:0").
   absl::StatusOr<std::unique_ptr<Device>> Open(const std::string& spec, const DeviceOptions& options);
 
  private:
+  absl::StatusOr<std::unique_ptr<Device>> OpenBest(const DeviceOptions& options);
+
   std::string folder_;
   std::vector<std::unique_ptr<Backend>> backends_;
   std::vector<std::string> problems_;

@@ -1,4 +1,5 @@
-// Device, Buffer, Queue, PreparedOp: RAII over a backend's table. They add ownership and absl::Status, and nothing else.
+// Device, Buffer, Queue, PreparedOp: RAII over a backend's table. They add ownership and absl::Status, and nothing
+// else.
 //
 // A Device outlives everything made from it. Device is thread-safe; a Queue belongs to one thread at a time.
 #pragma once
@@ -81,8 +82,7 @@ class Device {
 class Buffer {
  public:
   Buffer() = default;
-  static absl::StatusOr<Buffer> Create(Device& device, uint64_t size_bytes,
-                                       eddl_buffer_kind kind = EDDL_BUFFER_DEVICE);
+  static absl::StatusOr<Buffer> Create(Device& device, uint64_t size_bytes, eddl_buffer_kind kind = EDDL_BUFFER_DEVICE);
   // Wraps the caller's bytes, which outlive the buffer. kUnimplemented where the backend can't.
   static absl::StatusOr<Buffer> Import(Device& device, std::span<std::byte> bytes);
   ~Buffer();
