@@ -21,11 +21,16 @@ enum class DType : uint32_t {
 constexpr int64_t SizeOf(DType dtype) {
   switch (dtype) {
     case DType::kF32:
-    case DType::kI32: return 4;
-    case DType::kF16: return 2;
-    case DType::kU8: return 1;
-    case DType::kI64: return 8;
-    case DType::kNone: return 0;
+    case DType::kI32:
+      return 4;
+    case DType::kF16:
+      return 2;
+    case DType::kU8:
+      return 1;
+    case DType::kI64:
+      return 8;
+    case DType::kNone:
+      return 0;
   }
   return 0;
 }
@@ -33,12 +38,18 @@ constexpr int64_t SizeOf(DType dtype) {
 // "f32"; "none" for kNone.
 constexpr std::string_view NameOf(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "f32";
-    case DType::kF16: return "f16";
-    case DType::kI32: return "i32";
-    case DType::kU8: return "u8";
-    case DType::kI64: return "i64";
-    case DType::kNone: return "none";
+    case DType::kF32:
+      return "f32";
+    case DType::kF16:
+      return "f16";
+    case DType::kI32:
+      return "i32";
+    case DType::kU8:
+      return "u8";
+    case DType::kI64:
+      return "i64";
+    case DType::kNone:
+      return "none";
   }
   return "?";
 }

@@ -1,0 +1,103 @@
+// Replica: one copy of a model on one device: parameters, gradients, and plans by batch size.
+//
+// Computes; never changes parameters by itself (ParamShard does). Gradients and losses are sums over samples.
+// One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/device/device.h"
+#include "runtime/exec/executor.h"
+#include "runtime/nn/model.h"
+
+namespace eddl {
+
+class SpanRecorder;
+
+// Labelled samples in host memory. Borrowed for the call.
+struct BatchView {
+  int64_t count = 0;
+  std::span<const std::byte> x;      // [count, sample shape] of the model's input dtype
+  std::span<const int32_t> labels;   // [count]; empty for prediction
+  std::span<const int64_t> samples;  // [count], global indices: the keys of dropout masks
+};
+
+struct BatchSums {
+  double loss = 0.0;
+  int64_t correct = 0;
+  int64_t count = 0;
+};
+
+class Replica {
+ public:
+  // fallback runs ops that the device lacks; null if the device is the CPU itself. Both outlive the replica.
+  // Parameters start as model.InitialParameters(seed). memory_limit_bytes bounds what the replica allocates (0: none).
+  static absl::StatusOr<std::unique_ptr<Replica>> Create(const Model& model, Device& device, Device* fallback,
+                                                         uint64_t seed, uint64_t memory_limit_bytes = 0);
+
+  const Model& model() const { return model_; }
+  const ParamLayout& layout() const { return model_.layout(); }
+  Device& device() { return device_; }
+  Queue& queue() { return queue_; }
+  const Buffer& parameters() const { return parameters_; }
+  const Buffer& gradients() const { return gradients_; }
+  void set_recorder(SpanRecorder* recorder) { recorder_ = recorder; }
+
+  absl::Status WriteParameters(std::span<const float> values);  // layout().total()
+  absl::Status ReadParameters(std::span<float> values);
+  absl::Status ReadGradients(std::span<float> values);  // layout().gradient_end()
+
+  // Forward and backward. The gradient vector becomes the batch's sums, or grows by them with accumulate. The sums of
+  // loss and correct cover all batches since the last one without accumulate. kResourceExhausted: the plan needs more
+  // than the memory limit; says the largest batch that fits.
+  absl::StatusOr<BatchSums> Train(const BatchView& batch, const RunKeys& keys, bool accumulate = false);
+  absl::StatusOr<BatchSums> Evaluate(const BatchView& batch);
+  // probability: [count, class_count].
+  absl::Status Predict(const BatchView& batch, std::span<float> probability);
+
+  // The plan that a batch of n samples would run. Borrowed until the next call.
+  absl::StatusOr<const Plan*> PlanFor(int64_t n, Mode mode, bool accumulate = false);
+  // Bytes of parameters, gradients, outputs and the arena as they are now.
+  uint64_t allocated_bytes() const;
+  // The largest batch whose plan fits the limit, at most n; 0 if not even one sample does.
+  absl::StatusOr<int64_t> LargestBatch(int64_t n, Mode mode);
+
+ private:
+  struct Entry {
+    int64_t n = 0;
+    Mode mode = Mode::kTrain;
+    bool accumulate = false;
+    std::unique_ptr<Executor> executor;
+  };
+
+  Replica(const Model& model, Device& device, Device* fallback, uint64_t memory_limit_bytes);
+  absl::StatusOr<Plan> MakePlanFor(int64_t n, Mode mode, bool accumulate) const;
+  absl::StatusOr<Executor*> ExecutorFor(int64_t n, Mode mode, bool accumulate);
+  // Grows the shared buffers to what the plan needs, and binds all executors again if one was replaced.
+  absl::Status Reserve(const Plan& plan);
+  absl::Status CheckLimit(const Plan& plan, int64_t n, Mode mode);
+  uint64_t BytesFor(const Plan& plan) const;
+  absl::Status RunBatch(Executor& executor, const BatchView& batch, const RunKeys& keys);
+  absl::StatusOr<BatchSums> ReadSums(Executor& executor, int64_t count);
+
+  Model model_;
+  Device& device_;
+  Device* fallback_;
+  uint64_t memory_limit_bytes_;
+  Capabilities capabilities_;
+  std::unique_ptr<Capabilities> fallback_capabilities_;
+  Queue queue_;
+  Queue fallback_queue_;
+  Buffer parameters_, gradients_, outputs_, arena_, fallback_arena_;
+  std::list<Entry> entries_;  // most recently used first
+  int64_t train_count_ = 0;   // samples in the running sums
+  SpanRecorder* recorder_ = nullptr;
+};
+
+}  // namespace eddl
