@@ -37,7 +37,8 @@ struct BatchSums {
 class Replica {
  public:
   // fallback runs ops that the device lacks; null if the device is the CPU itself. Both outlive the replica.
-  // Parameters start as model.InitialParameters(seed). memory_limit_bytes bounds what the replica allocates (0: none).
+  // Parameters start as model.InitialParameters(seed). memory_limit_bytes bounds what the replica allocates (0: none);
+  // the optimizer's state comes on top of it (ParamShard::StateBytes).
   static absl::StatusOr<std::unique_ptr<Replica>> Create(const Model& model, Device& device, Device* fallback,
                                                          uint64_t seed, uint64_t memory_limit_bytes = 0);
 

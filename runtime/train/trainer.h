@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/data/batcher.h"
 #include "runtime/data/dataset.h"
 #include "runtime/data/order.h"
 #include "runtime/train/param_shard.h"
@@ -95,18 +96,24 @@ class Trainer {
   void set_state(const TrainState& state) { state_ = state; }
 
  private:
-  Trainer(Replica& replica, const Dataset& train, const Dataset* test, const TrainOptions& options, ParamShard shard);
-  absl::StatusOr<StepReport> Step(const class Batcher& batcher);
+  Trainer(Replica& replica, const Dataset& train, const Dataset* test, const TrainOptions& options, Batcher batcher,
+          ParamShard shard);
+  // One optimizer step on one batch.
+  absl::StatusOr<StepReport> Step(const Batch& batch);
+  // The factor that turns gradient sums into the mean, clipped; sets the norm of the mean gradient if clipping is on.
+  absl::StatusOr<double> GradientScale(int64_t count, double& norm);
+  absl::Status FinishEpoch(const TrainObserver& observer);
 
   Replica& replica_;
   const Dataset& train_;
   const Dataset* test_;
   TrainOptions options_;
+  Batcher batcher_;
   ParamShard shard_;
   TrainState state_;
 };
 
-// Sums over a whole data set, and how often label i was taken for class j (row-major [K, K]) if confusion is not null.
+// Loss, correct answers and count over a whole data set, in batches of at most `batch`.
 absl::StatusOr<BatchSums> EvaluateDataset(Replica& replica, const Dataset& data, int64_t batch);
 
 }  // namespace eddl

@@ -1,0 +1,196 @@
+#include "runtime/train/replica.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "runtime/base/check.h"
+#include "runtime/base/status.h"
+
+namespace eddl {
+namespace {
+
+// Plans kept ready. A run needs few: full and last batch, for training and evaluation, with and without accumulation.
+constexpr size_t kExecutorsMax = 8;
+
+uint64_t FloatBytes(int64_t count) { return static_cast<uint64_t>(count) * sizeof(float); }
+
+std::string Megabytes(uint64_t bytes) {
+  const uint64_t tenths = (bytes * 10 + 500'000) / 1'000'000;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
+}
+
+}  // namespace
+
+Replica::Replica(const Model& model, Device& device, Device* fallback, uint64_t memory_limit_bytes)
+    : model_(model),
+      device_(device),
+      fallback_(fallback),
+      memory_limit_bytes_(memory_limit_bytes),
+      capabilities_(Capabilities::Of(device)) {
+  if (fallback != nullptr) fallback_capabilities_ = std::make_unique<Capabilities>(Capabilities::Of(*fallback));
+}
+
+absl::StatusOr<std::unique_ptr<Replica>> Replica::Create(const Model& model, Device& device, Device* fallback,
+                                                         uint64_t seed, uint64_t memory_limit_bytes) {
+  if (fallback != nullptr && !fallback->host_visible()) {
+    return FailedPrecondition("device " + fallback->info().Id() +
+                              " cannot stand in for missing ops: its memory is not visible to the host");
+  }
+  auto replica = std::unique_ptr<Replica>(new Replica(model, device, fallback, memory_limit_bytes));
+  const ParamLayout& layout = model.layout();
+  EDDL_ASSIGN_OR_RETURN(replica->queue_, Queue::Create(device));
+  if (fallback != nullptr) {
+    EDDL_ASSIGN_OR_RETURN(replica->fallback_queue_, Queue::Create(*fallback));
+  }
+  EDDL_ASSIGN_OR_RETURN(replica->parameters_, Buffer::Create(device, FloatBytes(layout.total())));
+  EDDL_ASSIGN_OR_RETURN(replica->gradients_, Buffer::Create(device, FloatBytes(layout.gradient_end())));
+  EDDL_RETURN_IF_ERROR(replica->queue_.FillZero(replica->gradients_, 0, replica->gradients_.size_bytes()));
+  EDDL_RETURN_IF_ERROR(replica->WriteParameters(model.InitialParameters(seed)));
+  return replica;
+}
+
+absl::Status Replica::WriteParameters(std::span<const float> values) {
+  EDDL_CHECK(static_cast<int64_t>(values.size()) == layout().total()) << values.size();
+  EDDL_RETURN_IF_ERROR(queue_.Write(parameters_, 0, std::as_bytes(values)));
+  return queue_.Wait();
+}
+
+absl::Status Replica::ReadParameters(std::span<float> values) {
+  EDDL_CHECK(static_cast<int64_t>(values.size()) == layout().total()) << values.size();
+  EDDL_RETURN_IF_ERROR(queue_.Read(parameters_, 0, std::as_writable_bytes(values)));
+  return queue_.Wait();
+}
+
+absl::Status Replica::ReadGradients(std::span<float> values) {
+  EDDL_CHECK(static_cast<int64_t>(values.size()) == layout().gradient_end()) << values.size();
+  EDDL_RETURN_IF_ERROR(queue_.Read(gradients_, 0, std::as_writable_bytes(values)));
+  return queue_.Wait();
+}
+
+absl::StatusOr<Plan> Replica::MakePlanFor(int64_t n, Mode mode, bool accumulate) const {
+  EDDL_ASSIGN_OR_RETURN(Graph graph, model_.Build(n, mode));
+  return MakePlan(std::move(graph), layout(), capabilities_, fallback_capabilities_.get(), {.accumulate = accumulate});
+}
+
+uint64_t Replica::BytesFor(const Plan& plan) const {
+  return parameters_.size_bytes() + gradients_.size_bytes() + static_cast<uint64_t>(plan.outputs_bytes) +
+         static_cast<uint64_t>(plan.arena_bytes[0]) + static_cast<uint64_t>(plan.arena_bytes[1]);
+}
+
+uint64_t Replica::allocated_bytes() const {
+  return parameters_.size_bytes() + gradients_.size_bytes() + outputs_.size_bytes() + arena_.size_bytes() +
+         fallback_arena_.size_bytes();
+}
+
+absl::StatusOr<int64_t> Replica::LargestBatch(int64_t n, Mode mode) {
+  int64_t fits = 0;
+  int64_t too_large = n + 1;
+  while (too_large - fits > 1) {
+    const int64_t middle = fits + (too_large - fits) / 2;
+    EDDL_ASSIGN_OR_RETURN(const Plan plan, MakePlanFor(middle, mode, false));
+    if (memory_limit_bytes_ == 0 || BytesFor(plan) <= memory_limit_bytes_) {
+      fits = middle;
+    } else {
+      too_large = middle;
+    }
+  }
+  return fits;
+}
+
+absl::Status Replica::CheckLimit(const Plan& plan, int64_t n, Mode mode) {
+  const uint64_t needed = BytesFor(plan);
+  if (memory_limit_bytes_ == 0 || needed <= memory_limit_bytes_) return absl::OkStatus();
+  EDDL_ASSIGN_OR_RETURN(const int64_t largest, LargestBatch(n, mode));
+  std::string message = "a batch of " + std::to_string(n) + " needs " + Megabytes(needed) + " on " +
+                        device_.info().Id() + ", and the memory limit leaves " + Megabytes(memory_limit_bytes_);
+  message += largest > 0 ? "; the largest batch that fits is " + std::to_string(largest) +
+                               " (train.batch, or train.micro_batch to keep the batch and split its work)"
+                         : "; not even one sample fits";
+  return ResourceExhausted(message);
+}
+
+absl::Status Replica::Reserve(const Plan& plan) {
+  bool replaced = false;
+  const auto grow = [&](Device* device, Buffer& buffer, int64_t size_bytes) -> absl::Status {
+    if (buffer.valid() && static_cast<uint64_t>(size_bytes) <= buffer.size_bytes()) return absl::OkStatus();
+    if (size_bytes == 0) return absl::OkStatus();
+    EDDL_RETURN_IF_ERROR(queue_.Wait());
+    buffer = Buffer();  // first, so that old and new never stand side by side
+    EDDL_ASSIGN_OR_RETURN(buffer, Buffer::Create(*device, static_cast<uint64_t>(size_bytes)));
+    replaced = true;
+    return absl::OkStatus();
+  };
+  EDDL_RETURN_IF_ERROR(grow(&device_, arena_, plan.arena_bytes[0]));
+  EDDL_RETURN_IF_ERROR(grow(fallback_, fallback_arena_, plan.arena_bytes[1]));
+  EDDL_RETURN_IF_ERROR(grow(&device_, outputs_, plan.outputs_bytes));
+  if (!replaced) return absl::OkStatus();
+  const ExecutorBuffers buffers = {&arena_, &parameters_, &gradients_, &outputs_, &fallback_arena_};
+  for (Entry& entry : entries_) entry.executor->Bind(buffers);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Executor*> Replica::ExecutorFor(int64_t n, Mode mode, bool accumulate) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.n == n && entry.mode == mode && entry.accumulate == accumulate;
+  });
+  if (found != entries_.end()) {
+    entries_.splice(entries_.begin(), entries_, found);
+    return entries_.front().executor.get();
+  }
+  EDDL_ASSIGN_OR_RETURN(Plan plan, MakePlanFor(n, mode, accumulate));
+  EDDL_RETURN_IF_ERROR(CheckLimit(plan, n, mode));
+  EDDL_RETURN_IF_ERROR(Reserve(plan));
+  EDDL_ASSIGN_OR_RETURN(std::unique_ptr<Executor> executor, Executor::Create(device_, fallback_, std::move(plan)));
+  executor->Bind({&arena_, &parameters_, &gradients_, &outputs_, &fallback_arena_});
+  if (entries_.size() == kExecutorsMax) entries_.pop_back();
+  entries_.push_front({.n = n, .mode = mode, .accumulate = accumulate, .executor = std::move(executor)});
+  return entries_.front().executor.get();
+}
+
+absl::StatusOr<const Plan*> Replica::PlanFor(int64_t n, Mode mode, bool accumulate) {
+  EDDL_ASSIGN_OR_RETURN(const Executor* executor, ExecutorFor(n, mode, accumulate));
+  return &executor->plan();
+}
+
+absl::Status Replica::RunBatch(Executor& executor, const BatchView& batch, const RunKeys& keys) {
+  EDDL_RETURN_IF_ERROR(executor.WriteInput(queue_, kInputX, batch.x));
+  if (executor.plan().FindInput(kInputLabel) != nullptr) {
+    EDDL_RETURN_IF_ERROR(executor.WriteInput(queue_, kInputLabel, std::as_bytes(batch.labels)));
+  }
+  if (executor.plan().FindInput(kInputSample) != nullptr) {
+    EDDL_RETURN_IF_ERROR(executor.WriteInput(queue_, kInputSample, std::as_bytes(batch.samples)));
+  }
+  return executor.Run(queue_, fallback_ == nullptr ? nullptr : &fallback_queue_, keys, recorder_);
+}
+
+absl::StatusOr<BatchSums> Replica::ReadSums(Executor& executor, int64_t count) {
+  float loss = 0.0f;
+  float correct = 0.0f;
+  EDDL_RETURN_IF_ERROR(executor.ReadOutput(queue_, kOutputLoss, std::as_writable_bytes(std::span(&loss, 1))));
+  EDDL_RETURN_IF_ERROR(executor.ReadOutput(queue_, kOutputCorrect, std::as_writable_bytes(std::span(&correct, 1))));
+  EDDL_RETURN_IF_ERROR(queue_.Wait());
+  return BatchSums{.loss = loss, .correct = static_cast<int64_t>(correct), .count = count};
+}
+
+absl::StatusOr<BatchSums> Replica::Train(const BatchView& batch, const RunKeys& keys, bool accumulate) {
+  EDDL_ASSIGN_OR_RETURN(Executor* const executor, ExecutorFor(batch.count, Mode::kTrain, accumulate));
+  EDDL_RETURN_IF_ERROR(RunBatch(*executor, batch, keys));
+  train_count_ = (accumulate ? train_count_ : 0) + batch.count;
+  return ReadSums(*executor, train_count_);
+}
+
+absl::StatusOr<BatchSums> Replica::Evaluate(const BatchView& batch) {
+  EDDL_ASSIGN_OR_RETURN(Executor* const executor, ExecutorFor(batch.count, Mode::kEvaluate, false));
+  EDDL_RETURN_IF_ERROR(RunBatch(*executor, batch, {}));
+  return ReadSums(*executor, batch.count);
+}
+
+absl::Status Replica::Predict(const BatchView& batch, std::span<float> probability) {
+  EDDL_ASSIGN_OR_RETURN(Executor* const executor, ExecutorFor(batch.count, Mode::kPredict, false));
+  EDDL_RETURN_IF_ERROR(RunBatch(*executor, batch, {}));
+  EDDL_RETURN_IF_ERROR(executor->ReadOutput(queue_, kOutputProbability, std::as_writable_bytes(probability)));
+  return queue_.Wait();
+}
+
+}  // namespace eddl
