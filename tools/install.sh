@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the packages of third_party/debian-packages.txt that are missing. Asks nothing; offline when nothing is missing.
+# Installs what is missing of third_party/debian-packages.txt. Asks nothing; needs no network when nothing is missing.
 #
 # Usage: tools/install.sh [GROUP ...]
 #   GROUP   build, runtime, data, tests or bench; without one: all but bench
@@ -16,8 +16,9 @@ fail() {
 
 # The packages of one group, one a line.
 packages_of() {
-  awk -v group="$1" '/^# \[/ { in_group = index($0, "# [" group "]") == 1; next } in_group { sub(/#.*/, ""); if (NF) print $1 }' \
-    "$list"
+  awk -v group="$1" '
+    /^# \[/ { in_group = index($0, "# [" group "]") == 1; next }
+    in_group { sub(/#.*/, ""); if (NF) print $1 }' "$list"
 }
 
 # Those of the arguments that dpkg does not hold as installed. dpkg-query fails on a name that it never heard of.
@@ -33,7 +34,9 @@ groups=("$@")
 packages=()
 for group in "${groups[@]}"; do
   mapfile -t found < <(packages_of "$group")
-  [ ${#found[@]} -gt 0 ] || fail "no group '$group' in $list (found: $(sed -n 's/^# \[\(.*\)\].*/\1/p' "$list" | xargs))"
+  if [ ${#found[@]} -eq 0 ]; then
+    fail "no group '$group' in $list (found: $(sed -n 's/^# \[\(.*\)\].*/\1/p' "$list" | xargs))"
+  fi
   packages+=("${found[@]}")
 done
 
@@ -57,4 +60,5 @@ apt() {
 }
 echo "install: ${missing[*]}"
 apt update || echo "install: apt-get update failed; trying with the package lists at hand" >&2
-apt install --no-install-recommends "${missing[@]}" || fail "apt-get could not install: ${missing[*]} (the project is built on Debian 12)"
+apt install --no-install-recommends "${missing[@]}" ||
+  fail "apt-get could not install: ${missing[*]} (the project is built on Debian 12)"

@@ -3,9 +3,9 @@
 
 Usage: test_summary.py BUILD_DIR ...     reads BUILD_DIR/results: ctest.xml and one GoogleTest report per binary
 
-Counts single GoogleTest cases where a report exists, else the CTest test. A binary that CTest calls failed although its own
-report is clean (a crash or a leak at exit) is one more failure. Prints every failure and every skip with its reason, and
-ends with the line "N passed, N failed, N skipped". Exit code 1 if something failed or nothing ran.
+Counts single GoogleTest cases where a report exists, else the CTest test. A binary that CTest calls failed although
+its own report is clean (a crash or a leak at exit) is one more failure. Prints every failure and every skip with its
+reason, and ends with the line "N passed, N failed, N skipped". Exit code 1 if something failed or nothing ran.
 """
 import pathlib
 import sys

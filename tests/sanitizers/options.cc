@@ -1,12 +1,12 @@
-// Defaults of the sanitizers, linked into every program of a sanitizer build; the environment's ASAN_OPTIONS go on top.
+// Defaults of the sanitizers, linked into every program of a sanitizer build; ASAN_OPTIONS of the environment go on top.
 //
 // The sanitizers' runtime calls these before main, so this file is not instrumented itself.
 
 extern "C" {
 
-// intercept_tls_get_addr: when a plugin whose library keeps thread-local data is loaded by dlopen and has started OpenMP
-// threads, GCC 12's leak check reads a stray pointer in its table of such data and dies. Without that table it only does not
-// look for pointers there.
+// intercept_tls_get_addr: GCC 12's leak check keeps a table of the thread-local data of dlopened libraries; once such a
+// library has started OpenMP threads, it follows a stray pointer in that table and dies. Without the table it does not
+// look for pointers in that data, and nothing else changes.
 __attribute__((visibility("default"))) const char* __asan_default_options() {
   return "intercept_tls_get_addr=0:strict_string_checks=1:detect_stack_use_after_return=1";
 }

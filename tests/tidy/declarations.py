@@ -1,14 +1,17 @@
 """Finds function declarations in a header that no comment explains. Part of tidy.py.
 
-A block is what stands between blank lines. A declaration is explained if its block has a comment above it, if a comment stands
-right above the block (a heading), or if the block opens a class: the class's own comment covers it. These need no comment:
-definitions of one statement, accessors, constructors, destructors, operators, overrides, and what is private or internal.
+A block is what stands between blank lines. A declaration is explained if its block has a comment above it, if a comment
+stands right above the block (a heading), or if the block opens a class: the class's own comment covers it. These need no
+comment: definitions of one statement, accessors, constructors, destructors, operators, overrides, and what is private or
+internal.
 """
 import re
 
 SCOPE = re.compile(r"^\s*(?:template\s*<.*>\s*)?(namespace|class|struct|union|enum(?: class)?|extern)\b([^;(]*)\{")
 FUNCTION = re.compile(r"^(?:[\w:<>,&*\s\[\]\"]|\.\.\.)*?[\w>&*\]]\s+[&*]*(~?\w+)\s*\(")
-EXEMPT = re.compile(r"\boperator\b|\boverride\b|^\s*explicit\b|=\s*(?:default|delete)\s*;|^\s*(?:using|typedef|friend|return|static_assert|#|extern \"C\")")
+EXEMPT = re.compile(r"\b(?:operator|override)\b|=\s*(?:default|delete)\s*;"
+                    r"|^\s*(?:explicit|using|typedef|friend|return|static_assert|#|extern \"C\")")
+KEYWORD = re.compile(r"(?:if|for|while|switch|return|sizeof|decltype|noexcept)$")
 ACCESSOR = re.compile(r"\b[a-z][a-z0-9_]*\([^()]*\)\s*const(?:\s+noexcept)?(?:\s*=\s*0)?\s*;\s*(?://.*)?$")
 ONE_LINE = re.compile(r"\{.*\}\s*;?\s*(?://.*)?$")
 
@@ -84,7 +87,7 @@ def undocumented(lines):
         match = FUNCTION.match(code) if starts and public else None
         if not match or EXEMPT.search(line) or ACCESSOR.search(line) or is_one_statement(lines, index):
             continue
-        if match[1].startswith("~") or match[1].isupper() or re.match(r"(if|for|while|switch|return|sizeof|decltype|noexcept)$", match[1]):
+        if match[1].startswith("~") or match[1].isupper() or KEYWORD.match(match[1]):
             continue
         if not is_explained(lines, index):
             yield index + 1, match[1]

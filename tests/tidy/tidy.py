@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Keeps the promises of the house style that a machine can check.
 
-Usage: tidy.py [--root DIR] [--rule NAME]     prints "file:line: rule: message", one a line; exit code 1 if there are any
+Usage: tidy.py [--root DIR] [--rule NAME]     prints "file:line: rule: message" lines; exit code 1 if there are any
 
-One function a rule: it takes the tree and yields (file, line, message). Each rule has a folder in fixtures/ that holds a tiny
-tree it must reject and the exact lines it must say (tidy_test.py). Rules look at text, not at syntax: they are kept simple
-enough to be right on this tree, and a rule that gets in the way of good code is to be changed.
+One function a rule: it takes the tree and yields (file, line, message). Each rule has a folder in fixtures/ that holds a
+tiny tree it must reject and the exact lines it must say (tidy_test.py). Rules look at text, not at syntax: they are kept
+simple enough to be right on this tree, and a rule that gets in the way of good code is to be changed.
 
 Some words below are written with a bracketed letter, so that this file does not reject itself.
 """
@@ -62,13 +62,15 @@ C_HEADERS = {
 # Words that a folder does not use: (folders, pattern, why).
 PURE = r"net/(policy|node|sim)/.*\.(h|cc)$"
 BANNED = [
-    (PURE, r"std::chrono|\b\w+_clock\b|\bclock_gettime\b|\bgettimeofday\b|\btime\(|\bNow\(\)", "time is an argument here"),
+    (PURE, r"std::chrono|\b\w+_clock\b|\bclock_gettime\b|\bgettimeofday\b|\btime\(|\bNow\(\)",
+     "time is an argument here"),
     (PURE, r"\bgetenv\b", "settings are arguments here"),
     (PURE, r"\bs?rand\(|<random>|std::random_device|std::mt19937|std::\w+_distribution", "use eddl::Rng"),
-    (PURE, r"<(thread|mutex|atomic|future|condition_variable)>|std::j?thread\b|std::mutex|absl::Mutex", "one thread only here"),
+    (PURE, r"<(thread|mutex|atomic|future|condition_variable)>|std::j?thread\b|std::mutex|absl::Mutex",
+     "one thread only here"),
     (PURE, r"\b(map|set)<[^,<>]*\*", "no pointer keys: their order changes from run to run"),
-    (r"tests/(?!net/transport/|integration/).*\.(h|cc)$", r"\bsleep_(for|until)\b|\bu?sleep\(|\bnanosleep\b|SleepFor\(",
-     "a test does not sleep: use a virtual clock"),
+    (r"tests/(?!net/transport/|integration/).*\.(h|cc)$",
+     r"\bsleep_(for|until)\b|\bu?sleep\(|\bnanosleep\b|SleepFor\(", "a test does not sleep: use a virtual clock"),
     (r"(?!backends/|tests/).*\.(h|cc)$", r"^\s*#\s*if.*EDDL_(CUDA|OPENCL|CPU)\b",
      "a missing backend is an absent target, not an #if in its caller"),
     (r"runtime/.*\.(h|cc)$|net/.*\.(h|cc)$", r"\bthrow\b", "nothing throws here: return absl::Status"),
@@ -90,15 +92,16 @@ class Tree:
         return [path for path in self.files if path.endswith(endings)]
 
     def _list(self):
-        git = ["git", "-c", f"safe.directory={self.root}", "-C", str(self.root), "ls-files", "-z", "-co", "--exclude-standard"]
         if (self.root / ".git").exists():
-            listed = subprocess.run(git, capture_output=True, check=True, text=True).stdout.split("\0")
-            return [path for path in listed if path and (self.root / path).is_file() and not path.startswith(FIXTURES)]
-        found = []
-        for folder, folders, names in os.walk(self.root):
-            folders[:] = [name for name in folders if name not in ("build", "runs", "__pycache__")]
-            found += [os.path.relpath(os.path.join(folder, name), self.root) for name in names]
-        return [path for path in found if not path.startswith(FIXTURES)]
+            git = ["git", "-c", f"safe.directory={self.root}", "-C", str(self.root)]
+            command = git + ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+            found = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split("\0")
+        else:
+            found = []
+            for folder, folders, names in os.walk(self.root):
+                folders[:] = [name for name in folders if name not in ("build", "runs", "__pycache__")]
+                found += [os.path.relpath(os.path.join(folder, name), self.root) for name in names]
+        return [path for path in found if (self.root / path).is_file() and not path.startswith(FIXTURES)]
 
     def _is_text(self, path):
         return path.endswith(TEXT) or path == ".ci/run"
@@ -151,7 +154,8 @@ def layering(tree):
         for number, included, _ in includes(tree, path):
             if VENDOR.match(included) and not layer.startswith("backends/"):
                 yield path, number, f"{layer} includes a vendor's header, {included}: only backends do"
-            if included.startswith(tuple(f"{folder}/" for folder in OURS)) and layer_of(included) not in reachable(layer):
+            ours = included.startswith(tuple(f"{folder}/" for folder in OURS))
+            if ours and layer_of(included) not in reachable(layer):
                 yield path, number, f"{layer} may not include {included}"
 
 
@@ -229,9 +233,9 @@ def undocumented(tree):
 
 def pragma_once(tree):
     for path in tree.select(".h"):
-        if path not in C_HEADERS and "#pragma once" not in tree.lines(path):
-            if not path.startswith("backends/sdk/") or not any(line.startswith("#ifndef ") for line in tree.lines(path)):
-                yield path, 1, "has no #pragma once"
+        guarded = path.startswith("backends/sdk/") and any(line.startswith("#ifndef ") for line in tree.lines(path))
+        if not guarded and "#pragma once" not in tree.lines(path):
+            yield path, 1, "has no #pragma once"
 
 
 def unfinished(tree):
@@ -278,9 +282,9 @@ def about_the_making(tree):
 
 
 RULES = {function.__name__.replace("_", "-"): function for function in (
-    layering, include_path, sdk_includes, banned_word, hash_iteration, orphan_source, commented_out_cmake, commented_out_code,
-    undocumented, pragma_once, unfinished, disabled_test, skip_without_reason, file_length, machine_path, dead_reference,
-    about_the_making)}
+    layering, include_path, sdk_includes, banned_word, hash_iteration, orphan_source, commented_out_cmake,
+    commented_out_code, undocumented, pragma_once, unfinished, disabled_test, skip_without_reason, file_length,
+    machine_path, dead_reference, about_the_making)}
 
 
 def main():

@@ -16,7 +16,8 @@ class TidyTest(unittest.TestCase):
         for name, rule in tidy.RULES.items():
             with self.subTest(rule=name):
                 expected = (FIXTURES / name / "expected").read_text().splitlines()
-                found = [f"{path}:{line}: {name}: {message}" for path, line, message in rule(tidy.Tree(FIXTURES / name))]
+                violations = rule(tidy.Tree(FIXTURES / name))
+                found = [f"{path}:{line}: {name}: {message}" for path, line, message in violations]
                 self.assertTrue(expected)
                 self.assertEqual(sorted(expected), sorted(found))
 
