@@ -1,4 +1,5 @@
-// Defaults of the sanitizers, linked into every program of a sanitizer build; ASAN_OPTIONS of the environment go on top.
+// Defaults of the sanitizers, linked into every program of a sanitizer build; ASAN_OPTIONS of the environment go on
+// top.
 //
 // The sanitizers' runtime calls these before main, so this file is not instrumented itself.
 

@@ -1,9 +1,9 @@
 """Finds function declarations in a header that no comment explains. Part of tidy.py.
 
-A block is what stands between blank lines. A declaration is explained if its block has a comment above it, if a comment
-stands right above the block (a heading), or if the block opens a class: the class's own comment covers it. These need no
-comment: definitions of one statement, accessors, constructors, destructors, operators, overrides, and what is private or
-internal.
+A block is what stands between blank lines. A declaration is explained if its block has a comment above it, if a
+comment stands right above the block (a heading), or if the block opens a class: the class's own comment covers it.
+These need no comment: definitions of one statement, accessors, constructors, destructors, operators, overrides, and
+what is private or internal.
 """
 import re
 

@@ -3,9 +3,9 @@
 
 Usage: tidy.py [--root DIR] [--rule NAME]     prints "file:line: rule: message" lines; exit code 1 if there are any
 
-One function a rule: it takes the tree and yields (file, line, message). Each rule has a folder in fixtures/ that holds a
-tiny tree it must reject and the exact lines it must say (tidy_test.py). Rules look at text, not at syntax: they are kept
-simple enough to be right on this tree, and a rule that gets in the way of good code is to be changed.
+One function a rule: it takes the tree and yields (file, line, message). Each rule has a folder in fixtures/ with a tiny
+tree that it must reject and the exact lines it must say (tidy_test.py). Rules look at text, not at syntax: they are
+kept simple enough to be right on this tree, and a rule that gets in the way of good code is to be changed.
 
 Some words below are written with a bracketed letter, so that this file does not reject itself.
 """
