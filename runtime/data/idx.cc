@@ -148,16 +148,7 @@ absl::StatusOr<ReadResult> ReadIdx(ByteReader images, ByteReader labels, int64_t
   const std::string labels_name = labels.name();
   EDDL_ASSIGN_OR_RETURN(std::vector<int64_t> values, ReadIdxLabels(std::move(labels)));
   EDDL_ASSIGN_OR_RETURN(ReadResult result, ReadIdxImages(std::move(images), limit));
-  const int64_t label_count = std::ssize(values);
-  const bool cut = limit > 0 && result.rows->count() == limit;
-  if (cut ? label_count < limit : label_count != result.rows->count()) {
-    return InvalidArgument(result.info.name + " holds " + std::to_string(result.rows->count()) + " images, but " +
-                           labels_name + " " + std::to_string(label_count) + " labels; they are not of one set");
-  }
-  EDDL_ASSIGN_OR_RETURN(ClassLabels classes, ToClassLabels(labels_name, std::move(values), class_count));
-  classes.labels.resize(static_cast<size_t>(result.rows->count()));
-  result.labels = std::move(classes.labels);
-  result.info.class_count = classes.class_count;
+  EDDL_RETURN_IF_ERROR(AttachLabels(labels_name, std::move(values), limit, class_count, result));
   return result;
 }
 

@@ -1,29 +1,19 @@
 #include "runtime/data/open.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <filesystem>
-#include <optional>
 #include <utility>
 
 #include "runtime/base/rng.h"
 #include "runtime/base/status.h"
-#include "runtime/data/byte_reader.h"
-#include "runtime/data/csv.h"
-#include "runtime/data/idx.h"
 #include "runtime/data/order.h"
+#include "runtime/data/parts.h"
 #include "runtime/data/scale.h"
 
 namespace eddl {
 namespace {
 
 constexpr uint64_t kSplitStream = 0x73706c6974;
-
-struct Parts {
-  ReadResult train;
-  std::optional<ReadResult> test;
-};
 
 absl::Status OneOf(const std::string& key, const std::string& value, std::initializer_list<const char*> choices) {
   std::string list;
@@ -51,78 +41,6 @@ absl::Status CheckOptions(const DataOptions& options) {
     return InvalidArgument("data.path is not set; name a file or a folder, or set data.format = \"generate\"");
   }
   return absl::OkStatus();
-}
-
-bool IsFolder(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored);
-}
-
-absl::StatusOr<ReadResult> ReadIdxPair(const IdxPaths& paths, int64_t limit, int64_t class_count) {
-  EDDL_ASSIGN_OR_RETURN(ByteReader images, ByteReader::Open(paths.images));
-  EDDL_ASSIGN_OR_RETURN(ByteReader labels, ByteReader::Open(paths.labels));
-  return ReadIdx(std::move(images), std::move(labels), limit, class_count);
-}
-
-// A folder's `prefix` pair, or an images file with its labels.
-absl::StatusOr<IdxPaths> LocateIdx(const std::string& path, const std::string& labels, const std::string& prefix) {
-  if (IsFolder(path)) {
-    if (const auto found = FindIdx(path, prefix)) return *found;
-    return NotFound(path + " holds no " + prefix + "-images-idx3-ubyte[.gz] with its labels");
-  }
-  if (!labels.empty()) return IdxPaths{.images = path, .labels = labels};
-  if (const auto found = FindIdxLabels(path)) return IdxPaths{.images = path, .labels = *found};
-  return NotFound("no labels file found beside " + path + "; set data.labels_path");
-}
-
-absl::StatusOr<Parts> ReadIdxParts(const DataOptions& options) {
-  Parts parts;
-  EDDL_ASSIGN_OR_RETURN(const IdxPaths train, LocateIdx(options.path, options.labels_path, "train"));
-  EDDL_ASSIGN_OR_RETURN(parts.train, ReadIdxPair(train, options.limit, options.class_count));
-  std::optional<IdxPaths> test;
-  if (!options.test_path.empty()) {
-    EDDL_ASSIGN_OR_RETURN(test, LocateIdx(options.test_path, "", "t10k"));
-  } else if (IsFolder(options.path)) {
-    test = FindIdx(options.path, "t10k");
-  }
-  if (test.has_value()) {
-    EDDL_ASSIGN_OR_RETURN(parts.test, ReadIdxPair(*test, options.limit, parts.train.info.class_count));
-  }
-  return parts;
-}
-
-absl::StatusOr<Parts> ReadCsvParts(const DataOptions& options) {
-  CsvOptions csv{.label_column = options.label_column,
-                 .on_bad_row = options.on_bad_row == "skip" ? OnBadRow::kSkip : OnBadRow::kError,
-                 .limit = options.limit};
-  if (options.header != "auto") csv.header = options.header == "yes" ? CsvHeader::kYes : CsvHeader::kNo;
-  Parts parts;
-  EDDL_ASSIGN_OR_RETURN(ByteReader train, ByteReader::Open(options.path));
-  EDDL_ASSIGN_OR_RETURN(parts.train, ReadCsv(std::move(train), csv));
-  if (options.class_count > 0 && parts.train.info.class_count > options.class_count) {
-    return InvalidArgument(options.path + ": the label column has " + std::to_string(parts.train.info.class_count) +
-                           " different values, more than data.class_count = " + std::to_string(options.class_count));
-  }
-  if (options.test_path.empty()) return parts;
-  csv.class_names = parts.train.info.class_names;
-  csv.feature_names = parts.train.info.feature_names;
-  EDDL_ASSIGN_OR_RETURN(ByteReader test, ByteReader::Open(options.test_path));
-  EDDL_ASSIGN_OR_RETURN(parts.test, ReadCsv(std::move(test), csv));
-  return parts;
-}
-
-absl::StatusOr<Parts> ReadParts(const DataOptions& options) {
-  std::string format = options.format;
-  if (format == "auto") {
-    EDDL_ASSIGN_OR_RETURN(format, DetectFormat(options.path));
-  }
-  if (format == "idx") return ReadIdxParts(options);
-  if (format == "csv") return ReadCsvParts(options);
-  Parts parts;
-  GeneratorOptions generate = options.generate;
-  generate.seed = options.seed;
-  EDDL_ASSIGN_OR_RETURN(parts.train, Generate(generate));
-  return parts;
 }
 
 // Positions of the training set and of the test set, both ascending.
@@ -190,23 +108,6 @@ absl::StatusOr<Scaling> ChooseScaling(const std::string& mode, const Dataset& tr
 }
 
 }  // namespace
-
-absl::StatusOr<std::string> DetectFormat(const std::string& path) {
-  if (IsFolder(path)) {
-    if (FindIdx(path, "train").has_value()) return "idx";
-    return NotFound("folder " + path +
-                    " holds no data set that is known by its file names (train-images-idx3-ubyte[.gz])" +
-                    "; set data.path to a file");
-  }
-  EDDL_ASSIGN_OR_RETURN(ByteReader reader, ByteReader::Open(path));
-  std::array<std::byte, 512> buffer;
-  EDDL_ASSIGN_OR_RETURN(const size_t size, reader.Read(buffer));
-  const std::string_view head(reinterpret_cast<const char*>(buffer.data()), size);
-  constexpr std::string_view kIdxMagic("\0\0\x08", 3);
-  if (head.starts_with(kIdxMagic)) return "idx";
-  if (head.find('\0') == std::string_view::npos) return "csv";
-  return InvalidArgument(path + ": the format is not recognised; set data.format");
-}
 
 absl::StatusOr<DataSplit> OpenData(const DataOptions& options) {
   EDDL_RETURN_IF_ERROR(CheckOptions(options));

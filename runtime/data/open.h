@@ -18,6 +18,8 @@ struct DataOptions {
   std::string test_path;             // the test set; empty: found beside the training set, or split from it
   std::string format = "auto";       // auto | idx | csv | npy | npz | cifar10 | generate
   std::string labels_path;           // idx, npy: the training labels, if not beside the samples under the usual name
+  std::string x_array;               // npz: the array of samples; empty: x_train or x (test set: x_test)
+  std::string y_array;               // npz: the array of labels; empty: y_train or y (test set: y_test)
   double test_fraction = 0.2;        // split off, by the seed, where there is no test set; 0: no test set
   std::string label_column = "-1";   // csv: a name of the header, or a position from 0, or from the end (-1: the last)
   std::string header = "auto";       // csv: auto | yes | no
@@ -37,10 +39,6 @@ struct DataSplit {
   DatasetInfo info;                // of both
   std::vector<std::string> notes;  // one line each, for the user
 };
-
-// The format of a file, told by its content, then by its name; or of a folder, by the names in it. kInvalidArgument or
-// kNotFound with what was looked for.
-absl::StatusOr<std::string> DetectFormat(const std::string& path);
 
 // Reads and checks everything but the image rows of IDX files, which are decoded in the background: training set, then
 // test set. Errors of the readers, with file and position; kInvalidArgument for an option out of range or parts that do

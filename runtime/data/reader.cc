@@ -21,21 +21,30 @@ absl::StatusOr<int64_t> SampleBytes(const std::string& name, int64_t count, cons
   return bytes;
 }
 
-absl::StatusOr<ClassLabels> ToClassLabels(const std::string& name, std::vector<int64_t> values, int64_t class_count) {
-  ClassLabels result;
-  result.labels.reserve(values.size());
+absl::Status AttachLabels(const std::string& name, std::vector<int64_t> labels, int64_t limit, int64_t class_count,
+                          ReadResult& samples) {
+  const int64_t sample_count = samples.rows->count();
+  const int64_t label_count = std::ssize(labels);
+  const bool cut = limit > 0 && sample_count == limit;
+  if (cut ? label_count < limit : label_count != sample_count) {
+    return InvalidArgument(samples.info.name + " holds " + std::to_string(sample_count) + " samples, but " + name +
+                           " " + std::to_string(label_count) + " labels; they are not of one set");
+  }
   const int64_t bound = class_count > 0 ? class_count : kClassCountMax;
   int64_t largest = -1;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (values[i] < 0 || values[i] >= bound) {
-      return InvalidArgument(name + ": label " + std::to_string(values[i]) + " of sample " + std::to_string(i) +
+  for (size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || labels[i] >= bound) {
+      return InvalidArgument(name + ": label " + std::to_string(labels[i]) + " of sample " + std::to_string(i) +
                              " is out of range; labels go from 0 to " + std::to_string(bound - 1));
     }
-    largest = std::max(largest, values[i]);
-    result.labels.push_back(static_cast<int32_t>(values[i]));
+    largest = std::max(largest, labels[i]);
   }
-  result.class_count = class_count > 0 ? class_count : largest + 1;
-  return result;
+  samples.labels.reserve(static_cast<size_t>(sample_count));
+  for (int64_t i = 0; i < sample_count; ++i) {
+    samples.labels.push_back(static_cast<int32_t>(labels[static_cast<size_t>(i)]));
+  }
+  samples.info.class_count = class_count > 0 ? class_count : largest + 1;
+  return absl::OkStatus();
 }
 
 }  // namespace eddl

@@ -29,12 +29,10 @@ struct ReadResult {
 // than kSampleElementsMax elements, or the product does not fit.
 absl::StatusOr<int64_t> SampleBytes(const std::string& name, int64_t count, const Shape& sample, DType dtype);
 
-// Checks integer labels and narrows them; the class count is `class_count`, or, if that is 0, the largest label + 1.
-// kInvalidArgument with the sample's number if a label is negative, at or above class_count, or above kClassCountMax.
-struct ClassLabels {
-  std::vector<int32_t> labels;
-  int64_t class_count = 0;
-};
-absl::StatusOr<ClassLabels> ToClassLabels(const std::string& name, std::vector<int64_t> values, int64_t class_count);
+// Checks integer labels from the file `name` and gives them to samples, of which at most `limit` (0: all) were read.
+// The class count becomes `class_count`, or, if that is 0, the largest label + 1. kInvalidArgument if the counts
+// differ, or, with the sample's number, if a label is negative, at or above class_count, or above kClassCountMax.
+absl::Status AttachLabels(const std::string& name, std::vector<int64_t> labels, int64_t limit, int64_t class_count,
+                          ReadResult& samples);
 
 }  // namespace eddl
