@@ -1,7 +1,7 @@
 """Finds function declarations in a header that no comment explains. Part of tidy.py.
 
-A block is what stands between blank lines. A declaration is explained if its block has a comment above it, if a
-comment stands right above the block (a heading), or if the block opens a class: the class's own comment covers it.
+A block is what stands between blank lines. A declaration is explained if its block has a comment above or beside it, if
+a comment stands right above the block (a heading), or if the block opens a class: the class's own comment covers it.
 These need no comment: definitions of one statement, accessors, constructors, destructors, operators, overrides, and
 what is private or internal.
 """
@@ -29,10 +29,12 @@ def is_one_statement(lines, index):
 
 def is_explained(lines, index):
     """Whether a comment covers the declaration that begins at lines[index]."""
+    if "//" in lines[index]:
+        return True
     while index > 0:
         index -= 1
         line = lines[index]
-        if is_comment(line) or SCOPE.match(line) and "namespace" not in line:
+        if is_comment(line) or "//" in line or SCOPE.match(line) and "namespace" not in line:
             return True
         if not line.strip():
             return index > 0 and is_comment(lines[index - 1])
