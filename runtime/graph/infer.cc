@@ -196,8 +196,8 @@ int64_t WindowOutputSize(int64_t input, int64_t kernel, int64_t stride, int64_t 
                          int64_t dilation, bool ceil_mode) {
   const int64_t span = input + pad_before + pad_after - dilation * (kernel - 1) - 1;
   if (span < 0) return 0;
-  int64_t size = span / stride + 1;
-  if (ceil_mode && span % stride != 0 && size * stride < input + pad_before) ++size;
+  int64_t size = (ceil_mode ? (span + stride - 1) / stride : span / stride) + 1;
+  if (ceil_mode && (size - 1) * stride >= input + pad_before) --size;
   return size;
 }
 
