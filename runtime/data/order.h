@@ -21,6 +21,8 @@ constexpr double kOrderWindowDistanceMax = 0.1;
 struct OrderOptions {
   // Windows of the first epoch, of equal size to within one row; 1 shuffles all. Later epochs always shuffle all.
   int64_t first_epoch_windows = 1;
+
+  bool operator==(const OrderOptions&) const = default;
 };
 
 // A permutation of [0, count): Fisher–Yates with Rng(DeriveSeed(seed, epoch)). In epoch 0 with n windows, window i
