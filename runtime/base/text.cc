@@ -5,9 +5,8 @@
 #include <vector>
 
 namespace eddl {
-namespace {
 
-// Levenshtein distance, one row at a time.
+// One row of the table at a time.
 size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -22,8 +21,6 @@ size_t EditDistance(std::string_view a, std::string_view b) {
   }
   return row[b.size()];
 }
-
-}  // namespace
 
 std::string Nearest(std::string_view name, std::span<const std::string> candidates) {
   std::string best;
