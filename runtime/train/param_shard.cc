@@ -165,7 +165,7 @@ absl::Status ParamShard::Apply(const StepScalars& scalars) {
 
 absl::Status ParamShard::StepTrainable(const StepScalars& scalars) {
   constexpr size_t kStateMax = 2;
-  std::array<eddl_binding, 2 + kStateMax> inputs = {{{gradients_->raw(), 0}, {parameters_->raw(), 0}}};
+  std::array<eddl_binding, 2 + kStateMax> inputs = {{{gradients_, 0}, {parameters_, 0}}};
   for (size_t i = 0; i < state_.size(); ++i) inputs[2 + i] = {state_[i].raw(), 0};
   // Everything but the gradient is stepped in place, in the same order.
   const std::array<eddl_scalar, 3> values = {
@@ -181,7 +181,7 @@ absl::Status ParamShard::StepTrainable(const StepScalars& scalars) {
 
 absl::Status ParamShard::StepStatistics(const StepScalars& scalars) {
   const uint64_t offset_bytes = BytesOf(trainable_count_);
-  const std::array<eddl_binding, 2> inputs = {{{gradients_->raw(), offset_bytes}, {parameters_->raw(), offset_bytes}}};
+  const std::array<eddl_binding, 2> inputs = {{{gradients_, offset_bytes}, {parameters_, offset_bytes}}};
   const eddl_scalar scale = {.f = scalars.statistic_scale};
   const eddl_op_args args = {.struct_size = sizeof(eddl_op_args),
                              .scalar_count = 1,
@@ -194,7 +194,7 @@ absl::Status ParamShard::StepStatistics(const StepScalars& scalars) {
 
 absl::StatusOr<double> ParamShard::GradientSumSquares() {
   if (trainable_count_ == 0) return 0.0;
-  const eddl_binding input = {gradients_->raw(), 0};
+  const eddl_binding input = {gradients_, 0};
   const eddl_binding output = {norm_.raw(), 0};
   const eddl_op_args args = {
       .struct_size = sizeof(eddl_op_args), .inputs = &input, .outputs = &output, .workspace = {workspace_.raw(), 0}};

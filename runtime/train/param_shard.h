@@ -54,7 +54,7 @@ class ParamShard {
   };
   // Element `range.begin` of the vector lies at the start of both buffers; gradients may end at layout.gradient_end().
   // Of the range, trainable parameters and running statistics are stepped; what lies behind them is left alone. State
-  // starts at zero. The device, queue and buffers outlive the shard.
+  // starts at zero. The device, queue and buffers outlive the shard; the queue stays where it is.
   // kInvalidArgument: the spec, as Validate says. kUnimplemented: the device lacks the op, or its alignment is coarser
   // than the layout's.
   // REQUIRES: the range lies in the layout, begins and ends at multiples of ParamLayout::kSliceAlignment, and fits the
@@ -81,7 +81,7 @@ class ParamShard {
 
  private:
   ParamShard(Queue& queue, const OptimizerSpec& spec, const Buffer& parameters, const Buffer& gradients)
-      : queue_(&queue), spec_(spec), parameters_(&parameters), gradients_(&gradients) {}
+      : queue_(&queue), spec_(spec), parameters_(parameters.raw()), gradients_(gradients.raw()) {}
   absl::Status PrepareTrainable(Device& device);
   absl::Status PrepareStatistics(Device& device);
   absl::Status StepTrainable(const StepScalars& scalars);
@@ -89,8 +89,8 @@ class ParamShard {
 
   Queue* queue_;
   OptimizerSpec spec_;
-  const Buffer* parameters_;
-  const Buffer* gradients_;
+  eddl_buffer* parameters_;
+  eddl_buffer* gradients_;
   int64_t trainable_count_ = 0;
   int64_t statistic_count_ = 0;  // right behind the trainable ones
   std::vector<Buffer> state_;
