@@ -179,11 +179,9 @@ void SumChunks(const NormShape& v, int threads, double* partial, const Body& bod
   FoldChunks(v, partial);
 }
 
-Status ReadNormShape(const OpDesc& desc, const eddl_tensor_desc& x, NormShape* shape) {
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
+NormShape NormShapeOf(const eddl_tensor_desc& x) {
   const int64_t channels = x.shape[x.rank - 1];
-  *shape = {.rows = ElementCount(x) / channels, .channels = channels, .batch = x.shape[0]};
-  return {};
+  return {.rows = ElementCount(x) / channels, .channels = channels, .batch = x.shape[0]};
 }
 
 Status ExpectChannels(const OpDesc& desc, const char* role, const eddl_tensor_desc& tensor, const NormShape& v) {
@@ -195,20 +193,22 @@ uint64_t PartialBytes(const NormShape& v) {
   return AlignUp(static_cast<uint64_t>(v.ChunkCount() * 2 * v.channels) * sizeof(double));
 }
 
-void StoreOrAdd(bool adds, float value, float* target) { *target = adds ? *target + value : value; }
+// target may be absent.
+void StoreOrAdd(bool adds, float value, float* target, int64_t index) {
+  if (target != nullptr) target[index] = adds ? target[index] + value : value;
+}
 
 }  // namespace
 
 Status PrepareBatchNorm(const OpDesc& desc, const Context& context, PreparedOp* op) {
   eddl_batch_norm_attrs attrs;
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
-  NormShape v = {};
-  EDDL_CPU_RETURN_IF_ERROR(ReadNormShape(desc, desc.in[0], &v));
+  const NormShape v = NormShapeOf(desc.in[0]);
   EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "gamma", desc.in[1], v));
   EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "beta", desc.in[2], v));
   EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "y", desc.out[0], desc.in[0]));
-  EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "mean_sum", desc.out[1], v));
-  EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "var_sum", desc.out[2], v));
+  if (IsPresent(desc.out[1])) EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "mean_sum", desc.out[1], v));
+  if (IsPresent(desc.out[2])) EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "var_sum", desc.out[2], v));
   op->state_bytes = 2 * FloatBytes(v.channels);  // mean, 1 / sqrt(var + epsilon)
   op->workspace_bytes = PartialBytes(v) + FloatBytes(v.channels);
   op->run = [v, epsilon = attrs.epsilon, epilogue = EpilogueOf(desc), adds_mean = desc.accumulates(1),
@@ -231,8 +231,9 @@ Status PrepareBatchNorm(const OpDesc& desc, const Context& context, PreparedOp* 
       mean[c] = static_cast<float>(center);
       inverse[c] = static_cast<float>(1.0 / std::sqrt(var + static_cast<double>(epsilon)));
       scale[c] = args.in(1)[c] * inverse[c];
-      StoreOrAdd(adds_mean, static_cast<float>(samples * center), args.out(1) + c);
-      StoreOrAdd(adds_var, static_cast<float>(samples * var * (v.rows > 1 ? n / (n - 1) : 1)), args.out(2) + c);
+      const double unbiased = v.rows > 1 ? var * n / (n - 1) : var;
+      StoreOrAdd(adds_mean, static_cast<float>(samples * center), args.out(1), c);
+      StoreOrAdd(adds_var, static_cast<float>(samples * unbiased), args.out(2), c);
     }
     ParallelFor(threads, v.rows, kGrain / v.channels + 1, [&](int64_t begin, int64_t end) {
       NormalizeRows(x, mean, scale, args.in(2), args.out(0), begin, end, v.channels, epilogue);
@@ -243,8 +244,7 @@ Status PrepareBatchNorm(const OpDesc& desc, const Context& context, PreparedOp* 
 }
 
 Status PrepareBatchNormGrad(const OpDesc& desc, const Context& context, PreparedOp* op) {
-  NormShape v = {};
-  EDDL_CPU_RETURN_IF_ERROR(ReadNormShape(desc, desc.in[0], &v));
+  const NormShape v = NormShapeOf(desc.in[0]);
   EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "x", desc.in[1], desc.in[0]));
   EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "gamma", desc.in[2], v));
   if (IsPresent(desc.in[3])) EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "y", desc.in[3], desc.in[0]));
@@ -278,8 +278,8 @@ Status PrepareBatchNormGrad(const OpDesc& desc, const Context& context, Prepared
       scale[c] = static_cast<float>(a);
       offset[c] = static_cast<float>(a * dbeta / n);
       slope[c] = static_cast<float>(a * dgamma * inv / n);
-      StoreOrAdd(adds_gamma, static_cast<float>(dgamma), args.out(1) + c);
-      StoreOrAdd(adds_beta, static_cast<float>(dbeta), args.out(2) + c);
+      StoreOrAdd(adds_gamma, static_cast<float>(dgamma), args.out(1), c);
+      StoreOrAdd(adds_beta, static_cast<float>(dbeta), args.out(2), c);
     }
     ParallelFor(threads, v.rows, kGrain / v.channels + 1, [&](int64_t begin, int64_t end) {
       GradRows(dy, x, mask, {.mean = mean, .scale = scale, .offset = offset, .slope = slope}, args.out(0), begin, end,
@@ -293,8 +293,7 @@ Status PrepareBatchNormGrad(const OpDesc& desc, const Context& context, Prepared
 Status PrepareBatchNormInference(const OpDesc& desc, const Context& context, PreparedOp* op) {
   eddl_batch_norm_attrs attrs;
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
-  NormShape v = {};
-  EDDL_CPU_RETURN_IF_ERROR(ReadNormShape(desc, desc.in[0], &v));
+  const NormShape v = NormShapeOf(desc.in[0]);
   const char* roles[] = {"x", "gamma", "beta", "mean", "var"};
   for (uint32_t i = 1; i < 5; ++i) EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, roles[i], desc.in[i], v));
   EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "y", desc.out[0], desc.in[0]));

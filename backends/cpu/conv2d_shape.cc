@@ -6,9 +6,7 @@ Status ReadConvShape(const OpDesc& desc, const eddl_tensor_desc& x, const eddl_t
                      const eddl_tensor_desc& y, ConvShape* shape) {
   eddl_conv2d_attrs a;
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &a));
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "x", x, 4));
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "w", w, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "w", w, 4));
   EDDL_CPU_REQUIRE(a.groups >= 1 && a.stride_h >= 1 && a.stride_w >= 1 && a.dilation_h >= 1 && a.dilation_w >= 1,
                    "%s: groups %u, strides %u x %u and dilations %u x %u must be 1 or more", desc.name, a.groups,

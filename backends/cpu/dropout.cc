@@ -69,12 +69,10 @@ Status PrepareDropout(const OpDesc& desc, const Context& context, PreparedOp* op
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
   const eddl_tensor_desc& x = desc.in[0];
   const int64_t rows = x.shape[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(Expect(desc, "sample", desc.in[1], EDDL_I64, {rows}));
   EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "y", desc.out[0], x));
   EDDL_CPU_REQUIRE(attrs.probability >= 0 && attrs.probability < 1, "dropout: probability %g is not in [0, 1)",
                    static_cast<double>(attrs.probability));
-  op->scalar_count = 2;
   op->run = [=, size = ElementCount(x) / rows, threshold = Threshold(attrs.probability),
              scale = static_cast<float>(1.0 / (1.0 - static_cast<double>(attrs.probability))),
              threads = context.thread_count](const Args& args) -> Status {

@@ -95,7 +95,6 @@ std::function<Status(const Args&)> BinaryRun(const OpDesc& desc, const Context& 
 }
 
 Status ExpectElementwise(const OpDesc& desc) {
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "input 0", desc.in[0], EDDL_F32));
   for (uint32_t i = 1; i < desc.input_count; ++i) {
     EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "input 1", desc.in[i], desc.in[0]));
   }
@@ -197,7 +196,6 @@ Status PrepareMul(const OpDesc& desc, const Context& context, PreparedOp* op) {
 }
 
 Status PrepareNormalizeU8(const OpDesc& desc, const Context& context, PreparedOp* op) {
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", desc.in[0], EDDL_U8));
   eddl_tensor_desc wanted = desc.in[0];
   wanted.dtype = EDDL_F32;
   EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "y", desc.out[0], wanted));

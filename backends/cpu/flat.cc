@@ -135,7 +135,6 @@ Status PrepareAxpy(const OpDesc& desc, const Context& context, PreparedOp* op) {
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "x", desc.in[0], EDDL_F32, count));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "y", desc.in[1], EDDL_F32, count));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "output y", desc.out[0], EDDL_F32, count));
-  op->scalar_count = 1;
   op->run = [count, threads = context.thread_count](const Args& args) -> Status {
     const float alpha = static_cast<float>(args.scalars[0].f);
     ParallelFor(threads, count, kGrain,
@@ -149,7 +148,6 @@ Status PrepareScale(const OpDesc& desc, const Context& context, PreparedOp* op) 
   const int64_t count = ElementCount(desc.in[0]);
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "x", desc.in[0], EDDL_F32, count));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "output x", desc.out[0], EDDL_F32, count));
-  op->scalar_count = 1;
   op->run = [count, threads = context.thread_count](const Args& args) -> Status {
     const float alpha = static_cast<float>(args.scalars[0].f);
     ParallelFor(threads, count, kGrain,
@@ -220,7 +218,6 @@ Status PrepareFixedAdd(const OpDesc& desc, const Context& context, PreparedOp* o
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "x", desc.in[0], EDDL_F32, count));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "acc", desc.in[1], EDDL_I64, count));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "output acc", desc.out[0], EDDL_I64, count));
-  op->scalar_count = 1;
   op->run = [count, threads = context.thread_count](const Args& args) -> Status {
     ParallelFor(threads, count, kGrain, [&](int64_t begin, int64_t end) {
       FixedAddLoop(args.in(0), args.in<int64_t>(1), args.out<int64_t>(0), begin, end, args.scalars[0].f);
@@ -234,7 +231,6 @@ Status PrepareFixedToFloat(const OpDesc& desc, const Context& context, PreparedO
   const int64_t count = ElementCount(desc.in[0]);
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "acc", desc.in[0], EDDL_I64, count));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc, "y", desc.out[0], EDDL_F32, count));
-  op->scalar_count = 1;
   op->run = [count, threads = context.thread_count](const Args& args) -> Status {
     const double scale = args.scalars[0].f;
     ParallelFor(threads, count, kGrain, [&](int64_t begin, int64_t end) {

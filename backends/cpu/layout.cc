@@ -251,8 +251,6 @@ Status PrepareBroadcast(const OpDesc& desc, const Context& context, PreparedOp* 
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
   const eddl_tensor_desc& x = desc.in[0];
   const eddl_tensor_desc& y = desc.out[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "y", y, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectReduced(desc, y, x, attrs.axis_mask));
   Sizes strides = {};
   int64_t stride = 1;

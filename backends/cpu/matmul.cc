@@ -30,8 +30,6 @@ Status ReadShapes(const OpDesc& desc, Product* product, int64_t* batch) {
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
   const eddl_tensor_desc& a = desc.in[0];
   const eddl_tensor_desc& b = desc.in[1];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "a", a, EDDL_F32));
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "b", b, EDDL_F32));
   EDDL_CPU_REQUIRE(a.rank >= 2, "matmul: a is %s, expected rank 2 or more", ToString(a).c_str());
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "b", b, a.rank));
   const uint32_t row = a.rank - 2;

@@ -71,7 +71,6 @@ EDDL_MULTIVERSION void StatisticsLoop(const float* sum, const float* running_in,
 }
 
 Status ExpectFlat(const OpDesc& desc) {
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "input 0", desc.in[0], EDDL_F32));
   for (size_t i = 1; i < kTensorsMax; ++i) {
     if (IsPresent(desc.in[i])) EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "an input", desc.in[i], desc.in[0]));
   }
@@ -91,7 +90,6 @@ Status PrepareSgd(const OpDesc& desc, const Context& context, PreparedOp* op) {
   EDDL_CPU_REQUIRE(IsPresent(desc.in[2]) == has_momentum && IsPresent(desc.out[1]) == has_momentum,
                    "sgd: velocity must be present exactly when momentum is above 0 (momentum %g)",
                    static_cast<double>(attrs.momentum));
-  op->scalar_count = 2;
   op->run = [attrs, has_momentum, count = ElementCount(desc.in[0]),
              threads = context.thread_count](const Args& args) -> Status {
     const SgdStep step = {.lr = static_cast<float>(args.scalars[0].f),
@@ -116,7 +114,6 @@ Status PrepareAdam(const OpDesc& desc, const Context& context, PreparedOp* op) {
   eddl_adam_attrs attrs;
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc));
-  op->scalar_count = 3;
   op->run = [attrs, count = ElementCount(desc.in[0]), threads = context.thread_count](const Args& args) -> Status {
     const double lr = args.scalars[0].f;
     const double step_count = static_cast<double>(args.scalars[2].u);
@@ -145,7 +142,6 @@ Status PrepareStatisticsUpdate(const OpDesc& desc, const Context& context, Prepa
   eddl_statistics_attrs attrs;
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
   EDDL_CPU_RETURN_IF_ERROR(ExpectFlat(desc));
-  op->scalar_count = 1;
   op->run = [keep = attrs.keep, count = ElementCount(desc.in[0]),
              threads = context.thread_count](const Args& args) -> Status {
     const float rest = static_cast<float>((1.0 - static_cast<double>(keep)) * args.scalars[0].f);

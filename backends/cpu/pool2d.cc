@@ -50,7 +50,6 @@ Status ReadPoolShape(const OpDesc& desc, const eddl_tensor_desc& x, const eddl_t
                      PoolShape* shape) {
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, attrs));
   const eddl_pool2d_attrs& a = *attrs;
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "x", x, 4));
   EDDL_CPU_REQUIRE(a.kernel_h >= 1 && a.kernel_w >= 1 && a.stride_h >= 1 && a.stride_w >= 1,
                    "%s: kernel %u x %u and strides %u x %u must be 1 or more", desc.name, a.kernel_h, a.kernel_w,
@@ -308,7 +307,6 @@ Status PrepareAvgPool2dGrad(const OpDesc& desc, const Context& context, Prepared
 
 Status PrepareGlobalAvgPool(const OpDesc& desc, const Context& context, PreparedOp* op) {
   const eddl_tensor_desc& x = desc.in[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "x", x, 4));
   const int64_t n = x.shape[0];
   const int64_t size = x.shape[1] * x.shape[2];
@@ -327,7 +325,6 @@ Status PrepareGlobalAvgPool(const OpDesc& desc, const Context& context, Prepared
 
 Status PrepareGlobalAvgPoolGrad(const OpDesc& desc, const Context& context, PreparedOp* op) {
   const eddl_tensor_desc& x = desc.out[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "dx", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "dx", x, 4));
   const int64_t n = x.shape[0];
   const int64_t size = x.shape[1] * x.shape[2];

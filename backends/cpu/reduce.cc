@@ -191,8 +191,6 @@ Status PrepareReduce(const OpDesc& desc, const Context& context, PreparedOp* op)
   EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
   const eddl_tensor_desc& x = desc.in[0];
   const eddl_tensor_desc& y = desc.out[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "y", y, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectReduced(desc, x, y, attrs.axis_mask));
   if (attrs.kind > EDDL_REDUCE_MAX) return Error(EDDL_UNIMPLEMENTED, "reduce: kind %u is not known", attrs.kind);
   const bool is_max = attrs.kind == EDDL_REDUCE_MAX;

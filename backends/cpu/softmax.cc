@@ -63,7 +63,6 @@ XentSums XentRows(const float* x, const int32_t* label, float* probabilities, in
 
 Status PrepareSoftmax(const OpDesc& desc, const Context& context, PreparedOp* op) {
   const eddl_tensor_desc& x = desc.in[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "x", x, 2));
   EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "y", desc.out[0], x));
   op->run = [rows = x.shape[0], classes = x.shape[1], threads = context.thread_count](const Args& args) -> Status {
@@ -83,7 +82,6 @@ Status PrepareSoftmax(const OpDesc& desc, const Context& context, PreparedOp* op
 // One thread: the sum's order is then fixed, and a batch of losses takes microseconds.
 Status PrepareSoftmaxXent(const OpDesc& desc, const Context&, PreparedOp* op) {
   const eddl_tensor_desc& x = desc.in[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "x", x, 2));
   const int64_t rows = x.shape[0];
   const int64_t classes = x.shape[1];

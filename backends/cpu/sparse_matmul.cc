@@ -79,7 +79,6 @@ uint64_t ThreadBytes(int64_t count) { return 2 * AlignUp(static_cast<uint64_t>(c
 
 Status PrepareSparseMatmul(const OpDesc& desc, const Context& context, PreparedOp* op) {
   const eddl_tensor_desc& x = desc.in[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "x", x, 2));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "w", desc.in[1], 2));
   const int64_t rows = x.shape[0];
@@ -105,7 +104,6 @@ Status PrepareSparseMatmul(const OpDesc& desc, const Context& context, PreparedO
 
 Status PrepareSparseMatmulGradWeight(const OpDesc& desc, const Context& context, PreparedOp* op) {
   const eddl_tensor_desc& x = desc.in[0];
-  EDDL_CPU_RETURN_IF_ERROR(ExpectDtype(desc, "x", x, EDDL_F32));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "x", x, 2));
   EDDL_CPU_RETURN_IF_ERROR(ExpectRank(desc, "dy", desc.in[1], 2));
   const int64_t samples = x.shape[0];

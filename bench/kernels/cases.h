@@ -1,0 +1,29 @@
+// The ops by shape that the kernel benchmark times: those of the model zoo's training steps, and plain sizes for
+// orientation.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bench/kernels/op_runner.h"
+
+namespace eddl::bench {
+
+// What one run of a case moves or computes; a case has one of them.
+struct Work {
+  double flops = 0;
+  double bytes = 0;
+};
+
+struct Case {
+  std::string name;  // "Matmul/f32/M:256/N:256/K:256"
+  OpSpec spec;
+  Work work;
+  OpSpec forward;         // kind 0, or the op whose state this one reads
+  double zero_share = 0;  // of input 0, for products that skip zeros
+};
+
+std::vector<Case> AllCases();
+
+}  // namespace eddl::bench
