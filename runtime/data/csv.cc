@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
-#include <numeric>
+#include <deque>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -121,6 +121,7 @@ class CsvParser {
   HostBytes bytes_;
   int64_t row_count_ = 0;
   std::vector<int32_t> labels_;
+  std::vector<int64_t> row_lines_;  // where there are no labels
   LabelTable classes_;
   int64_t skipped_ = 0;
   std::string first_skipped_;
@@ -168,7 +169,8 @@ absl::StatusOr<int64_t> CsvParser::FindLabelColumn() const {
   if (const auto found = std::find(names_.begin(), names_.end(), wanted); found != names_.end()) {
     return found - names_.begin();
   }
-  if (!options_.labelled) return kNoColumn;
+  const bool spare = options_.feature_count > 0 && std::ssize(fields_) == options_.feature_count + 1;
+  if (!options_.labelled && !spare) return kNoColumn;
   const auto count = static_cast<int64_t>(column_count_);
   int64_t position = 0;
   const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), position);
@@ -187,20 +189,28 @@ absl::StatusOr<int64_t> CsvParser::FindLabelColumn() const {
 absl::Status CsvParser::ChooseColumns() {
   EDDL_ASSIGN_OR_RETURN(label_column_, FindLabelColumn());
   if (!names_.empty() && !options_.feature_names.empty()) {
-    std::unordered_map<std::string, size_t> position;
-    for (size_t i = 0; i < names_.size(); ++i) position.emplace(names_[i], i);
+    // Names may repeat: the second of a name is the second column of that name.
+    std::unordered_map<std::string, std::deque<size_t>> columns;
+    for (size_t i = 0; i < names_.size(); ++i) {
+      if (!options_.labelled || static_cast<int64_t>(i) != label_column_) columns[names_[i]].push_back(i);
+    }
     for (const std::string& feature : options_.feature_names) {
-      const auto found = position.find(feature);
-      if (found == position.end()) {
+      std::deque<size_t>& found = columns[feature];
+      if (found.empty()) {
         return InvalidArgument(lines_.name() + ": no column is called " + Quote(feature) +
                                ", a feature that the model was trained on");
       }
-      feature_columns_.push_back(found->second);
+      feature_columns_.push_back(found.front());
+      found.pop_front();
     }
   } else {
     for (size_t i = 0; i < column_count_; ++i) {
       if (static_cast<int64_t>(i) != label_column_) feature_columns_.push_back(i);
     }
+  }
+  if (options_.feature_count > 0 && std::ssize(feature_columns_) != options_.feature_count) {
+    return InvalidArgument(lines_.name() + ": has " + std::to_string(feature_columns_.size()) +
+                           " feature columns, but the model takes " + std::to_string(options_.feature_count));
   }
   if (feature_columns_.empty()) {
     return InvalidArgument(lines_.name() +
@@ -233,7 +243,7 @@ absl::Status CsvParser::ParseRow(std::span<float> out, int32_t& label) {
     if (!std::isfinite(*value)) return BadField(static_cast<int64_t>(column), "is not a finite 32-bit number");
     out[i] = *value;
   }
-  if (label_column_ == kNoColumn || !options_.labelled) return absl::OkStatus();
+  if (!options_.labelled) return absl::OkStatus();
   const std::string_view text = fields_[static_cast<size_t>(label_column_)];
   if (text.empty()) return BadField(label_column_, "is no label");
   const std::optional<int32_t> found = classes_.Find(text);
@@ -257,7 +267,11 @@ absl::Status CsvParser::AddRow() {
   const absl::Status parsed = ParseRow(row, label);
   if (parsed.ok()) {
     ++row_count_;
-    if (label_column_ != kNoColumn && options_.labelled) labels_.push_back(label);
+    if (options_.labelled) {
+      labels_.push_back(label);
+    } else {
+      row_lines_.push_back(lines_.line_number());
+    }
     return absl::OkStatus();
   }
   if (options_.on_bad_row == OnBadRow::kError) return parsed;
@@ -287,10 +301,24 @@ absl::StatusOr<ReadResult> CsvParser::Finish() {
   EDDL_RETURN_IF_ERROR(bytes_.Resize(row_count_ * row_bytes()));
   result.rows = std::make_shared<RowStore>(std::move(bytes_), row_bytes(), 0.0);
   result.labels = std::move(labels_);
+  result.lines = std::move(row_lines_);
   return result;
 }
 
 }  // namespace
+
+absl::StatusOr<CsvHeader> ParseCsvHeader(const std::string& value) {
+  if (value == "auto") return CsvHeader::kAuto;
+  if (value == "yes") return CsvHeader::kYes;
+  if (value == "no") return CsvHeader::kNo;
+  return InvalidArgument("data.header = \"" + value + "\" is none of: auto, yes, no");
+}
+
+absl::StatusOr<OnBadRow> ParseOnBadRow(const std::string& value) {
+  if (value == "error") return OnBadRow::kError;
+  if (value == "skip") return OnBadRow::kSkip;
+  return InvalidArgument("data.on_bad_row = \"" + value + "\" is none of: error, skip");
+}
 
 absl::StatusOr<ReadResult> ReadCsv(ByteReader reader, const CsvOptions& options) {
   const Instant start = Now();

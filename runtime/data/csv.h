@@ -33,7 +33,14 @@ struct CsvOptions {
   // The features of an earlier file, in its order: columns are found by name, and others passed over, if this file has
   // a header.
   std::vector<std::string> feature_names;
+  // Not labelled only: the features wanted, 0 for any number. Of one column more, `label_column` is passed over.
+  int64_t feature_count = 0;
 };
+
+// The values of data.header ("auto", "yes", "no") and data.on_bad_row ("error", "skip"). kInvalidArgument, listing
+// them.
+absl::StatusOr<CsvHeader> ParseCsvHeader(const std::string& value);
+absl::StatusOr<OnBadRow> ParseOnBadRow(const std::string& value);
 
 // f32 rows [features]. A bad row (fields missing or too many, not a finite number, an unknown label) is
 // kInvalidArgument with file, line, column, what was found and how to go on; or skipped, and counted in a note.

@@ -22,6 +22,34 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
+// Splits a line that has a quote somewhere. What is unquoted is never longer than the line: views into it stay valid.
+bool SplitQuoted(std::string_view line, char separator, std::vector<std::string_view>& fields, std::string& unquoted) {
+  unquoted.clear();
+  unquoted.reserve(line.size());
+  size_t at = 0;
+  for (;;) {
+    while (at < line.size() && line[at] == ' ') ++at;
+    if (at < line.size() && line[at] == '"') {
+      const size_t start = unquoted.size();
+      for (++at;; ++at) {
+        if (at == line.size()) return false;
+        if (line[at] == '"' && (at + 1 == line.size() || line[at + 1] != '"')) break;
+        if (line[at] == '"') ++at;
+        unquoted.push_back(line[at]);
+      }
+      fields.push_back(std::string_view(unquoted).substr(start));
+      for (++at; at < line.size() && line[at] == ' ';) ++at;
+      if (at < line.size() && line[at] != separator) return false;
+    } else {
+      const size_t end = std::min(line.find(separator, at), line.size());
+      fields.push_back(Trim(line.substr(at, end - at)));
+      at = end;
+    }
+    if (at == line.size()) return true;
+    ++at;
+  }
+}
+
 }  // namespace
 
 LineReader::LineReader(ByteReader reader) : reader_(std::move(reader)), buffer_(kBufferBytes) {}
@@ -75,38 +103,6 @@ char DetectSeparator(std::string_view line) {
   }
   return best;
 }
-
-namespace {
-
-// Splits a line that has a quote somewhere. What is unquoted is never longer than the line: views into it stay valid.
-bool SplitQuoted(std::string_view line, char separator, std::vector<std::string_view>& fields, std::string& unquoted) {
-  unquoted.clear();
-  unquoted.reserve(line.size());
-  size_t at = 0;
-  for (;;) {
-    while (at < line.size() && line[at] == ' ') ++at;
-    if (at < line.size() && line[at] == '"') {
-      const size_t start = unquoted.size();
-      for (++at;; ++at) {
-        if (at == line.size()) return false;
-        if (line[at] == '"' && (at + 1 == line.size() || line[at + 1] != '"')) break;
-        if (line[at] == '"') ++at;
-        unquoted.push_back(line[at]);
-      }
-      fields.push_back(std::string_view(unquoted).substr(start));
-      for (++at; at < line.size() && line[at] == ' ';) ++at;
-      if (at < line.size() && line[at] != separator) return false;
-    } else {
-      const size_t end = std::min(line.find(separator, at), line.size());
-      fields.push_back(Trim(line.substr(at, end - at)));
-      at = end;
-    }
-    if (at == line.size()) return true;
-    ++at;
-  }
-}
-
-}  // namespace
 
 bool SplitFields(std::string_view line, char separator, std::vector<std::string_view>& fields, std::string& unquoted) {
   fields.clear();

@@ -26,8 +26,6 @@ absl::Status OneOf(const std::string& key, const std::string& value, std::initia
 
 absl::Status CheckOptions(const DataOptions& options) {
   EDDL_RETURN_IF_ERROR(OneOf("format", options.format, {"auto", "idx", "csv", "npy", "npz", "cifar10", "generate"}));
-  EDDL_RETURN_IF_ERROR(OneOf("header", options.header, {"auto", "yes", "no"}));
-  EDDL_RETURN_IF_ERROR(OneOf("on_bad_row", options.on_bad_row, {"error", "skip"}));
   EDDL_RETURN_IF_ERROR(OneOf("scale", options.scale, {"auto", "none", "unit", "standard"}));
   if (!(options.test_fraction >= 0.0 && options.test_fraction < 1.0)) {
     return InvalidArgument("data.test_fraction = " + std::to_string(options.test_fraction) + " is not in [0, 1)");

@@ -54,10 +54,9 @@ absl::StatusOr<Parts> ReadIdxParts(const DataOptions& options) {
 }
 
 absl::StatusOr<Parts> ReadCsvParts(const DataOptions& options) {
-  CsvOptions csv{.label_column = options.label_column,
-                 .on_bad_row = options.on_bad_row == "skip" ? OnBadRow::kSkip : OnBadRow::kError,
-                 .limit = options.limit};
-  if (options.header != "auto") csv.header = options.header == "yes" ? CsvHeader::kYes : CsvHeader::kNo;
+  CsvOptions csv{.label_column = options.label_column, .limit = options.limit};
+  EDDL_ASSIGN_OR_RETURN(csv.header, ParseCsvHeader(options.header));
+  EDDL_ASSIGN_OR_RETURN(csv.on_bad_row, ParseOnBadRow(options.on_bad_row));
   Parts parts;
   EDDL_ASSIGN_OR_RETURN(ByteReader train, ByteReader::Open(options.path));
   EDDL_ASSIGN_OR_RETURN(parts.train, ReadCsv(std::move(train), csv));

@@ -21,6 +21,7 @@ struct ReadResult {
   DatasetInfo info;  // class_count 0 where there are no labels
   std::shared_ptr<RowStore> rows;
   std::vector<int32_t> labels;      // one per row, or none
+  std::vector<int64_t> lines;       // of a text file without labels: the line of each row, from 1
   DecodeThread::Producer producer;  // brings the rows; null if they are all there
   std::vector<std::string> notes;   // one line each, for the user: what was skipped or assumed
 };

@@ -1,5 +1,6 @@
 #include "runtime/data/scale.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/base/check.h"
@@ -45,10 +46,14 @@ Scaling Moments::Standard() const {
 void ApplyScaling(const Scaling& scaling, std::span<std::byte> rows) {
   auto* values = reinterpret_cast<float*>(rows.data());
   const size_t count = rows.size() / sizeof(float);
-  const size_t channels = scaling.scale.size();
-  EDDL_CHECK(count % channels == 0 && scaling.shift.size() == channels) << count << " values, " << channels;
+  const size_t channels = std::max(scaling.scale.size(), scaling.shift.size());
+  EDDL_CHECK(channels > 0 && count % channels == 0) << count << " values, " << channels << " channels";
+  const size_t scale_step = scaling.scale.size() > 1 ? 1 : 0;
+  const size_t shift_step = scaling.shift.size() > 1 ? 1 : 0;
   for (size_t i = 0; i < count; i += channels) {
-    for (size_t c = 0; c < channels; ++c) values[i + c] = values[i + c] * scaling.scale[c] + scaling.shift[c];
+    for (size_t c = 0; c < channels; ++c) {
+      values[i + c] = values[i + c] * scaling.scale[c * scale_step] + scaling.shift[c * shift_step];
+    }
   }
 }
 

@@ -36,7 +36,8 @@ class Moments {
   double count_ = 0.0;
 };
 
-// x * scale + shift over whole rows of f32, in place. REQUIRES: channels divides the number of values.
+// x * scale + shift over whole rows of f32, in place; scale and shift have one value for all, or one per last
+// dimension.
 void ApplyScaling(const Scaling& scaling, std::span<std::byte> rows);
 
 }  // namespace eddl
