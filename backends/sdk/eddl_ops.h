@@ -8,7 +8,8 @@
  *
  * Tolerance. A result y is compared with the reference r, computed in double from the same float inputs: it passes where
  * |y - r| <= atol + rtol * s, with s the sum of the absolute values of the terms that r adds up (|r| where it is no sum).
- * Written as "tol rtol" with atol 1e-6 unless stated; "exact" means bit for bit. NaN never passes against a number.
+ * Written as "tol rtol" with atol 1e-6 unless stated; "exact" means bit for bit, but for the sign of a zero and the bits of a
+ * NaN. NaN passes where the reference is NaN, and only there; likewise an infinity.
  */
 #ifndef EDDL_BACKENDS_SDK_EDDL_OPS_H_
 #define EDDL_BACKENDS_SDK_EDDL_OPS_H_
@@ -39,7 +40,7 @@ enum {
   /* inputs x, dy; outputs dw [K, R, S, C / groups] acc, dbias [K] acc opt. */
   EDDL_OP_CONV2D_GRAD_WEIGHT = 12,
 
-  /* ---- Pooling: eddl_pool2d_attrs, except global. ---- */
+  /* ---- Pooling: eddl_pool2d_attrs, except global. REQUIRES: each pad is smaller than the kernel. ---- */
   /* input x [N, H, W, C]; output y [N, P, Q, C]. Leaves state. Padding never wins; ties go to the first in row-major order.
    * Output size as in convolution, with ceil instead of floor if ceil_mode (a window that begins in the right or bottom
    * padding is dropped). exact; NaN in a window gives NaN. */
@@ -48,7 +49,8 @@ enum {
    * dx = dy at each window's maximum, summed where windows overlap; with relu, dy counts only where y > 0 (x came out of a
    * relu whose gradient is folded in here). tol 1e-6 */
   EDDL_OP_MAX_POOL2D_GRAD = 21,
-  /* input x; output y. Mean over the window; the divisor counts padding if count_include_pad. tol 1e-5 */
+  /* input x; output y. Mean over the window; the divisor counts padding if count_include_pad, but never what
+   * a window of ceil_mode covers beyond it. tol 1e-5 */
   EDDL_OP_AVG_POOL2D = 22,
   /* input dy; output dx. tol 1e-5 */
   EDDL_OP_AVG_POOL2D_GRAD = 23,
@@ -69,7 +71,8 @@ enum {
   /* inputs x, gamma, beta, mean [C], var [C]; output y epi (in place: x). */
   EDDL_OP_BATCH_NORM_INFERENCE = 32,
 
-  /* ---- Elementwise; all shapes equal; every output may be in place of any input. tol 2e-6; relu, clamp, add, mul exact ---- */
+  /* ---- Elementwise; all shapes equal; every output may be in place of any input. tol 2e-6; relu, clamp (and
+   * their gradients), add, mul exact. NaN in x, a or b stays NaN. ---- */
   EDDL_OP_RELU = 40,         /* x -> y = max(x, 0) */
   EDDL_OP_SIGMOID = 41,      /* x -> y */
   EDDL_OP_TANH = 42,         /* x -> y */
@@ -90,10 +93,11 @@ enum {
   EDDL_OP_BROADCAST = 65, /* x -> y: x repeated along axis_mask (f32): eddl_reduce_attrs, kind ignored. x as REDUCE's y */
 
   /* ---- Reduction: eddl_reduce_attrs. tol 1e-5 ---- */
-  /* input x; output y acc: x reduced over the dimensions in axis_mask, which y lacks (or has as 1; all reduced: y [1]). */
+  /* input x; output y acc: x reduced over the dimensions in axis_mask, which y lacks (or has as 1; all reduced: y [1]).
+   * The maximum is NaN iff some x is. */
   EDDL_OP_REDUCE = 70,
 
-  /* ---- Dropout: eddl_dropout_attrs. exact but for the product; mask bits are fixed. ---- */
+  /* ---- Dropout: eddl_dropout_attrs. exact but for the product (tol 1e-6, atol 0); mask bits are fixed. ---- */
   /* inputs x [N, ..], sample i64 [N] (global sample indices); scalars u: seed, epoch; output y (in place: x).
    * y = x keep / (1 - probability). Element j of row n is kept iff u >= probability, u = (word >> 8) 2^-24, with word = number
    * j mod 4 of Philox4x32-10 (Salmon et al., 2011) under key (seed low, seed high) and counter (j / 4, sample[n] low,
@@ -119,7 +123,8 @@ enum {
   EDDL_OP_ABS_MAX = 113,       /* x -> y [1]; NaN iff some x is NaN */
   EDDL_OP_PACK_F16 = 114,      /* x f32 -> y f16, to nearest even, overflow to infinity; exact */
   EDDL_OP_UNPACK_F16 = 115,    /* x f16 -> y f32; exact */
-  EDDL_OP_FIXED_ADD = 116,     /* x f32, acc i64 -> acc += round-half-even(x scale), wrapping. scalars f: scale; exact */
+  EDDL_OP_FIXED_ADD = 116,     /* x f32, acc i64 -> acc += round-half-even(x scale), wrapping. scalars f: scale; exact.
+                                  REQUIRES |x scale| < 2^63 */
   EDDL_OP_FIXED_TO_FLOAT = 117, /* acc i64 -> y f32 = float(acc / scale), once rounded. scalars f: scale; exact for 2^k */
 
   /* ---- Optimizers on flat vectors [P]: param, state and grad; g = grad scale. tol 1e-5 ---- */

@@ -1,0 +1,70 @@
+#include "kernels/elementwise/elementwise.h"
+
+namespace eddl::kernels {
+namespace {
+
+template <typename Function>
+void Map(const Call& call, Tensor& y, const Function& function) {
+  for (int64_t i = 0; i < y.size(); ++i) y.At(i) = function(call.inputs[0][i]);
+}
+
+template <typename Function>
+void MapTwo(const Call& call, Tensor& y, const Function& function) {
+  for (int64_t i = 0; i < y.size(); ++i) y.At(i) = function(call.inputs[0][i], call.inputs[1][i]);
+}
+
+}  // namespace
+
+// y = max(x, 0).
+void Relu(const Call& call, std::span<Tensor> outputs) {
+  Map(call, outputs[0], [](double x) { return MaxKeepingNan(x, 0); });
+}
+
+// y = 1 / (1 + e^-x).
+void Sigmoid(const Call& call, std::span<Tensor> outputs) {
+  Map(call, outputs[0], [](double x) { return 1 / (1 + std::exp(-x)); });
+}
+
+// y = tanh(x).
+void Tanh(const Call& call, std::span<Tensor> outputs) {
+  Map(call, outputs[0], [](double x) { return std::tanh(x); });
+}
+
+// y = min(max(x, min), max).
+void Clamp(const Call& call, std::span<Tensor> outputs) {
+  const auto attrs = call.attrs<eddl_clamp_attrs>();
+  Map(call, outputs[0], [&](double x) { return MinKeepingNan(MaxKeepingNan(x, attrs.min), attrs.max); });
+}
+
+// dx = y > 0 ? dy : 0.
+void ReluGrad(const Call& call, std::span<Tensor> outputs) {
+  MapTwo(call, outputs[0], [](double dy, double y) { return y > 0 ? dy : 0; });
+}
+
+// dx = dy y (1 - y).
+void SigmoidGrad(const Call& call, std::span<Tensor> outputs) {
+  MapTwo(call, outputs[0], [](double dy, double y) { return Sum(dy * y) * (Sum(1) - Sum(y)); });
+}
+
+// dx = dy (1 - y^2).
+void TanhGrad(const Call& call, std::span<Tensor> outputs) {
+  MapTwo(call, outputs[0], [](double dy, double y) { return Sum(dy) * (Sum(1) - Sum(y * y)); });
+}
+
+// dx = min < y < max ? dy : 0.
+void ClampGrad(const Call& call, std::span<Tensor> outputs) {
+  const auto attrs = call.attrs<eddl_clamp_attrs>();
+  MapTwo(call, outputs[0], [&](double dy, double y) { return attrs.min < y && y < attrs.max ? dy : 0; });
+}
+
+// y = a + b.
+void Add(const Call& call, std::span<Tensor> outputs) {
+  MapTwo(call, outputs[0], [](double a, double b) { return Sum(a) + Sum(b); });
+}
+
+// y = a b.
+void Mul(const Call& call, std::span<Tensor> outputs) {
+  MapTwo(call, outputs[0], [](double a, double b) { return a * b; });
+}
+
+}  // namespace eddl::kernels
