@@ -174,39 +174,46 @@ void AddHeads(std::vector<Case>& out, int64_t n, int64_t classes, int64_t width)
 
 }  // namespace
 
-std::vector<Case> AllCases() {
+std::vector<Case> ZooCases(int64_t batch) {
   std::vector<Case> cases;
-  AddMatmul(cases, 256, 256, 256);
-  for (const int64_t batch : {32, 128}) {
-    AddMatmul(cases, batch, 512, 427);  // PerNet
-    AddMatmul(cases, batch, 512, 512);
-    AddMatmul(cases, batch, 256, 512);
-    AddMatmul(cases, batch, 256, 256);
-    AddMatmul(cases, batch, 128, 256);
-    AddMatmul(cases, batch, 71, 128);
-  }
-  AddMatmul(cases, 128, 120, 784);  // LeNet-5
-  AddMatmul(cases, 128, 84, 120);
-  AddMatmul(cases, 128, 10, 84);
-  AddConv(cases, {.n = 128, .h = 28, .c = 1, .k = 6, .r = 5, .stride = 1});
-  AddConv(cases, {.n = 128, .h = 14, .c = 6, .k = 16, .r = 5, .stride = 1});
-  AddMaxPool(cases, 128, 28, 6);
-  AddMaxPool(cases, 128, 14, 16);
-  AddConv(cases, {.n = 128, .h = 28, .c = 1, .k = 16, .r = 3, .stride = 1});  // ResNet-20
-  AddConv(cases, {.n = 128, .h = 28, .c = 16, .k = 16, .r = 3, .stride = 1});
-  AddConv(cases, {.n = 128, .h = 28, .c = 16, .k = 32, .r = 3, .stride = 2});
-  AddConv(cases, {.n = 128, .h = 28, .c = 16, .k = 32, .r = 1, .stride = 2});
-  AddConv(cases, {.n = 128, .h = 14, .c = 32, .k = 32, .r = 3, .stride = 1});
-  AddConv(cases, {.n = 128, .h = 14, .c = 32, .k = 64, .r = 3, .stride = 2});
-  AddConv(cases, {.n = 128, .h = 14, .c = 32, .k = 64, .r = 1, .stride = 2});
-  AddConv(cases, {.n = 128, .h = 7, .c = 64, .k = 64, .r = 3, .stride = 1});
-  AddBatchNorm(cases, 128, 28, 16);
-  AddBatchNorm(cases, 128, 14, 32);
-  AddBatchNorm(cases, 128, 7, 64);
-  AddFlat(cases, 720967);
-  AddSparse(cases, 128, 215, 512, 0.155);
-  AddSparse(cases, 32, 427, 512, 0.155);
-  AddHeads(cases, 128, 71, 512);
+  AddMatmul(cases, batch, 512, 427);  // PerNet
+  AddMatmul(cases, batch, 512, 512);
+  AddMatmul(cases, batch, 256, 512);
+  AddMatmul(cases, batch, 256, 256);
+  AddMatmul(cases, batch, 128, 256);
+  AddMatmul(cases, batch, 71, 128);
+  AddSparse(cases, batch, 427, 512, 0.155);
+  AddHeads(cases, batch, 71, 512);
+  AddMatmul(cases, batch, 120, 784);  // LeNet-5
+  AddMatmul(cases, batch, 84, 120);
+  AddMatmul(cases, batch, 10, 84);
+  AddConv(cases, {.n = batch, .h = 28, .c = 1, .k = 6, .r = 5, .stride = 1});
+  AddConv(cases, {.n = batch, .h = 14, .c = 6, .k = 16, .r = 5, .stride = 1});
+  AddMaxPool(cases, batch, 28, 6);
+  AddMaxPool(cases, batch, 14, 16);
+  AddConv(cases, {.n = batch, .h = 28, .c = 1, .k = 16, .r = 3, .stride = 1});  // ResNet-20
+  AddConv(cases, {.n = batch, .h = 28, .c = 16, .k = 16, .r = 3, .stride = 1});
+  AddConv(cases, {.n = batch, .h = 28, .c = 16, .k = 32, .r = 3, .stride = 2});
+  AddConv(cases, {.n = batch, .h = 28, .c = 16, .k = 32, .r = 1, .stride = 2});
+  AddConv(cases, {.n = batch, .h = 14, .c = 32, .k = 32, .r = 3, .stride = 1});
+  AddConv(cases, {.n = batch, .h = 14, .c = 32, .k = 64, .r = 3, .stride = 2});
+  AddConv(cases, {.n = batch, .h = 14, .c = 32, .k = 64, .r = 1, .stride = 2});
+  AddConv(cases, {.n = batch, .h = 7, .c = 64, .k = 64, .r = 3, .stride = 1});
+  AddBatchNorm(cases, batch, 28, 16);
+  AddBatchNorm(cases, batch, 14, 32);
+  AddBatchNorm(cases, batch, 7, 64);
+  return cases;
+}
+
+std::vector<Case> FlatCases(int64_t size) {
+  std::vector<Case> cases;
+  AddFlat(cases, size);
+  return cases;
+}
+
+std::vector<Case> SquareMatmulCases(int64_t size) {
+  std::vector<Case> cases;
+  AddMatmul(cases, size, size, size);
   return cases;
 }
 

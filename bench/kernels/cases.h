@@ -24,6 +24,11 @@ struct Case {
   double zero_share = 0;  // of input 0, for products that skip zeros
 };
 
-std::vector<Case> AllCases();
+// The ops of the model zoo's training steps, without flat vectors.
+std::vector<Case> ZooCases(int64_t batch);
+// The flat-vector ops and optimizers on vectors of size elements.
+std::vector<Case> FlatCases(int64_t size);
+// A square product and its gradients.
+std::vector<Case> SquareMatmulCases(int64_t size);
 
 }  // namespace eddl::bench
