@@ -72,10 +72,11 @@ ReferenceResult RunReference(const Graph& graph, const ParamLayout& layout, std:
     const std::vector<Tensor> forward_inputs =
         node.state_of < 0 ? std::vector<Tensor>() : inputs_of(graph.nodes()[static_cast<size_t>(node.state_of)]);
     const bool is_dropout = node.kind == EDDL_OP_DROPOUT;
-    std::vector<Tensor> outputs = kernels::Run({.desc = desc.get(),
-                                                .inputs = node_inputs,
-                                                .scalars = std::span(dropout_keys, is_dropout ? size_t{2} : size_t{0}),
-                                                .forward_inputs = forward_inputs});
+    std::vector<Tensor> outputs =
+        kernels::RunReference({.desc = desc.get(),
+                               .inputs = node_inputs,
+                               .scalars = std::span(dropout_keys, is_dropout ? size_t{2} : size_t{0}),
+                               .forward_inputs = forward_inputs});
     for (size_t o = 0; o < node.outputs.size(); ++o) {
       if (node.outputs[o] == kNoValue) continue;
       const Value& value = graph.value(node.outputs[o]);
