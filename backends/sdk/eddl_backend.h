@@ -231,6 +231,7 @@ typedef struct eddl_backend {
                           eddl_error* error);
   /* Never blocks on the device and allocates nothing. One op may be enqueued many times, also with other bindings. */
   eddl_code (*op_enqueue)(eddl_queue* queue, eddl_op* op, const eddl_op_args* args, eddl_error* error);
+  /* REQUIRES: no enqueued work uses the op. */
   void (*op_destroy)(eddl_op* op);
 
   /* ---- Optional. ---- */

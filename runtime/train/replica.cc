@@ -143,7 +143,10 @@ absl::StatusOr<Executor*> Replica::ExecutorFor(int64_t n, Mode mode, bool accumu
   EDDL_RETURN_IF_ERROR(Reserve(plan));
   EDDL_ASSIGN_OR_RETURN(std::unique_ptr<Executor> executor, Executor::Create(device_, fallback_, std::move(plan)));
   executor->Bind({&arena_, &parameters_, &gradients_, &outputs_, &fallback_arena_});
-  if (entries_.size() == kExecutorsMax) entries_.pop_back();
+  if (entries_.size() == kExecutorsMax) {
+    EDDL_RETURN_IF_ERROR(queue_.Wait());
+    entries_.pop_back();
+  }
   entries_.push_front({.n = n, .mode = mode, .accumulate = accumulate, .executor = std::move(executor)});
   return entries_.front().executor.get();
 }

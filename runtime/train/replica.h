@@ -93,11 +93,11 @@ class Replica {
   uint64_t memory_limit_bytes_;
   Capabilities capabilities_;
   std::unique_ptr<Capabilities> fallback_capabilities_;
-  Queue queue_;
-  Queue fallback_queue_;
   Buffer parameters_, gradients_, outputs_, arena_, fallback_arena_;
   std::list<Entry> entries_;  // most recently used first
-  int64_t train_count_ = 0;   // samples in the running sums
+  Queue queue_;               // after what its work uses, so that it is destroyed, and waits, before that
+  Queue fallback_queue_;
+  int64_t train_count_ = 0;  // samples in the running sums
   SpanRecorder* recorder_ = nullptr;
 };
 
