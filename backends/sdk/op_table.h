@@ -90,9 +90,11 @@ constexpr OpTensor Over(OpTensor tensor, uint32_t in_place_mask) {
 }
 constexpr uint32_t kInput0 = 1u << 0, kInput1 = 1u << 1, kInput2 = 1u << 2, kInput3 = 1u << 3;
 
+// y from x.
 constexpr OpTraits Unary(eddl_op_kind kind, const char* name, uint64_t attrs_size = 0) {
   return {.kind = kind, .name = name, .inputs = {T("x")}, .outputs = {Over(T("y"), kInput0)}, .attrs_size = attrs_size};
 }
+// dx from dy and the forward op's result.
 constexpr OpTraits UnaryGrad(eddl_op_kind kind, const char* name, uint64_t attrs_size = 0) {
   return {.kind = kind,
           .name = name,
@@ -100,6 +102,7 @@ constexpr OpTraits UnaryGrad(eddl_op_kind kind, const char* name, uint64_t attrs
           .outputs = {Over(T("dx"), kInput0 | kInput1)},
           .attrs_size = attrs_size};
 }
+// y from a and b.
 constexpr OpTraits Binary(eddl_op_kind kind, const char* name, bool epilogue) {
   return {.kind = kind,
           .name = name,
@@ -107,6 +110,7 @@ constexpr OpTraits Binary(eddl_op_kind kind, const char* name, bool epilogue) {
           .outputs = {Over(T("y"), kInput0 | kInput1)},
           .epilogue = epilogue};
 }
+// y holds what x does, elsewhere.
 constexpr OpTraits Move(eddl_op_kind kind, const char* name, uint64_t attrs_size) {
   return {.kind = kind, .name = name, .inputs = {Any("x")}, .outputs = {Any("y")}, .attrs_size = attrs_size};
 }

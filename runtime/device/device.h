@@ -129,11 +129,14 @@ class Queue {
   Queue(Queue&& other) noexcept;
   Queue& operator=(Queue&& other) noexcept;
 
+  // Transfers between host and device, or within the device. REQUIRES: ranges within their buffers; copies don't
+  // overlap.
   absl::Status Write(const Buffer& target, uint64_t offset_bytes, std::span<const std::byte> source);
   absl::Status Read(const Buffer& source, uint64_t offset_bytes, std::span<std::byte> target);
   absl::Status Copy(const Buffer& source, uint64_t source_offset_bytes, const Buffer& target,
                     uint64_t target_offset_bytes, uint64_t size_bytes);
   absl::Status FillZero(const Buffer& target, uint64_t offset_bytes, uint64_t size_bytes);
+  // args' arrays are as long as the op's description said; they are read during the call only.
   absl::Status Enqueue(const PreparedOp& op, const eddl_op_args& args);
   // Returns when all enqueued work is done; the first asynchronous error, sticky.
   absl::Status Wait();

@@ -41,6 +41,7 @@ class SpanRecorder {
   // REQUIRES: capacity > 0.
   explicit SpanRecorder(size_t capacity);
 
+  // A new row, for a thread or a queue.
   TrackId AddTrack(std::string name) ABSL_LOCKS_EXCLUDED(mutex_);
   // Allocates only for a name that is new. REQUIRES: category is a literal, begin <= end, track is of this recorder.
   void Record(std::string_view name, const char* category, Instant begin, Instant end, int64_t bytes = 0,

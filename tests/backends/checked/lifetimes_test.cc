@@ -173,7 +173,7 @@ TEST_F(CheckedLifetimes, StructsWithoutTheirSizeAreRefused) {
   eddl_device* other = nullptr;
   options.struct_size = 0;
   EXPECT_EQ(Say(table().device_open(0, &options, &other, &error)),
-            "INVALID_ARGUMENT checked: device_open: options.struct_size is 0, set it to 40");
+            "INVALID_ARGUMENT checked: device_open: options.struct_size is 0, set it to 32");
   eddl_device_info info = {};
   EXPECT_EQ(Say(table().device_info(0, &info, &error)),
             "INVALID_ARGUMENT checked: device_info: info.struct_size is 0, set it to 136");

@@ -29,12 +29,14 @@ TEST_F(CheckedDescription, StructSizeIsSet) {
   relu.Get();
   relu.desc.struct_size = 0;
   EXPECT_EQ(Say(table().op_prepare(device, &relu.desc, nullptr, nullptr, &error)),
-            std::string(kPrepare) + "desc.struct_size is 0, set it to 80");
+            std::string(kPrepare) + "desc.struct_size is 0, set it to 72");
 }
 
 TEST_F(CheckedDescription, CountsAreTheKinds) {
   EXPECT_EQ(Refusal(Description(EDDL_OP_RELU, 2)), "relu (tag 7): 2 inputs; 1 to 1 are possible");
-  EXPECT_EQ(Refusal(Description(EDDL_OP_SOFTMAX_XENT, 2, 1)), "softmax_xent (tag 7): 1 outputs; 2 to 3 are possible");
+  Description xent(EDDL_OP_SOFTMAX_XENT, 2, 1);
+  xent.inputs[1].dtype = EDDL_I32;
+  EXPECT_EQ(Refusal(xent), "softmax_xent (tag 7): 1 outputs; 2 to 3 are possible");
   EXPECT_EQ(Refusal(Description(EDDL_OP_CONCAT, 17).With(eddl_axis_attrs{})),
             "concat (tag 7): 17 inputs; 1 to 16 are possible");
 }
