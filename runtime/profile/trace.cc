@@ -1,12 +1,10 @@
 #include "runtime/profile/trace.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/atomic_file.h"
 #include "runtime/base/status.h"
 
 namespace eddl {
@@ -15,10 +13,6 @@ namespace {
 constexpr int kProcess = 1;
 
 double Microseconds(Duration duration) { return static_cast<double>(duration.ns) * 1e-3; }
-
-absl::Status WriteError(const std::string& path, const char* reason) {
-  return Unavailable("can't write the trace " + path + ": " + reason);
-}
 
 }  // namespace
 
@@ -52,18 +46,7 @@ std::string TraceJson(const SpanLog& log) {
 }
 
 absl::Status WriteTrace(const SpanLog& log, const std::string& path) {
-  const std::string text = TraceJson(log) + "\n";
-  const std::string temporary = path + ".tmp";
-  std::FILE* const file = std::fopen(temporary.c_str(), "wb");
-  if (file == nullptr) return WriteError(path, std::strerror(errno));
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool closed = std::fclose(file) == 0;
-  if (!written || !closed || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const absl::Status status = WriteError(path, std::strerror(errno));
-    std::remove(temporary.c_str());
-    return status;
-  }
-  return absl::OkStatus();
+  return WithContext(WriteFileAtomically(path, TraceJson(log) + "\n"), "writing the trace");
 }
 
 }  // namespace eddl

@@ -14,8 +14,7 @@ namespace eddl {
 // The trace as one line of JSON. Bytes of a name that are not UTF-8 are replaced.
 std::string TraceJson(const SpanLog& log);
 
-// Writes it to path by way of a temporary file beside it, so that a reader never sees half a trace.
-// kUnavailable with the system's reason if the file can't be written.
+// Writes it to path, never half (runtime/base/atomic_file.h, whose errors these are).
 absl::Status WriteTrace(const SpanLog& log, const std::string& path);
 
 }  // namespace eddl
