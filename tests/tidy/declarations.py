@@ -2,7 +2,7 @@
 
 A block is what stands between blank lines. A declaration is explained if its block has a comment above or beside it, if
 a comment stands right above the block (a heading), or if the block opens a class: the class's own comment covers it.
-These need no comment: definitions of one statement, accessors, constructors, destructors, operators, overrides, and
+These need no comment: short definitions, accessors, constructors, destructors, operators, overrides, and
 what is private or internal.
 """
 import re
@@ -20,11 +20,11 @@ def is_comment(line):
     return line.lstrip().startswith(("//", "/*", "*"))
 
 
-def is_one_statement(lines, index):
-    """Whether the definition that begins at lines[index] has at most one statement."""
+def is_short_definition(lines, index):
+    """Whether the definition that begins at lines[index] has a body of at most three lines."""
     if ONE_LINE.search(lines[index]):
         return True
-    return lines[index].endswith("{") and any(line.strip() == "}" for line in lines[index + 1:index + 3])
+    return lines[index].endswith("{") and any(line.strip() == "}" for line in lines[index + 1:index + 5])
 
 
 def is_explained(lines, index):
@@ -87,7 +87,7 @@ def undocumented(lines):
         starts = not in_statement
         in_statement = not code.endswith((";", "{", "}", ":")) and not re.match(r"template\s*<.*>$", code)
         match = FUNCTION.match(code) if starts and public else None
-        if not match or EXEMPT.search(line) or ACCESSOR.search(line) or is_one_statement(lines, index):
+        if not match or EXEMPT.search(line) or ACCESSOR.search(line) or is_short_definition(lines, index):
             continue
         if match[1].startswith("~") or match[1].isupper() or KEYWORD.match(match[1]):
             continue
