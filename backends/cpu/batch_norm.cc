@@ -56,6 +56,7 @@ EDDL_MULTIVERSION void SumRows(const float* x, const float* shift, int64_t rows,
       for (int64_t row = block; row < block_end; row += repeats) {
         const int64_t width = (block_end - row < repeats ? block_end - row : repeats) * count;
         const float* from = x + row * channels + first;
+        EDDL_ELEMENTWISE
         for (int64_t j = 0; j < width; ++j) {
           const float d = from[j] - center[j];
           s[j] += d;
@@ -85,11 +86,13 @@ EDDL_MULTIVERSION void SumGradRows(const float* dy, const float* x, const float*
         const int64_t width = (block_end - row < repeats ? block_end - row : repeats) * count;
         const int64_t at = row * channels + first;
         if (mask == nullptr) {
+          EDDL_ELEMENTWISE
           for (int64_t j = 0; j < width; ++j) {
             s[j] += dy[at + j];
             q[j] += dy[at + j] * (x[at + j] - center[j]);
           }
         } else {
+          EDDL_ELEMENTWISE
           for (int64_t j = 0; j < width; ++j) {
             const float g = mask[at + j] > 0.0f ? dy[at + j] : 0.0f;
             s[j] += g;
@@ -118,12 +121,15 @@ EDDL_MULTIVERSION void NormalizeRows(const float* x, const float* mean, const fl
       const float* from = x + row * channels + first;
       float* to = y + row * channels + first;
       if (epilogue.kind == EDDL_EPILOGUE_RELU) {
+        EDDL_ELEMENTWISE
         for (int64_t j = 0; j < width; ++j) to[j] = ReluKeepingNan((from[j] - m[j]) * a[j] + b[j]);
       } else if (epilogue.kind == EDDL_EPILOGUE_CLAMP) {
+        EDDL_ELEMENTWISE
         for (int64_t j = 0; j < width; ++j) {
           to[j] = ClampKeepingNan((from[j] - m[j]) * a[j] + b[j], epilogue.min, epilogue.max);
         }
       } else {
+        EDDL_ELEMENTWISE
         for (int64_t j = 0; j < width; ++j) to[j] = (from[j] - m[j]) * a[j] + b[j];
       }
     }
@@ -148,8 +154,10 @@ EDDL_MULTIVERSION void GradRows(const float* dy, const float* x, const float* ma
       const int64_t width = (end - row < repeats ? end - row : repeats) * count;
       const int64_t at = row * channels + first;
       if (mask == nullptr) {
+        EDDL_ELEMENTWISE
         for (int64_t j = 0; j < width; ++j) dx[at + j] = dy[at + j] * a[j] - b[j] - (x[at + j] - m[j]) * k[j];
       } else {
+        EDDL_ELEMENTWISE
         for (int64_t j = 0; j < width; ++j) {
           const float g = mask[at + j] > 0.0f ? dy[at + j] : 0.0f;
           dx[at + j] = g * a[j] - b[j] - (x[at + j] - m[j]) * k[j];

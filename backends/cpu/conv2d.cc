@@ -1,4 +1,4 @@
-// Convolution and its gradients through oneDNN.
+// Convolution and its gradients: through oneDNN, or directly where there are few channels (conv2d_direct.h).
 //
 // Activations stay plain NHWC. The weights' format is left to the library and they are reordered inside each enqueue:
 // given plain weights it selects reference code, a hundred times slower, and the reorders cost below a hundredth.
@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "backends/cpu/conv2d_direct.h"
 #include "backends/cpu/conv2d_shape.h"
 #include "backends/cpu/dnnl_call.h"
 #include "backends/cpu/elementwise.h"
@@ -86,6 +87,41 @@ struct ConvCall {
   }
 };
 
+void PrepareDirect(const OpDesc& desc, const ConvShape& v, const Context& context, PreparedOp* op) {
+  const DirectConv direct = DirectConv::Forward(v, context.thread_count);
+  op->workspace_bytes = DirectWorkspaceBytes(direct);
+  op->implementation = "direct:narrow";
+  op->run = [direct, epilogue = EpilogueOf(desc)](const Args& args) -> Status {
+    float* workspace = args.workspace<float>();
+    DirectPackForward(direct, args.in(1), workspace);
+    DirectRun(direct, args.in(0), args.in(2), args.out(0), epilogue, workspace);
+    return {};
+  };
+}
+
+void PrepareDirectGradInput(const ConvShape& v, const Context& context, PreparedOp* op) {
+  const DirectConv direct = DirectConv::GradInput(v, context.thread_count);
+  op->workspace_bytes = DirectWorkspaceBytes(direct);
+  op->implementation = "direct:narrow";
+  op->run = [direct](const Args& args) -> Status {
+    float* workspace = args.workspace<float>();
+    DirectPackGradInput(direct, args.in(1), workspace);
+    DirectRun(direct, args.in(0), nullptr, args.out(0), {}, workspace);
+    return {};
+  };
+}
+
+void PrepareDirectGradWeight(const OpDesc& desc, const ConvShape& v, const Context& context, PreparedOp* op) {
+  const DirectConv direct = DirectConv::Forward(v, context.thread_count);
+  op->workspace_bytes = DirectWorkspaceBytes(direct);
+  op->implementation = "direct:narrow";
+  op->run = [direct, adds_dw = desc.accumulates(0), adds_dbias = desc.accumulates(1)](const Args& args) -> Status {
+    DirectGradWeight(direct, args.in(0), args.in(1), args.out(0), adds_dw, args.out(1), adds_dbias,
+                     args.workspace<float>());
+    return {};
+  };
+}
+
 }  // namespace
 
 Status PrepareConv2d(const OpDesc& desc, const Context& context, PreparedOp* op) {
@@ -93,6 +129,10 @@ Status PrepareConv2d(const OpDesc& desc, const Context& context, PreparedOp* op)
   EDDL_CPU_RETURN_IF_ERROR(ReadConvShape(desc, desc.in[0], desc.in[1], desc.out[0], &v));
   const bool with_bias = IsPresent(desc.in[2]);
   if (with_bias) EDDL_CPU_RETURN_IF_ERROR(Expect(desc, "bias", desc.in[2], EDDL_F32, {v.k}));
+  if (DirectSuitsForward(v)) {
+    PrepareDirect(desc, v, context, op);
+    return {};
+  }
   const DnnlShape shape(v);
   dnnl::convolution_forward::primitive_desc primitive(shape.Forward(with_bias), UserScratchpad(), CpuEngine());
   SkipReference(primitive);
@@ -130,9 +170,13 @@ Status PrepareConv2d(const OpDesc& desc, const Context& context, PreparedOp* op)
   return {};
 }
 
-Status PrepareConv2dGradInput(const OpDesc& desc, const Context&, PreparedOp* op) {
+Status PrepareConv2dGradInput(const OpDesc& desc, const Context& context, PreparedOp* op) {
   ConvShape v = {};
   EDDL_CPU_RETURN_IF_ERROR(ReadConvShape(desc, desc.out[0], desc.in[1], desc.in[0], &v));
+  if (DirectSuitsGradInput(v)) {
+    PrepareDirectGradInput(v, context, op);
+    return {};
+  }
   const DnnlShape shape(v);
   dnnl::convolution_backward_data::primitive_desc primitive(
       {dnnl::algorithm::convolution_direct, shape.x, shape.weight_any, shape.y, shape.strides, shape.dilations,
@@ -160,11 +204,15 @@ Status PrepareConv2dGradInput(const OpDesc& desc, const Context&, PreparedOp* op
   return {};
 }
 
-Status PrepareConv2dGradWeight(const OpDesc& desc, const Context&, PreparedOp* op) {
+Status PrepareConv2dGradWeight(const OpDesc& desc, const Context& context, PreparedOp* op) {
   ConvShape v = {};
   EDDL_CPU_RETURN_IF_ERROR(ReadConvShape(desc, desc.in[0], desc.out[0], desc.in[1], &v));
   const bool with_bias = IsPresent(desc.out[1]);
   if (with_bias) EDDL_CPU_RETURN_IF_ERROR(Expect(desc, "dbias", desc.out[1], EDDL_F32, {v.k}));
+  if (DirectSuitsGradWeight(v)) {
+    PrepareDirectGradWeight(desc, v, context, op);
+    return {};
+  }
   const DnnlShape shape(v);
   using Backward = dnnl::convolution_backward_weights;
   constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;

@@ -11,58 +11,71 @@ namespace eddl::cpu {
 namespace {
 
 EDDL_MULTIVERSION void ClampLoop(const float* x, float* y, int64_t begin, int64_t end, float low, float high) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = ClampKeepingNan(x[i], low, high);
 }
 
 EDDL_MULTIVERSION void ReluLoop(const float* x, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = ReluKeepingNan(x[i]);
 }
 
 void SigmoidLoop(const float* x, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = 1.0f / (1.0f + std::exp(-x[i]));
 }
 
 void TanhLoop(const float* x, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = std::tanh(x[i]);
 }
 
 EDDL_MULTIVERSION void ReluGradLoop(const float* dy, const float* y, float* dx, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
 }
 
 EDDL_MULTIVERSION void ClampGradLoop(const float* dy, const float* y, float* dx, int64_t begin, int64_t end, float low,
                                      float high) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) dx[i] = (low < y[i]) & (y[i] < high) ? dy[i] : 0.0f;
 }
 
 EDDL_MULTIVERSION void SigmoidGradLoop(const float* dy, const float* y, float* dx, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * y[i] * (1.0f - y[i]);
 }
 
 // (1 - y) (1 + y) keeps its digits where y is near 1; 1 - y y does not.
 EDDL_MULTIVERSION void TanhGradLoop(const float* dy, const float* y, float* dx, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * ((1.0f - y[i]) * (1.0f + y[i]));
 }
 
 EDDL_MULTIVERSION void AddLoop(const float* a, const float* b, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
 }
 
 EDDL_MULTIVERSION void AddReluLoop(const float* a, const float* b, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = ReluKeepingNan(a[i] + b[i]);
 }
 
 EDDL_MULTIVERSION void AddClampLoop(const float* a, const float* b, float* y, int64_t begin, int64_t end, float low,
                                     float high) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = ClampKeepingNan(a[i] + b[i], low, high);
 }
 
 EDDL_MULTIVERSION void MulLoop(const float* a, const float* b, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = a[i] * b[i];
 }
 
 EDDL_MULTIVERSION void NormalizeUniformLoop(const uint8_t* x, float* y, int64_t begin, int64_t end, float scale,
                                             float shift) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = static_cast<float>(x[i]) * scale + shift;
 }
 
@@ -108,21 +121,26 @@ EDDL_MULTIVERSION void BiasEpilogue(float* y, const float* bias, int64_t begin, 
   for (int64_t row = begin; row < end; ++row) {
     float* out = y + row * columns;
     if (bias != nullptr && epilogue.kind == EDDL_EPILOGUE_RELU) {
+      EDDL_ELEMENTWISE
       for (int64_t j = 0; j < columns; ++j) out[j] = ReluKeepingNan(out[j] + bias[j]);
       continue;
     }
     if (bias != nullptr) {
+      EDDL_ELEMENTWISE
       for (int64_t j = 0; j < columns; ++j) out[j] += bias[j];
     }
     if (epilogue.kind == EDDL_EPILOGUE_RELU) {
+      EDDL_ELEMENTWISE
       for (int64_t j = 0; j < columns; ++j) out[j] = ReluKeepingNan(out[j]);
     } else if (epilogue.kind == EDDL_EPILOGUE_CLAMP) {
+      EDDL_ELEMENTWISE
       for (int64_t j = 0; j < columns; ++j) out[j] = ClampKeepingNan(out[j], epilogue.min, epilogue.max);
     }
   }
 }
 
 EDDL_MULTIVERSION void AddInto(const float* x, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] += x[i];
 }
 

@@ -13,10 +13,12 @@ namespace {
 constexpr int64_t kChunk = 65536;  // elements whose sum is one partial result, whatever the thread count
 
 EDDL_MULTIVERSION void AxpyLoop(const float* x, const float* y_in, float* y, int64_t begin, int64_t end, float alpha) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = y_in[i] + alpha * x[i];
 }
 
 EDDL_MULTIVERSION void ScaleLoop(const float* x, float* y, int64_t begin, int64_t end, float alpha) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = x[i] * alpha;
 }
 
@@ -37,6 +39,7 @@ EDDL_MULTIVERSION double SumSquaresLoop(const float* x, int64_t begin, int64_t e
 // As integers, magnitudes are ordered like floats, and every NaN is above infinity.
 EDDL_MULTIVERSION uint32_t AbsMaxLoop(const float* x, int64_t begin, int64_t end) {
   uint32_t largest = 0;
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) {
     const uint32_t bits = __builtin_bit_cast(uint32_t, x[i]) & 0x7fffffffu;
     largest = bits > largest ? bits : largest;
@@ -71,10 +74,12 @@ EDDL_INLINE float FloatFromHalf(uint16_t half) {
 }
 
 EDDL_MULTIVERSION void PackLoop(const float* x, uint16_t* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = HalfFromFloat(x[i]);
 }
 
 EDDL_MULTIVERSION void UnpackLoop(const uint16_t* x, float* y, int64_t begin, int64_t end) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = FloatFromHalf(x[i]);
 }
 
@@ -87,6 +92,7 @@ EDDL_INLINE int64_t RoundToFixed(double value) {
 
 EDDL_MULTIVERSION void FixedAddLoop(const float* x, const int64_t* acc_in, int64_t* acc, int64_t begin, int64_t end,
                                     double scale) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) {
     const int64_t term = RoundToFixed(static_cast<double>(x[i]) * scale);
     acc[i] = static_cast<int64_t>(static_cast<uint64_t>(acc_in[i]) + static_cast<uint64_t>(term));
@@ -95,12 +101,15 @@ EDDL_MULTIVERSION void FixedAddLoop(const float* x, const int64_t* acc_in, int64
 
 // A power of two divides without rounding, so that converting straight to float rounds once.
 EDDL_MULTIVERSION void FixedToFloatLoop(const int64_t* acc, float* y, int64_t begin, int64_t end, double scale) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = static_cast<float>(acc[i]);
   const float inverse = static_cast<float>(1.0 / scale);
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] *= inverse;
 }
 
 void FixedQuotientLoop(const int64_t* acc, float* y, int64_t begin, int64_t end, double scale) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) y[i] = static_cast<float>(static_cast<double>(acc[i]) / scale);
 }
 

@@ -41,7 +41,8 @@ EDDL_INLINE void StorePlaces(const Int& place, Index* to, int64_t count) {
   StoreSome(__builtin_convertvector(place, Narrow), to, count);
 }
 
-// Channels [c, c + count) of one window; count is the constant kLanes unless careful. NaN wins, the first of them.
+// Channels [c, c + count) of one window; count is the constant kLanes but at the end of the image. NaN wins, the first
+// of them.
 template <typename Index>
 EDDL_INLINE void MaxPoolWindow(const PoolShape& v, const MaxPoolImage<Index>& image, const Window& rows,
                                const Window& columns, int64_t target, int64_t c, int64_t count) {
@@ -68,12 +69,11 @@ EDDL_INLINE void MaxPool(const PoolShape& v, const MaxPoolImage<Index>& image) {
     const Window rows = WindowAt(p, v.stride_h, v.pad_top, v.kernel_h, v.h);
     for (int64_t q = 0; q < v.q; ++q) {
       const Window columns = WindowAt(q, v.stride_w, v.pad_left, v.kernel_w, v.w);
-      const bool reads_end = rows.origin + rows.end == v.h && columns.origin + columns.end == v.w;
-      const bool writes_end = p == v.p - 1 && q == v.q - 1;
       const int64_t target = (p * v.q + q) * v.c;
+      const int64_t source = ((rows.origin + rows.end - 1) * v.w + columns.origin + columns.end - 1) * v.c;
       for (int64_t c = 0; c < v.c; c += kLanes) {
-        if (v.c - c < kLanes && (reads_end || writes_end)) {
-          MaxPoolWindow(v, image, rows, columns, target, c, v.c - c);
+        if (target + c + kLanes > v.YPlane() || source + c + kLanes > v.XPlane()) {
+          MaxPoolWindow(v, image, rows, columns, target, c, v.c - c < kLanes ? v.c - c : kLanes);
         } else {
           MaxPoolWindow(v, image, rows, columns, target, c, kLanes);
         }
@@ -127,8 +127,8 @@ EDDL_INLINE void MaxPoolGradTiled(const PoolShape& v, const MaxPoolGradImage<uin
         RouteWindowRow<kRelu>(v, image, at + c, first, kLanes, to + c);
       }
       if (whole == v.c) continue;
-      // A full vector runs into the next pixel, which is still to be written; only then.
-      if (whole > 0 || at + v.c == v.YPlane()) {
+      // A full vector runs into pixels that are still to be written; only then, and not beyond the image.
+      if (whole > 0 || at + kLanes > v.YPlane()) {
         RouteWindowRow<kRelu>(v, image, at + whole, first, v.c - whole, to + whole);
       } else {
         RouteWindowRow<kRelu>(v, image, at, first, kLanes, to);
@@ -173,11 +173,10 @@ EDDL_MULTIVERSION void MaxPool2x2(const PoolShape& shape, MaxPoolImage<uint8_t> 
     const Window rows = {.origin = 2 * p, .begin = 0, .end = 2};
     for (int64_t q = 0; q < v.q; ++q) {
       const Window columns = {.origin = 2 * q, .begin = 0, .end = 2};
-      const bool ends = p == v.p - 1 && q == v.q - 1;
       const int64_t target = (p * v.q + q) * v.c;
       for (int64_t c = 0; c < v.c; c += kLanes) {
-        if (v.c - c < kLanes && ends) {
-          MaxPoolWindow(v, image, rows, columns, target, c, v.c - c);
+        if (target + c + kLanes > v.YPlane()) {
+          MaxPoolWindow(v, image, rows, columns, target, c, v.c - c < kLanes ? v.c - c : kLanes);
         } else {
           MaxPoolWindow(v, image, rows, columns, target, c, kLanes);
         }

@@ -14,6 +14,7 @@ struct SgdStep {
 
 EDDL_MULTIVERSION void SgdPlainLoop(const float* grad, const float* param_in, float* param, int64_t begin, int64_t end,
                                     SgdStep s) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) {
     const float p = param_in[i];
     const float g = grad[i] * s.scale + s.weight_decay * p;
@@ -23,6 +24,7 @@ EDDL_MULTIVERSION void SgdPlainLoop(const float* grad, const float* param_in, fl
 
 EDDL_MULTIVERSION void SgdMomentumLoop(const float* grad, const float* param_in, const float* velocity_in, float* param,
                                        float* velocity, int64_t begin, int64_t end, SgdStep s) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) {
     const float p = param_in[i];
     const float g = grad[i] * s.scale + s.weight_decay * p;
@@ -34,6 +36,7 @@ EDDL_MULTIVERSION void SgdMomentumLoop(const float* grad, const float* param_in,
 
 EDDL_MULTIVERSION void SgdNesterovLoop(const float* grad, const float* param_in, const float* velocity_in, float* param,
                                        float* velocity, int64_t begin, int64_t end, SgdStep s) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) {
     const float p = param_in[i];
     const float g = grad[i] * s.scale + s.weight_decay * p;
@@ -54,6 +57,7 @@ EDDL_MULTIVERSION void AdamLoop(const float* grad, const float* param_in, const 
                                 float* param, float* m_out, float* v_out, int64_t begin, int64_t end, AdamStep s) {
   const float rest1 = 1.0f - s.beta1;
   const float rest2 = 1.0f - s.beta2;
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) {
     const float p = param_in[i];
     const float g = grad[i] * s.scale + s.decay_l2 * p;
@@ -61,12 +65,13 @@ EDDL_MULTIVERSION void AdamLoop(const float* grad, const float* param_in, const 
     const float v = s.beta2 * v_in[i] + rest2 * (g * g);
     m_out[i] = m;
     v_out[i] = v;
-    param[i] = p * s.keep_decoupled - s.rate * m / (std::sqrt(v * s.correction) + s.epsilon);
+    param[i] = p * s.keep_decoupled - s.rate * m / (__builtin_sqrtf(v * s.correction) + s.epsilon);
   }
 }
 
 EDDL_MULTIVERSION void StatisticsLoop(const float* sum, const float* running_in, float* running, int64_t begin,
                                       int64_t end, float keep, float rest) {
+  EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) running[i] = keep * running_in[i] + rest * sum[i];
 }
 

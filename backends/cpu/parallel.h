@@ -11,9 +11,16 @@
 #include <cstdint>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(EDDL_NO_MULTIVERSION)
-#define EDDL_MULTIVERSION __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
+#define EDDL_MULTIVERSION __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define EDDL_MULTIVERSION
+#endif
+// Before a loop in which iteration i touches element i alone: operands may be one and the same, and the compiler need
+// not ask.
+#if defined(__GNUC__) && !defined(__clang__)
+#define EDDL_ELEMENTWISE _Pragma("GCC ivdep")
+#else
+#define EDDL_ELEMENTWISE
 #endif
 #define EDDL_INLINE inline __attribute__((always_inline))
 
