@@ -1,7 +1,13 @@
-// Dense matrix products: dnnl_sgemm on plain row-major operands, then bias and epilogue over the output while it is in
-// cache.
+// Dense matrix products on plain row-major operands, then bias and epilogue over the output while it is in cache.
+//
+// dnnl_sgemm, except for a product with a transposed right side (the gradient with respect to a layer's input): it
+// packs all of b there, which oneDNN's matmul primitive does not; 250 us against 175 for [32, 512] by [512, 512].
+// Elsewhere the primitive is the slower one.
 #include <oneapi/dnnl/dnnl.h>
 
+#include <memory>
+
+#include "backends/cpu/dnnl_call.h"
 #include "backends/cpu/elementwise.h"
 #include "backends/cpu/op.h"
 #include "backends/cpu/parallel.h"
@@ -53,6 +59,34 @@ Status ReadShapes(const OpDesc& desc, Product* product, int64_t* batch) {
   return {};
 }
 
+struct MatmulPrimitive {
+  DnnlCall call;
+  uint64_t scratch_bytes = 0;
+  std::string implementation;
+};
+
+// y = a b^T as a primitive; nullptr where the library has only reference code for it.
+std::shared_ptr<MatmulPrimitive> MakeTransposedPrimitive(const Product& m) {
+  using Tag = dnnl::memory::format_tag;
+  constexpr auto kF32 = dnnl::memory::data_type::f32;
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const dnnl::memory::desc a({m.p, m.r}, kF32, Tag::ab);
+  const dnnl::memory::desc b({m.r, m.q}, kF32, Tag::ba);
+  const dnnl::memory::desc y({m.p, m.q}, kF32, Tag::ab);
+  const dnnl::matmul::primitive_desc desc({a, b, y}, attr, CpuEngine());
+  if (IsReference(desc)) return nullptr;
+  auto primitive = std::make_shared<MatmulPrimitive>();
+  primitive->call = DnnlCall(dnnl::matmul(desc));
+  primitive->call.Add(DNNL_ARG_SRC, a);
+  primitive->call.Add(DNNL_ARG_WEIGHTS, b);
+  primitive->call.Add(DNNL_ARG_DST, y);
+  primitive->call.Add(DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc());
+  primitive->scratch_bytes = desc.scratchpad_desc().get_size();
+  primitive->implementation = "matmul:" + ImplementationName(desc);
+  return primitive;
+}
+
 }  // namespace
 
 Status PrepareMatmul(const OpDesc& desc, const Context& context, PreparedOp* op) {
@@ -63,19 +97,27 @@ Status PrepareMatmul(const OpDesc& desc, const Context& context, PreparedOp* op)
   const bool accumulates = desc.accumulates(0);
   // The epilogue comes before the accumulation, so that the two together need the product apart.
   const bool apart = accumulates && epilogue.kind != EDDL_EPILOGUE_NONE;
+  const float beta = accumulates && !apart ? 1.0f : 0.0f;
   const int64_t size = product.p * product.q;
-  op->workspace_bytes = apart ? static_cast<uint64_t>(size) * sizeof(float) : 0;
-  op->implementation = "gemm:dnnl_sgemm";
+  const uint64_t apart_bytes = apart ? AlignUp(static_cast<uint64_t>(size) * sizeof(float)) : 0;
+  std::shared_ptr<MatmulPrimitive> primitive;
+  if (product.transpose_b && !product.transpose_a && beta == 0.0f) primitive = MakeTransposedPrimitive(product);
+  op->workspace_bytes = apart_bytes + (primitive != nullptr ? primitive->scratch_bytes : 0);
+  op->implementation = primitive != nullptr ? primitive->implementation : "gemm:dnnl_sgemm";
   op->run = [=, threads = context.thread_count](const Args& args) -> Status {
     const float* bias = args.in(2);
     const int64_t grain = kGrain / product.q + 1;
     for (int64_t i = 0; i < batch; ++i) {
+      const float* a = args.in(0) + i * product.p * product.r;
+      const float* b = args.in(1) + i * product.r * product.q;
       float* y = args.out(0) + i * size;
       float* target = apart ? args.workspace<float>() : y;
-      const float beta = accumulates && !apart ? 1.0f : 0.0f;
-      EDDL_CPU_RETURN_IF_ERROR(
-          Sgemm(product, args.in(0) + i * product.p * product.r, args.in(1) + i * product.r * product.q, beta, target));
-      if (bias == nullptr && epilogue.kind == EDDL_EPILOGUE_NONE) continue;
+      if (primitive != nullptr) {
+        EDDL_CPU_RETURN_IF_ERROR(primitive->call.Run({a, b, target, args.workspace<float>(apart_bytes)}));
+      } else {
+        EDDL_CPU_RETURN_IF_ERROR(Sgemm(product, a, b, beta, target));
+      }
+      if (bias == nullptr && epilogue.kind == EDDL_EPILOGUE_NONE && !apart) continue;
       ParallelFor(threads, product.p, grain, [&](int64_t begin, int64_t end) {
         BiasEpilogue(target, bias, begin, end, product.q, epilogue);
         if (apart) AddInto(target, y, begin * product.q, end * product.q);
