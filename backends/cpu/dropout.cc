@@ -13,45 +13,51 @@ struct RowKey {
   uint32_t sample, layer, epoch;
 };
 
-// words[i][l] is word i of counter first + l.
-EDDL_INLINE void Philox(const RowKey& row, uint32_t first, uint32_t words[4][kLanes]) {
+// words[4 l + i] is word i of counter first + l.
+EDDL_INLINE void Philox(const RowKey& row, uint32_t first, uint32_t* words) {
   constexpr uint64_t kMultiplier0 = 0xD2511F53u;
   constexpr uint64_t kMultiplier1 = 0xCD9E8D57u;
+  uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
   for (int64_t l = 0; l < kLanes; ++l) {
-    uint32_t c0 = first + static_cast<uint32_t>(l);
-    uint32_t c1 = row.sample;
-    uint32_t c2 = row.layer;
-    uint32_t c3 = row.epoch;
-    uint32_t k0 = row.key0;
-    uint32_t k1 = row.key1;
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t product0 = kMultiplier0 * c0;
-      const uint64_t product1 = kMultiplier1 * c2;
-      c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ k0;
-      c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ k1;
-      c1 = static_cast<uint32_t>(product1);
-      c3 = static_cast<uint32_t>(product0);
-      k0 += 0x9E3779B9u;
-      k1 += 0xBB67AE85u;
+    c0[l] = first + static_cast<uint32_t>(l);
+    c1[l] = row.sample;
+    c2[l] = row.layer;
+    c3[l] = row.epoch;
+  }
+  uint32_t k0 = row.key0;
+  uint32_t k1 = row.key1;
+  for (int round = 0; round < 10; ++round) {
+// Unrolled, the loop would no longer be one that vectorises.
+#pragma GCC unroll 1
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const uint64_t product0 = kMultiplier0 * c0[l];
+      const uint64_t product1 = kMultiplier1 * c2[l];
+      c0[l] = static_cast<uint32_t>(product1 >> 32) ^ c1[l] ^ k0;
+      c2[l] = static_cast<uint32_t>(product0 >> 32) ^ c3[l] ^ k1;
+      c1[l] = static_cast<uint32_t>(product1);
+      c3[l] = static_cast<uint32_t>(product0);
     }
-    words[0][l] = c0;
-    words[1][l] = c1;
-    words[2][l] = c2;
-    words[3][l] = c3;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+#pragma GCC unroll 1
+  for (int64_t l = 0; l < kLanes; ++l) {
+    words[4 * l] = c0[l];
+    words[4 * l + 1] = c1[l];
+    words[4 * l + 2] = c2[l];
+    words[4 * l + 3] = c3[l];
   }
 }
 
 // One row. An element is kept iff its 24 random bits reach threshold = probability 2^24, rounded up.
 EDDL_MULTIVERSION void DropoutRow(const float* x, float* y, int64_t count, RowKey row, uint32_t threshold,
                                   float scale) {
-  uint32_t words[4][kLanes];
+  uint32_t words[4 * kLanes];
   for (int64_t begin = 0; begin < count; begin += 4 * kLanes) {
     Philox(row, static_cast<uint32_t>(begin / 4), words);
-    const int64_t end = begin + 4 * kLanes < count ? begin + 4 * kLanes : count;
-    for (int64_t j = begin; j < end; ++j) {
-      const int64_t i = j - begin;
-      y[j] = (words[i % 4][i / 4] >> 8) >= threshold ? x[j] * scale : 0.0f;
-    }
+    const int64_t size = count - begin < 4 * kLanes ? count - begin : 4 * kLanes;
+    EDDL_ELEMENTWISE
+    for (int64_t i = 0; i < size; ++i) y[begin + i] = (words[i] >> 8) >= threshold ? x[begin + i] * scale : 0.0f;
   }
 }
 

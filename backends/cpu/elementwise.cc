@@ -1,11 +1,9 @@
 // Unary functions, their gradients, add, mul, and the normalisation of bytes. Flat loops; shapes only have to be equal.
 #include "backends/cpu/elementwise.h"
 
-#include <cmath>
-#include <limits>
-
 #include "backends/cpu/op.h"
 #include "backends/cpu/parallel.h"
+#include "backends/cpu/transcendental.h"
 
 namespace eddl::cpu {
 namespace {
@@ -20,14 +18,14 @@ EDDL_MULTIVERSION void ReluLoop(const float* x, float* y, int64_t begin, int64_t
   for (int64_t i = begin; i < end; ++i) y[i] = ReluKeepingNan(x[i]);
 }
 
-void SigmoidLoop(const float* x, float* y, int64_t begin, int64_t end) {
+EDDL_MULTIVERSION void SigmoidLoop(const float* x, float* y, int64_t begin, int64_t end) {
   EDDL_ELEMENTWISE
-  for (int64_t i = begin; i < end; ++i) y[i] = 1.0f / (1.0f + std::exp(-x[i]));
+  for (int64_t i = begin; i < end; ++i) y[i] = Sigmoid(x[i]);
 }
 
-void TanhLoop(const float* x, float* y, int64_t begin, int64_t end) {
+EDDL_MULTIVERSION void TanhLoop(const float* x, float* y, int64_t begin, int64_t end) {
   EDDL_ELEMENTWISE
-  for (int64_t i = begin; i < end; ++i) y[i] = std::tanh(x[i]);
+  for (int64_t i = begin; i < end; ++i) y[i] = Tanh(x[i]);
 }
 
 EDDL_MULTIVERSION void ReluGradLoop(const float* dy, const float* y, float* dx, int64_t begin, int64_t end) {

@@ -4,20 +4,41 @@
 
 #include "backends/cpu/op.h"
 #include "backends/cpu/parallel.h"
+#include "backends/cpu/transcendental.h"
 
 namespace eddl::cpu {
 namespace {
 
-// y = exp(x - max x), returns the sum of y. In double, so that the loss keeps its digits. x may be y.
-double ExpRow(const float* x, float* y, int64_t count, float* max) {
-  float largest = x[0];
-  for (int64_t i = 1; i < count; ++i) largest = x[i] > largest || x[i] != x[i] ? x[i] : largest;
-  *max = largest;
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    y[i] = std::exp(x[i] - largest);
-    sum += static_cast<double>(y[i]);
+// The largest x, or NaN where the first x is NaN.
+EDDL_INLINE float Maximum(const float* x, int64_t count) {
+  constexpr int64_t kLanes = 8;
+  float lane[kLanes];
+  for (int64_t j = 0; j < kLanes; ++j) lane[j] = x[0];
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
   }
+  for (; i < count; ++i) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+  for (int64_t j = 1; j < kLanes; ++j) lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
+  return lane[0];
+}
+
+// y = exp(x - max x), returns the sum of y, in double so that the loss keeps its digits. x may be y. A NaN in x makes
+// the sum NaN. The lanes fix the order of the additions on every instruction set.
+EDDL_MULTIVERSION double ExpRow(const float* x, float* y, int64_t count, float* max) {
+  constexpr int64_t kLanes = 16;
+  const float largest = Maximum(x, count);
+  *max = largest;
+  EDDL_ELEMENTWISE
+  for (int64_t i = 0; i < count; ++i) y[i] = ExpNonPositive(x[i] - largest);
+  double lane[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) lane[j] += static_cast<double>(y[i + j]);
+  }
+  double sum = 0;
+  for (; i < count; ++i) sum += static_cast<double>(y[i]);
+  for (int64_t j = 0; j < kLanes; ++j) sum += lane[j];
   return sum;
 }
 
