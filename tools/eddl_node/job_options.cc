@@ -2,16 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "runtime/base/status.h"
+#include "runtime/data/measure.h"
 #include "runtime/data/order.h"
 #include "tools/eddl_node/exit_code.h"
 
 namespace eddl {
 namespace {
 
-constexpr int64_t kDensityRowsMax = 1000;
+constexpr int64_t kDensityRows = 1000;
 
 int64_t EpochsToSamples(double epochs, int64_t samples_per_epoch) {
   return static_cast<int64_t>(std::llround(epochs * static_cast<double>(samples_per_epoch)));
@@ -37,24 +37,6 @@ ModelInput MakeModelInput(const DatasetInfo& info) {
   return input;
 }
 
-absl::StatusOr<double> MeasureDensity(const Dataset& data) {
-  const int64_t rows = std::min(data.size(), kDensityRowsMax);
-  int64_t nonzero = 0;
-  int64_t total = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t row = i * data.size() / rows;
-    EDDL_RETURN_IF_ERROR(data.WaitFor(row + 1));
-    const std::span<const std::byte> bytes = data.Row(row);
-    for (size_t at = 0; at < bytes.size(); at += sizeof(float)) {
-      float value = 0.0f;
-      std::memcpy(&value, bytes.data() + at, sizeof(value));
-      nonzero += value != 0.0f ? 1 : 0;
-      ++total;
-    }
-  }
-  return static_cast<double>(nonzero) / static_cast<double>(total);
-}
-
 absl::StatusOr<ModelSpec> MakeModelSpec(const JobConfig& job, const Dataset& train) {
   ModelSpec spec = {.name = job.model.name, .dropout = job.model.dropout, .frozen = job.model.freeze};
   if (job.model.name == "mlp") spec.widths = job.model.widths;
@@ -69,7 +51,7 @@ absl::StatusOr<ModelSpec> MakeModelSpec(const JobConfig& job, const Dataset& tra
     const DatasetInfo& info = train.info();
     const bool wide_and_flat = info.sample_shape.rank() == 1 && info.sample_shape.dim(0) >= kSparseFeaturesMin;
     if (wide_and_flat && info.dtype == DType::kF32) {
-      EDDL_ASSIGN_OR_RETURN(const double density, MeasureDensity(train));
+      EDDL_ASSIGN_OR_RETURN(const double density, Density(train, kDensityRows));
       spec.sparse_input = density < kSparseDensityMax;
     }
   }

@@ -23,12 +23,8 @@ DataOptions MakeDataOptions(const JobConfig& job);
 // What a model must know of data described by `info`.
 ModelInput MakeModelInput(const DatasetInfo& info);
 
-// Measures the density of `train` (a sample of its rows) where model.sparse_input is "auto"; waits for those rows.
+// Measures the density of the first rows of `train` where model.sparse_input is "auto"; waits for them.
 absl::StatusOr<ModelSpec> MakeModelSpec(const JobConfig& job, const Dataset& train);
-
-// Fraction of the values of up to 1,000 rows, evenly spread, that are not zero. Waits for them. REQUIRES: f32 rows,
-// size() > 0.
-absl::StatusOr<double> MeasureDensity(const Dataset& data);
 
 // Epochs become samples of `train`. kInvalidArgument names the key that is out of range.
 absl::StatusOr<TrainOptions> MakeTrainOptions(const JobConfig& job, const Dataset& train);

@@ -1,0 +1,228 @@
+#include "tools/eddl_node/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <optional>
+
+#include "tools/eddl_node/exit_code.h"
+
+namespace eddl {
+namespace {
+
+constexpr char kFooter[] =
+    "A first run: eddl-node job --set data.path=DATA --set model.name=lenet5 > my.toml; eddl-node train my.toml\n"
+    "Exit codes: docs/exit-codes.md";
+
+// Options that several commands share, as CLI11 fills them.
+struct Shared {
+  std::vector<std::string> sets;
+  std::string device;
+  std::string threads;
+  std::string backend_dir;
+  std::string format = "text";
+};
+
+void AddFormat(CLI::App* command, Shared& shared) {
+  command
+      ->add_option("--format", shared.format, "text for people; json: one object a line on stdout, the text on stderr")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+}
+
+void AddBackendDir(CLI::App* command, Shared& shared) {
+  command->add_option("--backend-dir", shared.backend_dir, "folder of the backend plugins (device.backend_dir)");
+}
+
+void AddDevice(CLI::App* command, Shared& shared) {
+  command->add_option("--device", shared.device, "device.name: auto, cpu, opencl:1, or the path of a plugin");
+  command->add_option("--threads", shared.threads, "device.threads: a number, or auto");
+  AddBackendDir(command, shared);
+}
+
+void AddSet(CLI::App* command, Shared& shared) {
+  command->add_option("--set", shared.sets, "key=value: another value for any key of the job file; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+// --device and --threads are words for keys.
+CommonArguments CommonOf(const Shared& shared) {
+  CommonArguments common = {.format = shared.format == "json" ? OutputFormat::kJson : OutputFormat::kText,
+                            .overrides = shared.sets};
+  if (!shared.device.empty()) common.overrides.push_back("device.name=" + shared.device);
+  if (!shared.threads.empty()) common.overrides.push_back("device.threads=" + shared.threads);
+  if (!shared.backend_dir.empty()) common.overrides.push_back("device.backend_dir=" + shared.backend_dir);
+  return common;
+}
+
+// An argument as a shell reads it back.
+std::string ShellQuote(const std::string& text) {
+  constexpr char kPlain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,+-@%";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string ResumeCommand(int argc, const char* const* argv) {
+  std::string command;
+  for (int i = 0; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument != "--resume" && argument != "--overwrite") command += ShellQuote(argument) + " ";
+  }
+  return command + "--resume";
+}
+
+// Whether --format json was asked for, when parsing fails and nothing else is known.
+bool WantsJson(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--format=json") return true;
+    if (argument == "--format" && i + 1 < argc && std::string(argv[i + 1]) == "json") return true;
+  }
+  return false;
+}
+
+// The whole command line: parsers and what they fill, which must not move.
+struct CommandLine {
+  CLI::App app{"eddl-node: trains neural networks on this device", "eddl-node"};
+  Shared shared;
+  TrainArguments train;
+  EvalArguments eval;
+  PredictArguments predict;
+  CheckArguments check;
+  PlanArguments plan;
+  std::string job_format = "toml";
+  bool version = false;
+
+  CommandLine() {
+    app.footer(kFooter);
+    app.require_subcommand(0, 1);
+    app.set_help_all_flag("--help-all", "help of all commands");
+    app.add_flag("--version", version, "print the version and exit");
+    AddTrain();
+    AddEval();
+    AddPredict();
+    AddOthers();
+  }
+  CommandLine(const CommandLine&) = delete;
+
+  void AddTrain() {
+    CLI::App* command = app.add_subcommand("train", "train the model of a job file");
+    command->add_option("job", train.job, "the job file (TOML)")->required()->type_name("JOB.toml");
+    AddSet(command, shared);
+    AddDevice(command, shared);
+    auto* resume =
+        command->add_flag("--resume", train.resume, "go on from the last checkpoint in run.dir, if there is one");
+    command->add_flag("--overwrite", train.overwrite, "remove an earlier run from run.dir instead of setting it aside")
+        ->excludes(resume);
+    AddFormat(command, shared);
+  }
+
+  void AddEval() {
+    CLI::App* command = app.add_subcommand("eval", "test a trained model on labelled data");
+    command->add_option("job", eval.job, "a job file: its test data, and the model of its run folder")
+        ->type_name("JOB.toml");
+    command->add_option("--model", eval.model, "the model file (model.safetensors)")->type_name("FILE");
+    command->add_option("--data", eval.data, "other labelled data: a file or a folder")->type_name("PATH");
+    AddSet(command, shared);
+    AddDevice(command, shared);
+    AddFormat(command, shared);
+  }
+
+  void AddPredict() {
+    CLI::App* command = app.add_subcommand("predict", "classify samples with a trained model");
+    command->add_option("--model", predict.model, "the model file (model.safetensors)")->required()->type_name("FILE");
+    command->add_option("inputs", predict.inputs, "a CSV, NPY, NPZ or IDX file, or images and folders of images")
+        ->required()
+        ->type_name("INPUT...");
+    command->add_option("--output", predict.output, "write to this file instead of stdout")->type_name("FILE");
+    command->add_option("--label-column", predict.label_column, "CSV: a column to pass over (data.label_column)");
+    command->add_option("--header", predict.header, "CSV: auto, yes or no (data.header)")
+        ->check(CLI::IsMember({"auto", "yes", "no"}));
+    command->add_option("--on-bad-row", predict.on_bad_row, "CSV: error or skip (data.on_bad_row)")
+        ->check(CLI::IsMember({"error", "skip"}));
+    command->add_option("--batch", predict.batch, "samples on the device at once")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    AddDevice(command, shared);
+    AddFormat(command, shared);
+  }
+
+  void AddOthers() {
+    CLI::App* devices = app.add_subcommand("devices", "list devices, and plugins that could not be loaded");
+    AddBackendDir(devices, shared);
+    AddFormat(devices, shared);
+
+    CLI::App* check_command = app.add_subcommand("check", "compare a backend with the reference, op by op");
+    check_command
+        ->add_option("--backend", check.backend, "a backend, its n-th device (opencl:1), or the path of a plugin")
+        ->capture_default_str();
+    check_command->add_option("--threads", shared.threads, "device.threads: a number, or auto");
+    AddBackendDir(check_command, shared);
+    AddFormat(check_command, shared);
+
+    CLI::App* plan_command = app.add_subcommand("plan", "print the plan of a job's training step, without training");
+    plan_command->add_option("job", plan.job, "the job file (TOML)")->required()->type_name("JOB.toml");
+    AddSet(plan_command, shared);
+    AddDevice(plan_command, shared);
+    AddFormat(plan_command, shared);
+
+    CLI::App* job = app.add_subcommand("job", "print a job file with every key, its default and a comment");
+    AddSet(job, shared);
+    job->add_option("--format", job_format, "toml; markdown: a page of all keys")
+        ->check(CLI::IsMember({"toml", "markdown"}))
+        ->capture_default_str();
+
+    AddFormat(app.add_subcommand("version", "print the version"), shared);
+  }
+
+  std::optional<Arguments> Chosen() {
+    const CommonArguments common = CommonOf(shared);
+    const auto fill = [&](auto arguments) {
+      static_cast<CommonArguments&>(arguments) = common;
+      return arguments;
+    };
+    if (version || app.got_subcommand("version")) return fill(VersionArguments{});
+    if (app.got_subcommand("train")) return fill(train);
+    if (app.got_subcommand("eval")) return fill(eval);
+    if (app.got_subcommand("predict")) return fill(predict);
+    if (app.got_subcommand("devices")) return fill(DevicesArguments{});
+    if (app.got_subcommand("check")) return fill(check);
+    if (app.got_subcommand("plan")) return fill(plan);
+    if (app.got_subcommand("job")) return fill(JobArguments{{}, job_format == "markdown"});
+    return std::nullopt;
+  }
+};
+
+}  // namespace
+
+ParsedArguments ParseArguments(int argc, const char* const* argv) {
+  CommandLine line;
+  ParsedArguments parsed;
+  try {
+    line.app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    std::ostringstream text;
+    line.app.exit(success, text, text);
+    parsed.message = text.str();
+    return parsed;
+  } catch (const CLI::ParseError& error) {
+    parsed.message = std::string(error.what()) + "; see eddl-node --help";
+    parsed.exit_code = static_cast<int>(ExitCode::kUsage);
+    parsed.arguments = VersionArguments{};
+    if (WantsJson(argc, argv)) std::get<VersionArguments>(parsed.arguments).format = OutputFormat::kJson;
+    return parsed;
+  }
+  auto chosen = line.Chosen();
+  if (!chosen.has_value()) {
+    parsed.message = line.app.help();
+    parsed.exit_code = static_cast<int>(ExitCode::kUsage);
+    return parsed;
+  }
+  parsed.arguments = *std::move(chosen);
+  if (auto* train = std::get_if<TrainArguments>(&parsed.arguments)) train->resume_command = ResumeCommand(argc, argv);
+  parsed.run = true;
+  return parsed;
+}
+
+}  // namespace eddl

@@ -1,0 +1,26 @@
+// eddl-node: one device of EDDL, from the command line.
+#include <csignal>
+#include <cstdio>
+#include <variant>
+
+#include "runtime/base/status.h"
+#include "tools/eddl_node/arguments.h"
+#include "tools/eddl_node/commands.h"
+#include "tools/eddl_node/console.h"
+#include "tools/eddl_node/exit_code.h"
+
+int main(int argc, char** argv) {
+  // A reader that went away (`eddl-node train job.toml | head`) must not end training: writes fail instead, and nobody
+  // minds.
+  std::signal(SIGPIPE, SIG_IGN);
+  const eddl::ParsedArguments parsed = eddl::ParseArguments(argc, argv);
+  if (parsed.run)
+    return std::visit([](const auto& arguments) { return eddl::RunCommand(arguments); }, parsed.arguments);
+  if (parsed.exit_code == 0) {
+    std::fputs(parsed.message.c_str(), stdout);
+    return 0;
+  }
+  const auto format = std::visit([](const auto& arguments) { return arguments.format; }, parsed.arguments);
+  return eddl::ReportFailure(eddl::Console(format), "eddl.usage.v1",
+                             eddl::WithExitCode(eddl::ExitCode::kUsage, eddl::InvalidArgument(parsed.message)));
+}

@@ -1,0 +1,15 @@
+// What the operating system knows of this process: when it began, what it holds, how many cores it may use.
+#pragma once
+
+#include <cstdint>
+
+namespace eddl {
+
+// Seconds since the kernel started this process; its clock for that counts hundredths. 0 if it is not known.
+double SecondsSinceProcessStart();
+// Largest resident memory so far, in bytes.
+int64_t PeakResidentBytes();
+// Cores that this process may run on: at least 1.
+int64_t UsableCores();
+
+}  // namespace eddl
