@@ -252,6 +252,8 @@ Status PrepareBatchNorm(const OpDesc& desc, const Context& context, PreparedOp* 
 }
 
 Status PrepareBatchNormGrad(const OpDesc& desc, const Context& context, PreparedOp* op) {
+  eddl_batch_norm_attrs attrs;
+  EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
   const NormShape v = NormShapeOf(desc.in[0]);
   EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "x", desc.in[1], desc.in[0]));
   EDDL_CPU_RETURN_IF_ERROR(ExpectChannels(desc, "gamma", desc.in[2], v));

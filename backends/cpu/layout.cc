@@ -107,7 +107,7 @@ Status ReadBox(const OpDesc& desc, const eddl_tensor_desc& small, const eddl_ten
   const Sizes strides = StridesOf(large);
   int64_t origin = 0;
   for (uint32_t d = 0; d < small.rank; ++d) {
-    EDDL_CPU_REQUIRE(attrs.begin[d] >= 0 && attrs.begin[d] + small.shape[d] <= large.shape[d],
+    EDDL_CPU_REQUIRE(attrs.begin[d] >= 0 && attrs.begin[d] <= large.shape[d] - small.shape[d],
                      "%s: [%lld, +%lld) is outside dimension %u of %s", desc.name,
                      static_cast<long long>(attrs.begin[d]), static_cast<long long>(small.shape[d]), d,
                      ToString(large).c_str());
