@@ -242,7 +242,7 @@ class Planner {
     pending.step.op = {.kind = EDDL_OP_ADD, .inputs = {desc, desc}, .outputs = {desc}};
     pending.inputs = {slot, home};
     pending.outputs = {home};
-    const absl::StatusOr<OpInfo>& answer = primary_.Answer(pending.step.op);
+    const absl::StatusOr<OpAnswer>& answer = primary_.Answer(pending.step.op);
     EDDL_CHECK(answer.ok()) << "add: " << MessageOf(answer.status());
     pending.step.info = *answer;
     pending.workspace = NewBlock(Place::kPrimary, static_cast<int64_t>(answer->workspace_bytes), now());

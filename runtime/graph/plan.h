@@ -36,7 +36,7 @@ struct PlanStep {
   Place place = Place::kPrimary;
   std::string name;               // of the graph node; of the value for copies
   OpDescription op;               // for kOp
-  OpInfo info;                    // for kOp: what the device answered
+  OpAnswer info;                  // for kOp: what the device answered
   std::vector<Location> inputs;   // copies: one, at the source's place
   std::vector<Location> outputs;  // copies: one, at the target's place
   Location workspace;

@@ -6,6 +6,7 @@
 
 #include "runtime/base/check.h"
 #include "runtime/base/status.h"
+#include "runtime/exec/device_capabilities.h"
 
 namespace eddl {
 namespace {
@@ -27,8 +28,8 @@ Replica::Replica(const Model& model, Device& device, Device* fallback, uint64_t 
       device_(device),
       fallback_(fallback),
       memory_limit_bytes_(memory_limit_bytes),
-      capabilities_(Capabilities::Of(device)) {
-  if (fallback != nullptr) fallback_capabilities_ = std::make_unique<Capabilities>(Capabilities::Of(*fallback));
+      capabilities_(CapabilitiesOf(device)) {
+  if (fallback != nullptr) fallback_capabilities_ = std::make_unique<Capabilities>(CapabilitiesOf(*fallback));
 }
 
 absl::StatusOr<std::unique_ptr<Replica>> Replica::Create(const Model& model, Device& device, Device* fallback,

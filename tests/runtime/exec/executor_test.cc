@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/base/status.h"
+#include "runtime/exec/device_capabilities.h"
 #include "runtime/nn/model.h"
 #include "runtime/profile/span_recorder.h"
 #include "tests/runtime/test_device.h"
@@ -39,9 +40,9 @@ class ExecutorTest : public testing::Test {
   Trained TrainOn(Device& device, Device* fallback, bool accumulate = false, int runs = 1) {
     const Model model = TinyLenet();
     const ParamLayout& layout = model.layout();
-    const Capabilities primary = Capabilities::Of(device);
+    const Capabilities primary = CapabilitiesOf(device);
     std::optional<Capabilities> second;
-    if (fallback != nullptr) second = Capabilities::Of(*fallback);
+    if (fallback != nullptr) second = CapabilitiesOf(*fallback);
     const Graph graph = *model.Build(kBatch, Mode::kTrain);
     Plan plan = *MakePlan(graph, layout, primary, second ? &*second : nullptr, {.accumulate = accumulate});
     Queue queue = *Queue::Create(device);
@@ -128,7 +129,7 @@ TEST_F(ExecutorTest, RecordsOneSpanPerStep) {
 TEST_F(ExecutorTest, RefusesInputsOfAnotherNameOrSize) {
   const std::unique_ptr<Device> cpu = OpenCpu();
   const Model model = TinyLenet();
-  const Capabilities capabilities = Capabilities::Of(*cpu);
+  const Capabilities capabilities = CapabilitiesOf(*cpu);
   Plan plan = *MakePlan(*model.Build(2, Mode::kPredict), model.layout(), capabilities, nullptr, {});
   const std::unique_ptr<Executor> executor = *Executor::Create(*cpu, nullptr, std::move(plan));
   Queue queue = *Queue::Create(*cpu);

@@ -14,10 +14,10 @@ namespace eddl::test {
 
 // A device that has every op for which `lacks` is false, with a workspace and state of a given size.
 inline Capabilities DeviceThatHas(std::function<bool(const OpDescription&)> has, uint64_t workspace_bytes = 0) {
-  return Capabilities([has = std::move(has), workspace_bytes](const OpDescription& op) -> absl::StatusOr<OpInfo> {
+  return Capabilities([has = std::move(has), workspace_bytes](const OpDescription& op) -> absl::StatusOr<OpAnswer> {
     if (!has(op)) return Unimplemented("this device lacks " + OpName(op.kind));
     const bool state = op.kind == EDDL_OP_MAX_POOL2D || op.kind == EDDL_OP_BATCH_NORM;
-    return OpInfo{.workspace_bytes = workspace_bytes, .state_bytes = state ? 100u : 0u, .implementation = "fake"};
+    return OpAnswer{.workspace_bytes = workspace_bytes, .state_bytes = state ? 100u : 0u, .implementation = "fake"};
   });
 }
 
