@@ -220,7 +220,7 @@ typedef struct eddl_backend {
                     uint64_t size_bytes, eddl_error* error);
   eddl_code (*copy)(eddl_queue* queue, const eddl_buffer* source, uint64_t source_offset_bytes, eddl_buffer* target,
                     uint64_t target_offset_bytes, uint64_t size_bytes, eddl_error* error);
-  /* Repeats a pattern of pattern_size bytes (1, 2, 4 or 8; size_bytes is a multiple of it). */
+  /* Repeats a pattern of pattern_size bytes (1, 2, 4 or 8; offset_bytes and size_bytes are multiples of it). */
   eddl_code (*fill)(eddl_queue* queue, eddl_buffer* target, uint64_t offset_bytes, const void* pattern,
                     uint64_t pattern_size, uint64_t size_bytes, eddl_error* error);
 

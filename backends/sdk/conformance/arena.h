@@ -23,6 +23,7 @@ class Arena {
  public:
   Arena(uint64_t alignment_bytes, Random& random) : alignment_bytes_(alignment_bytes), random_(random) {}
 
+  // The place of the next region.
   Region Place(uint64_t size_bytes);
   // All placed regions and the guard behind the last.
   uint64_t size_bytes() const { return end_ + alignment_bytes_; }

@@ -9,7 +9,8 @@ namespace {
 
 using kernels::Op;
 
-constexpr eddl_clamp_attrs kClamp = {.min = -0.5f, .max = 0.75f};
+// Both ends are values that Ties() gives, so that it shows on which side an end counts.
+constexpr eddl_clamp_attrs kClamp = {.min = -0.5f, .max = 1};
 
 eddl_tensor_desc RandomShape(Random& random, int round) {
   switch (round % 4) {

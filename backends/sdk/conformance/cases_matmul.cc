@@ -84,6 +84,8 @@ void AddMatmulCases(CaseList& list) {
     list.Add(op, {Uniform(), WithNan(Uniform()), Uniform()});
     list.Add(op, {Uniform(), Uniform(), WithNan(Uniform())});
   }
+  // Squares, where only the numbers tell a matrix from its transpose.
+  for (int i = 0; i < 4; ++i) list.Add(Matmul({{}, 8, 8, 8}, i & 1, i & 2, false), {Uniform(), Uniform(), Uniform()});
   // Without the bias in the counts at all.
   Op two_inputs = Matmul({{}, 3, 4, 5}, false, false, false);
   two_inputs.inputs.pop_back();

@@ -20,11 +20,6 @@ Problem Device::Open(uint32_t index, const eddl_device_options& options) {
   return CreateQueue(&queue_);
 }
 
-uint64_t Device::AlignUp(uint64_t offset_bytes) const {
-  const uint64_t alignment_bytes = info_.alignment_bytes;
-  return (offset_bytes + alignment_bytes - 1) / alignment_bytes * alignment_bytes;
-}
-
 Problem Device::CreateBuffer(uint64_t size_bytes, BufferPtr* buffer, eddl_buffer_kind kind) const {
   ErrorRecord error;
   eddl_buffer* made = nullptr;

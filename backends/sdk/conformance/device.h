@@ -30,7 +30,6 @@ class Device {
   eddl_device* raw() const { return raw_; }
   eddl_queue* queue() const { return queue_.get(); }
   bool deterministic() const { return (info_.flags & EDDL_DEVICE_DETERMINISTIC) != 0; }
-  uint64_t AlignUp(uint64_t offset_bytes) const;
 
   // Each calls its slot and says what went wrong.
   Problem CreateBuffer(uint64_t size_bytes, BufferPtr* buffer, eddl_buffer_kind kind = EDDL_BUFFER_DEVICE) const;

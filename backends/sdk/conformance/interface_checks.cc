@@ -321,6 +321,36 @@ Problem NeedsNoErrorRecord(const Device& device, std::string*) {
   return waited == EDDL_OK ? std::nullopt : Problem(Text("queue_wait without error returned ", NameOf(waited)));
 }
 
+// The inputs and the output of one op in three buffers, each at another offset.
+Problem BindsSeveralBuffers(const Device& device, std::string* lacking) {
+  const std::vector<eddl_tensor_desc> shape(2, kernels::F32({ScaleOp::kCount}));
+  Prepared add(device);
+  if (Problem problem = Prepare(device, {EDDL_OP_ADD, shape, {shape[0]}}, &add)) return problem;
+  if (add.lacking) *lacking = "needs the op add: " + add.refusal;
+  if (add.lacking) return std::nullopt;
+  BufferPtr buffers[] = {device.NoBuffer(), device.NoBuffer(), device.NoBuffer(), device.NoBuffer()};
+  const uint64_t alignment_bytes = device.info().alignment_bytes;
+  const Bytes values[] = {Floats(2), Floats(5), Floats(0)};
+  eddl_binding bindings[3];
+  for (size_t i = 0; i < 3; ++i) {
+    bindings[i].offset_bytes = (2 - i) * alignment_bytes;
+    if (Problem problem = device.CreateBuffer(bindings[i].offset_bytes + ScaleOp::kBytes, &buffers[i])) return problem;
+    if (Problem problem = device.Write(buffers[i].get(), bindings[i].offset_bytes, values[i])) return problem;
+    bindings[i].buffer = buffers[i].get();
+  }
+  eddl_op_args args = {.struct_size = sizeof(args), .inputs = bindings, .outputs = bindings + 2};
+  if (add.info.workspace_bytes > 0) {
+    if (Problem problem = device.CreateBuffer(add.info.workspace_bytes, &buffers[3])) return problem;
+    args.workspace.buffer = buffers[3].get();
+  }
+  ErrorRecord error;
+  const eddl_code code = device.table().op_enqueue(device.queue(), add.op.get(), &args, error.get());
+  if (Problem problem = Expect("op_enqueue", code, error)) return problem;
+  Bytes got(ScaleOp::kBytes);
+  if (Problem problem = device.Read(bindings[2].buffer, bindings[2].offset_bytes, got)) return problem;
+  return ExpectBytes("a sum of tensors in three buffers", got, Floats(7));
+}
+
 constexpr InterfaceCheck kChecks[] = {
     {"writes and reads at any offset", WriteAndReadAtOffsets},
     {"copies at any offset", CopyAtOffsets},
@@ -329,6 +359,7 @@ constexpr InterfaceCheck kChecks[] = {
     {"has pinned buffers", PinnedBuffers},
     {"waits for an empty queue", WaitsForNothing},
     {"keeps the order of a queue", KeepsTheOrder},
+    {"binds several buffers", BindsSeveralBuffers},
     {"imports host memory", ImportsHostMemory},
     {"shows host pointers", ShowsHostPointers},
     {"orders queues by events", OrdersQueuesByEvents},

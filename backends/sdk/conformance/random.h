@@ -18,6 +18,7 @@ class Random {
     }
   }
 
+  // 64 uniform bits.
   uint64_t Next() {
     uint64_t x = state_ += 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;

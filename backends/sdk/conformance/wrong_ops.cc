@@ -57,8 +57,8 @@ class Breaker {
     Add("with a negative size", [](Op& op) { op.inputs[0].shape[0] = -1; });
     Add("with an unknown dtype", [](Op& op) { op.inputs[0].dtype = 77; });
     Add("with an output of an unknown dtype", [](Op& op) { op.outputs[0].dtype = 77; });
-    // A padded output may be of any size above its input's.
-    if (op_.kind != EDDL_OP_PAD) {
+    // A padded or repeated output may be of any size above its input's.
+    if (op_.kind != EDDL_OP_PAD && op_.kind != EDDL_OP_BROADCAST) {
       Add("with an output too large", [](Op& op) { op.outputs[0].shape[op.outputs[0].rank - 1] += 1009; });
     }
   }
