@@ -4,7 +4,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <utility>
+#include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
