@@ -80,7 +80,7 @@ class AnswerWriter {
 
 absl::Status WriteAnswers(TrainedModel& trained, const InputRows& input, int64_t batch_size, AnswerWriter& writer) {
   const auto classes = static_cast<size_t>(trained.class_count());
-  batch_size = std::min(batch_size, input.rows.size());
+  EDDL_ASSIGN_OR_RETURN(batch_size, trained.BatchThatFits(std::min(batch_size, input.rows.size())));
   auto batcher = Batcher::Create(input.rows, {.batch_size = batch_size, .buffer_count = 1});
   if (!batcher.ok()) return WithExitCode(ExitCode::kData, batcher.status());
   batcher->StartInOrder(0, input.rows.size());

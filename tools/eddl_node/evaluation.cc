@@ -56,7 +56,7 @@ absl::StatusOr<Evaluation> Evaluate(TrainedModel& trained, const LabelledData& d
   const int64_t classes = trained.class_count();
   Evaluation evaluation = {.class_count = classes,
                            .confusion = std::vector<int64_t>(static_cast<size_t>(classes * classes))};
-  batch_size = std::min(batch_size, data.rows.size());
+  EDDL_ASSIGN_OR_RETURN(batch_size, trained.BatchThatFits(std::min(batch_size, data.rows.size())));
   auto batcher = Batcher::Create(data.rows, {.batch_size = batch_size, .buffer_count = 1});
   if (!batcher.ok()) return WithExitCode(ExitCode::kData, batcher.status());
   batcher->StartInOrder(0, data.rows.size());

@@ -42,7 +42,8 @@ std::string SecondsText(double seconds) { return seconds < 60.0 ? Print("%.3f s"
 std::string PercentText(double fraction) { return Print("%.2f %%", 100.0 * fraction); }
 
 std::string LossText(double loss) {
-  return loss != 0.0 && std::abs(loss) < 0.001 ? Print("%.2e", loss) : Print("%.4f", loss);
+  const double size = std::abs(loss);
+  return loss != 0.0 && (size < 1e-3 || size >= 1e6) ? Print("%.2e", loss) : Print("%.4f", loss);
 }
 
 }  // namespace eddl

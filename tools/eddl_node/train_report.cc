@@ -102,8 +102,12 @@ std::string ResultText(const TrainSession& session, const TrainResult& result) {
   } else {
     text += "train loss " + LossText(TrainLoss(result));
   }
-  text += "\n" + Grouped(static_cast<int64_t>(Rate(result) + 0.5)) + " samples/s on " +
-          session.compute().device->info().Id() + ", training " + SecondsText(result.state.seconds) + ", peak memory " +
+  text += "\n";
+  if (result.samples > 0) {
+    text += Grouped(static_cast<int64_t>(Rate(result) + 0.5)) + " samples/s on " +
+            session.compute().device->info().Id() + ", ";
+  }
+  text += "training " + SecondsText(result.state.seconds) + ", peak memory " +
           BytesText(static_cast<uint64_t>(PeakResidentBytes())) + ", parameters " + result.parameters_hash + "\n";
   if (result.model_path.empty()) return text;
   return text + "model saved: " + result.model_path + "\n";

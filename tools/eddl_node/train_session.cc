@@ -74,7 +74,12 @@ absl::Status TrainSession::MakeReplica() {
     EDDL_ASSIGN_OR_RETURN(const uint64_t limit, ReplicaMemoryLimit(job_, model_->layout()));
     EDDL_ASSIGN_OR_RETURN(replica_,
                           Replica::Create(*model_, *compute_.device, compute_.fallback.get(), options_.seed, limit));
-    return TrainPlan().status();
+    EDDL_RETURN_IF_ERROR(TrainPlan().status());
+    // Better now, and a little slower, than an error at the end of the first epoch.
+    if (limit > 0) {
+      EDDL_ASSIGN_OR_RETURN(options_.evaluate_batch, replica_->LargestBatch(options_.evaluate_batch, Mode::kEvaluate));
+    }
+    return absl::OkStatus();
   };
   return WithExitCode(ExitCode::kDevice, make());
 }

@@ -31,6 +31,8 @@ class TrainedModel {
   const Device& device() const { return *compute_.device; }
   const BackendRegistry& registry() const { return registry_; }
   int64_t class_count() const { return model_->input().class_count; }
+  // `wanted` samples at once, or as many as the job's memory limit allows. kDevice if not even one fits.
+  absl::StatusOr<int64_t> BatchThatFits(int64_t wanted);
   // The class's name in the training data, or its index.
   std::string ClassName(int64_t index) const;
 

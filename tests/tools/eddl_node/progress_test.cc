@@ -81,8 +81,8 @@ TEST(ProgressPrinterTest, RewritesOneLineOnATerminal) {
   story.Step(0.2);
   story.Step(0.2);
   EXPECT_EQ(story.written,
-            "\r\x1b[Kepoch 1/2  500 samples/s  loss 0.5000  accuracy 75.00 %  ETA 0:04"
-            "\r\x1b[Kepoch 1/2  500 samples/s  loss 0.5000  accuracy 75.00 %  ETA 0:04");
+            "\r\x1b[Kepoch 1/2  step 1/20  500 samples/s  loss 0.5000  accuracy 75.00 %  ETA 0:04"
+            "\r\x1b[Kepoch 1/2  step 2/20  500 samples/s  loss 0.5000  accuracy 75.00 %  ETA 0:04");
   story.written.clear();
   story.EndEpoch();
   EXPECT_EQ(story.written, "\r\x1b[Kepoch 1/2  loss 0.5000  accuracy 75.00 %  500 samples/s  0:00\n");
@@ -115,8 +115,8 @@ TEST(ProgressPrinterTest, EvaluationDoesNotLookLikeSlowTraining) {
   story.EndEpoch();
   story.written.clear();
   story.Step(10.0);
-  // 9.1 before, 10.0 now.
-  EXPECT_EQ(story.written, "epoch 2/2  step 2/20  9 samples/s  loss 0.5000  accuracy 75.00 %  ETA 3:14\n");
+  // 9.1 samples/s before, 10 now.
+  EXPECT_EQ(story.written, "epoch 2/2  step 2/20  9 samples/s  loss 0.5000  accuracy 75.00 %  ETA 3:12\n");
 }
 
 TEST(TextFormatTest, GroupsDigitsByThousands) {
@@ -133,6 +133,7 @@ TEST(TextFormatTest, WritesBytesDurationsAndLosses) {
   EXPECT_EQ(DurationText(59.6) + " " + DurationText(3661.0), "1:00 1:01:01");
   EXPECT_EQ(SecondsText(1.5) + " " + SecondsText(61.0), "1.500 s 1:01");
   EXPECT_EQ(LossText(0.43125) + " " + LossText(0.00001234) + " " + LossText(0.0), "0.4313 1.23e-05 0.0000");
+  EXPECT_EQ(LossText(5.6e13), "5.60e+13");
 }
 
 }  // namespace
