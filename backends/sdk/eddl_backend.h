@@ -147,7 +147,8 @@ typedef struct eddl_op_desc {
   eddl_op_kind kind;
   uint32_t input_count;
   uint32_t output_count;
-  const eddl_tensor_desc* inputs; /* rank 0 and dtype 0: an optional tensor that is absent */
+  /* rank 0 and dtype 0: an optional tensor that is absent. Absent ones at the end may be left out of the counts. */
+  const eddl_tensor_desc* inputs;
   const eddl_tensor_desc* outputs;
   const void* attrs; /* the kind's struct in eddl_ops.h; NULL where it has none */
   uint64_t attrs_size;
@@ -183,7 +184,7 @@ typedef struct eddl_op_args {
   const eddl_binding* inputs;
   const eddl_binding* outputs;
   eddl_binding workspace;
-  eddl_binding state; /* a gradient op gets the binding that its forward op got */
+  eddl_binding state; /* a gradient op gets the binding that its forward op got; absent iff that had state_bytes 0 */
   const eddl_scalar* scalars;
 } eddl_op_args;
 
@@ -218,6 +219,7 @@ typedef struct eddl_backend {
                      uint64_t size_bytes, eddl_error* error);
   eddl_code (*read)(eddl_queue* queue, const eddl_buffer* source, uint64_t offset_bytes, void* target,
                     uint64_t size_bytes, eddl_error* error);
+  /* The two ranges do not overlap. */
   eddl_code (*copy)(eddl_queue* queue, const eddl_buffer* source, uint64_t source_offset_bytes, eddl_buffer* target,
                     uint64_t target_offset_bytes, uint64_t size_bytes, eddl_error* error);
   /* Repeats a pattern of pattern_size bytes (1, 2, 4 or 8; offset_bytes and size_bytes are multiples of it). */
