@@ -13,6 +13,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/base/status.h"
 #include "runtime/device/backend.h"
+#include "tests/runtime/test_device.h"
 
 namespace eddl {
 namespace {
@@ -107,10 +108,7 @@ struct HostedShard {
 class ParamShardTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    registry_.LoadFolder(DefaultBackendFolder());
-    auto device = registry_.Open("cpu", {.thread_count = 2});
-    ASSERT_TRUE(device.ok()) << device.status();
-    device_ = std::move(*device);
+    device_ = test::OpenCpu({.thread_count = 2});
     auto queue = Queue::Create(*device_);
     ASSERT_TRUE(queue.ok()) << queue.status();
     queue_ = std::move(*queue);
@@ -179,7 +177,6 @@ class ParamShardTest : public ::testing::Test {
   }
 
   const ParamLayout layout_ = Layout();
-  BackendRegistry registry_;
   std::unique_ptr<Device> device_;
   Queue queue_;
 };
@@ -401,7 +398,7 @@ TEST_F(ParamShardDeathTest, ARangeThatCutsThroughAnAlignmentUnitIsABug) {
 // The cpu backend, but with bindings aligned as coarsely as the interface allows.
 TEST_F(ParamShardTest, ADeviceWithCoarserAlignmentThanTheLayoutIsRefused) {
   static const eddl_backend* cpu = nullptr;
-  cpu = &registry_.Find("cpu").value()->table();
+  cpu = &device_->table();
   eddl_backend table = *cpu;
   table.name = "coarse";
   table.device_info = [](uint32_t index, eddl_device_info* info, eddl_error* error) {
