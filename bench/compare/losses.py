@@ -9,6 +9,7 @@ a relu, and float32 parts from float64 in PyTorch too; that is reported. Exit co
 """
 import argparse
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -35,7 +36,7 @@ def largest_difference(losses, others):
 
 
 def losses_of(command, *more):
-    with workers.Worker([*command, *more], threads=1, cores=[0]) as worker:
+    with workers.Worker([*command, *more], threads=1, cores=range(os.cpu_count())) as worker:
         return worker.ask(f"losses {STEPS}")["losses"]
 
 
@@ -43,7 +44,7 @@ def compare(options, model, learning_rate, gated, folder):
     data = workers.make_data(folder, model, BATCH)
     ours = workers.eddl_command(options.build, model, data, BATCH)
     parameters = pathlib.Path(folder) / f"{model}.f32"
-    with workers.Worker(ours, threads=1, cores=[0]) as worker:
+    with workers.Worker(ours, threads=1, cores=range(os.cpu_count())) as worker:
         answer = worker.ask(f"export {parameters}")
     pathlib.Path(f"{parameters}.json").write_text(json.dumps(answer), encoding="utf-8")
     torch = [*workers.torch_command(options.torch_python, model, data, BATCH), "--parameters", parameters]
