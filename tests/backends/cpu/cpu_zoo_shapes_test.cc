@@ -2,12 +2,9 @@
 // allocated.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <memory>
-#include <new>
-#include <sstream>
+#include <string>
 
 #include "bench/kernels/cases.h"
 #include "kernels/reference.h"
