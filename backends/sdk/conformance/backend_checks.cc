@@ -56,6 +56,7 @@ Problem KnowsWhichDevicesExist(const eddl_backend& backend, uint32_t, const eddl
   eddl_device* device = nullptr;
   ErrorRecord open_error;
   const eddl_code opened = backend.device_open(count, &options, &device, open_error.get());
+  if (opened == EDDL_OK) backend.device_close(device);
   return ExpectCode(Text("device_open of device ", count), EDDL_NOT_FOUND, opened, open_error);
 }
 

@@ -72,6 +72,24 @@ ConvShape RandomShape(Random& random, int grouping) {
   return v;
 }
 
+// What image networks are made of, and backends have fast paths for: stride 1, "same" padding, channels around a
+// vector's width.
+ConvShape PlainShape(Random& random) {
+  constexpr int64_t kChannels[] = {1, 3, 6, 8, 10, 15, 16, 17, 20, 40};
+  const auto channels = [&] { return kChannels[random.Between(0, static_cast<int64_t>(std::size(kChannels)) - 1)]; };
+  const int64_t kernel = 2 * random.Between(0, 2) + 1;
+  ConvShape v = {.n = random.Between(1, 3),
+                 .h = random.Size(17),
+                 .w = random.Size(33),
+                 .c = channels(),
+                 .k = channels(),
+                 .r = kernel,
+                 .s = kernel};
+  const auto pad = static_cast<uint32_t>(kernel / 2);
+  v.attrs.pad_top = v.attrs.pad_left = v.attrs.pad_bottom = v.attrs.pad_right = pad;
+  return v;
+}
+
 void AddAll(CaseList& list, const ConvShape& v, int round) {
   Op forward = Conv2d(v, round % 2 == 0);
   forward.epilogue = static_cast<eddl_epilogue>(round / 2 % 3);
@@ -89,9 +107,12 @@ void AddAll(CaseList& list, const ConvShape& v, int round) {
 void AddConv2dCases(CaseList& list) {
   list.StartFamily("conv2d");
   for (int round = 0; round < 30; ++round) AddAll(list, RandomShape(list.random(), round / 2 % 3), round);
+  for (int round = 0; round < 18; ++round) AddAll(list, PlainShape(list.random()), round);
 
   const eddl_conv2d_attrs dense = {.groups = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
-  eddl_conv2d_attrs same = dense, halve = dense, halve_padded = dense;
+  eddl_conv2d_attrs same = dense, halve = dense, halve_padded = dense, wide = dense;
+  wide.pad_top = wide.pad_left = 4;
+  wide.pad_bottom = wide.pad_right = 5;
   same.pad_top = same.pad_left = same.pad_bottom = same.pad_right = 2;
   halve.stride_h = halve.stride_w = 2;
   halve_padded = halve;
@@ -103,6 +124,7 @@ void AddConv2dCases(CaseList& list) {
       {2, 14, 13, 16, 32, 3, 3, halve_padded},  // the padding that frameworks call "same"
       {2, 16, 16, 16, 32, 1, 1, halve},         // a strided shortcut
       {2, 28, 28, 1, 6, 5, 5, same},            // few channels
+      {2, 4, 5, 3, 6, 3, 2, wide},              // pads beyond the kernel: some windows see nothing
   };
   int round = 1;
   for (const ConvShape& shape : shapes) AddAll(list, shape, round += 2);
