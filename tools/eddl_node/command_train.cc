@@ -145,10 +145,7 @@ absl::Status TrainRun::Train() {
 
   const TrainOptions& options = session_->options();
   ProgressPrinter progress(
-      {.terminal = console_.is_terminal(),
-       .epochs = options.epochs,
-       .epoch_samples = session_->data().train.size(),
-       .batch = options.batch},
+      {.terminal = console_.is_terminal(), .epochs = options.epochs, .epoch_samples = session_->data().train.size()},
       [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); }, start, Now());
   const TrainObserver observer = {.on_step = [&](const StepReport& report) { OnStep(report, progress); },
                                   .on_epoch = [&](const EpochReport& report) { OnEpoch(report, progress); },

@@ -28,9 +28,9 @@ std::string FormatProgress(const ProgressView& view, size_t width) {
     int need;  // 0 goes first
   };
   std::vector<Field> fields = {
-      {"epoch " + OfTotal(view.epoch, view.epochs), 5}, {"step " + OfTotal(view.step, view.steps), 0},
+      {"epoch " + OfTotal(view.epoch, view.epochs), 5}, {"step " + Grouped(view.step), 0},
       {RateText(view.samples_per_second), 2},           {"loss " + LossText(view.loss), 4},
-      {"accuracy " + PercentText(view.accuracy), 1},    {"ETA " + DurationText(view.eta_seconds), 3}};
+      {"acc " + PercentText(view.accuracy), 1},         {"ETA " + DurationText(view.eta_seconds), 3}};
   for (;;) {
     std::string line;
     for (const Field& field : fields) line += (line.empty() ? "" : "  ") + field.text;
@@ -70,13 +70,11 @@ void ProgressPrinter::MeasureRate(int64_t samples, Instant now) {
 }
 
 ProgressView ProgressPrinter::ViewOf(const TrainState& state) const {
-  const int64_t steps_per_epoch = (options_.epoch_samples + options_.batch - 1) / options_.batch;
   const int64_t left = options_.epochs * options_.epoch_samples - state.samples;
   const auto done = static_cast<double>(std::max<int64_t>(1, state.position));
   return {.epoch = state.epoch + 1,
           .epochs = options_.epochs,
           .step = state.step,
-          .steps = options_.epochs * steps_per_epoch,
           .samples_per_second = rate_,
           .loss = state.epoch_loss / done,
           .accuracy = static_cast<double>(state.epoch_correct) / done,

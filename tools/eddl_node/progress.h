@@ -20,7 +20,6 @@ struct ProgressView {
   int64_t epoch = 0;  // the current one, from 1
   int64_t epochs = 0;
   int64_t step = 0;
-  int64_t steps = 0;
   double samples_per_second = 0.0;
   double loss = 0.0;  // means over the epoch so far
   double accuracy = 0.0;
@@ -36,7 +35,6 @@ struct ProgressOptions {
   bool terminal = false;
   int64_t epochs = 0;
   int64_t epoch_samples = 0;
-  int64_t batch = 1;
 };
 
 class ProgressPrinter {
