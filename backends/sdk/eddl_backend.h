@@ -1,18 +1,20 @@
 /* The seam between the EDDL runtime and a backend: a C table of functions, loaded from a shared library.
  *
- * A backend exports one function, eddl_backend_get_v1, and owns everything behind the table that it returns. The header is
- * C11 (and C++20), needs only <stddef.h> and <stdint.h>, and assumes a 64-bit (LP64) platform.
+ * A backend exports one function, eddl_backend_get_v1, and owns everything behind the table that it returns. The header
+ * is C11 (and C++20), needs only <stddef.h> and <stdint.h>, and assumes a 64-bit (LP64) platform.
  *
- * How versions meet. The major version is part of the exported name. Tables and argument structs begin with struct_size and
- * only ever grow at the end: a reader uses the fields that struct_size covers and treats the rest as absent (NULL, 0). Array
- * elements and embedded structs (eddl_tensor_desc, eddl_binding, eddl_scalar) never grow. Enum values are never reused.
+ * How versions meet. The major version is part of the exported name. Tables and argument structs begin with struct_size
+ * and only ever grow at the end: a reader uses the fields that struct_size covers and treats the rest as absent (NULL,
+ * 0). Array elements and embedded structs (eddl_tensor_desc, eddl_binding, eddl_scalar) never grow. Enum values are
+ * never reused.
  *
- * Lifetime and threads. A library is loaded once and never unloaded. Functions of a device are thread-safe; a queue belongs
- * to one thread at a time. Nobody forks after device_open. Nothing allocated, thrown or owned crosses the seam: strings and
- * arrays are borrowed for the call, handles are destroyed by the side that made them, and no exception may escape.
+ * Lifetime and threads. A library is loaded once and never unloaded. Functions of a device are thread-safe; a queue
+ * belongs to one thread at a time. Nobody forks after device_open. Nothing allocated, thrown or owned crosses the seam:
+ * strings and arrays are borrowed for the call, handles are destroyed by the side that made them, and no exception may
+ * escape.
  *
- * Errors. Every fallible function returns an eddl_code (the numbers of absl::StatusCode) and, where error is not NULL, fills
- * the record that the caller owns. A message says what was attempted, with values, and what to do.
+ * Errors. Every fallible function returns an eddl_code (the numbers of absl::StatusCode) and, where error is not NULL,
+ * fills the record that the caller owns. A message says what was attempted, with values, and what to do.
  */
 #ifndef EDDL_BACKENDS_SDK_EDDL_BACKEND_H_
 #define EDDL_BACKENDS_SDK_EDDL_BACKEND_H_
@@ -121,7 +123,7 @@ enum { EDDL_OPEN_DETERMINISTIC = 1u << 0, EDDL_OPEN_PROFILE = 1u << 1, EDDL_OPEN
 
 typedef struct eddl_device_options {
   uint32_t struct_size;
-  uint32_t thread_count; /* host threads that compute; fixed while the device is open; 0 = the backend's choice */
+  uint32_t thread_count;       /* host threads that compute; fixed while the device is open; 0 = the backend's choice */
   uint64_t memory_limit_bytes; /* sum of buffers; 0 = no limit */
   const char* cache_dir;       /* for compiled kernels; may be NULL */
   eddl_open_flags flags;
@@ -152,7 +154,7 @@ typedef struct eddl_op_desc {
   const eddl_tensor_desc* outputs;
   const void* attrs; /* the kind's struct in eddl_ops.h; NULL where it has none */
   uint64_t attrs_size;
-  eddl_epilogue epilogue; /* applied to output 0, before it is accumulated */
+  eddl_epilogue epilogue;   /* applied to output 0, before it is accumulated */
   uint32_t accumulate_mask; /* bit i: outputs[i] += result, where the kind allows it */
   float epilogue_min;
   float epilogue_max;
@@ -248,12 +250,11 @@ typedef struct eddl_backend {
   eddl_code (*event_wait)(eddl_event* event, eddl_error* error);
   void (*event_destroy)(eddl_event* event);
   /* Nanoseconds on the device's clock between two recorded events, for profiles; needs EDDL_OPEN_PROFILE. */
-  eddl_code (*event_times)(eddl_event* begin, eddl_event* end, uint64_t* begin_ns, uint64_t* end_ns,
-                           eddl_error* error);
+  eddl_code (*event_times)(eddl_event* begin, eddl_event* end, uint64_t* begin_ns, uint64_t* end_ns, eddl_error* error);
 } eddl_backend;
 
-/* The one exported function. Returns the table, valid for the life of the process; never NULL and never fails: a missing
- * driver is reported by device_count. host may be shorter than the struct that the plugin was built with. */
+/* The one exported function. Returns the table, valid for the life of the process; never NULL and never fails: a
+ * missing driver is reported by device_count. host may be shorter than the struct that the plugin was built with. */
 typedef const eddl_backend* (*eddl_backend_get_fn)(const eddl_host* host);
 
 #if defined(_WIN32)

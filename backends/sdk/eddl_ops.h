@@ -1,15 +1,17 @@
-/* Op kinds: what each computes, its tensors, attributes, scalars, aliasing and tolerance. The contract of every backend.
+/* Op kinds: what each computes, its tensors, attributes, scalars, aliasing and tolerance. The contract of every
+ * backend.
  *
  * Notation. x [N, H, W, C] is a dense row-major tensor. "acc" after an output: its bit in accumulate_mask may be set.
- * "epi": the epilogue may be set. "in place": the output may be the same binding as that input; otherwise an output overlaps
- * nothing. "opt": may be absent. Sizes that a kind leaves open are fixed by the descriptions given to op_prepare.
+ * "epi": the epilogue may be set. "in place": the output may be the same binding as that input; otherwise an output
+ * overlaps nothing. "opt": may be absent. Sizes that a kind leaves open are fixed by the descriptions given to
+ * op_prepare.
  *
  * Losses and gradients are sums over samples, never means: whoever applies them divides once.
  *
- * Tolerance. A result y is compared with the reference r, computed in double from the same float inputs: it passes where
- * |y - r| <= atol + rtol * s, with s the sum of the absolute values of the terms that r adds up (|r| where it is no sum).
- * Written as "tol rtol" with atol 1e-6 unless stated; "exact" means bit for bit, but for the sign of a zero and the bits of a
- * NaN. NaN passes where the reference is NaN, and only there; likewise an infinity.
+ * Tolerance. A result y is compared with the reference r, computed in double from the same float inputs: it passes
+ * where |y - r| <= atol + rtol * s, with s the sum of the absolute values of the terms that r adds up (|r| where it is
+ * no sum). Written as "tol rtol" with atol 1e-6 unless stated; "exact" means bit for bit, but for the sign of a zero
+ * and the bits of a NaN. NaN passes where the reference is NaN, and only there; likewise an infinity.
  */
 #ifndef EDDL_BACKENDS_SDK_EDDL_OPS_H_
 #define EDDL_BACKENDS_SDK_EDDL_OPS_H_
@@ -22,11 +24,12 @@ extern "C" {
 
 enum {
   /* ---- Matrix products. tol 1e-5 ---- */
-  /* inputs a, b, bias [Q] opt; output y acc epi. y = op(a) op(b) + bias, op = transpose of the last two dimensions if asked.
-   * a [.., P, R] or [.., R, P]; b [.., R, Q] or [.., Q, R]; y [.., P, Q]. Leading dimensions are batch, equal in a, b, y. */
+  /* inputs a, b, bias [Q] opt; output y acc epi. y = op(a) op(b) + bias, op = transpose of the last two dimensions if
+   * asked. a [.., P, R] or [.., R, P]; b [.., R, Q] or [.., Q, R]; y [.., P, Q]. Leading dimensions are batch, equal in
+   * a, b, y. */
   EDDL_OP_MATMUL = 1,
-  /* inputs x [N, F], w [F, M], bias [M] opt; output y [N, M] epi. y = x w + bias, for an x that is mostly zeros: exact zeros
-   * may be skipped, also where w is not finite. No attributes. */
+  /* inputs x [N, F], w [F, M], bias [M] opt; output y [N, M] epi. y = x w + bias, for an x that is mostly zeros: exact
+   * zeros may be skipped, also where w is not finite. No attributes. */
   EDDL_OP_SPARSE_MATMUL = 2,
   /* inputs x [N, F], dy [N, M]; output dw [F, M] acc. dw = x^T dy, zeros of x skipped. No attributes. */
   EDDL_OP_SPARSE_MATMUL_GRAD_WEIGHT = 3,
@@ -41,13 +44,13 @@ enum {
   EDDL_OP_CONV2D_GRAD_WEIGHT = 12,
 
   /* ---- Pooling: eddl_pool2d_attrs, except global. REQUIRES: each pad is smaller than the kernel. ---- */
-  /* input x [N, H, W, C]; output y [N, P, Q, C]. Leaves state. Padding never wins; ties go to the first in row-major order.
-   * Output size as in convolution, with ceil instead of floor if ceil_mode (a window that begins in the right or bottom
-   * padding is dropped). exact; NaN in a window gives NaN. */
+  /* input x [N, H, W, C]; output y [N, P, Q, C]. Leaves state. Padding never wins; ties go to the first in row-major
+   * order. Output size as in convolution, with ceil instead of floor if ceil_mode (a window that begins in the right or
+   * bottom padding is dropped). exact; NaN in a window gives NaN. */
   EDDL_OP_MAX_POOL2D = 20,
-  /* inputs dy [N, P, Q, C], y [N, P, Q, C] opt (present iff attrs.relu); state of the forward op; output dx [N, H, W, C].
-   * dx = dy at each window's maximum, summed where windows overlap; with relu, dy counts only where y > 0 (x came out of a
-   * relu whose gradient is folded in here). tol 1e-6 */
+  /* inputs dy [N, P, Q, C], y [N, P, Q, C] opt (present iff attrs.relu); state of the forward op; output dx [N, H, W,
+   * C]. dx = dy at each window's maximum, summed where windows overlap; with relu, dy counts only where y > 0 (x came
+   * out of a relu whose gradient is folded in here). tol 1e-6 */
   EDDL_OP_MAX_POOL2D_GRAD = 21,
   /* input x; output y. Mean over the window; the divisor counts padding if count_include_pad, but never what
    * a window of ceil_mode covers beyond it. tol 1e-5 */
@@ -62,11 +65,11 @@ enum {
   /* ---- Batch normalisation over the last dimension (Ioffe and Szegedy, 2015): eddl_batch_norm_attrs. tol 1e-4 ----
    * x [.., C] with n = product of the other dimensions, N = the first one. var is biased (divided by n). */
   /* inputs x, gamma [C], beta [C]; outputs y epi, mean_sum [C] acc opt, var_sum [C] acc opt. Leaves state.
-   * y = gamma (x - mean) / sqrt(var + epsilon) + beta. mean_sum = N mean; var_sum = N var n / (n - 1) (n > 1; else N var):
-   * sums over samples like a gradient, which STATISTICS_UPDATE turns into running averages. */
+   * y = gamma (x - mean) / sqrt(var + epsilon) + beta. mean_sum = N mean; var_sum = N var n / (n - 1) (n > 1; else N
+   * var): sums over samples like a gradient, which STATISTICS_UPDATE turns into running averages. */
   EDDL_OP_BATCH_NORM = 30,
-  /* inputs dy, x, gamma, y opt (present iff the forward op had epilogue relu: dy counts where y > 0); state of the forward op;
-   * outputs dx (in place: dy), dgamma [C] acc, dbeta [C] acc. */
+  /* inputs dy, x, gamma, y opt (present iff the forward op had epilogue relu: dy counts where y > 0); state of the
+   * forward op; outputs dx (in place: dy), dgamma [C] acc, dbeta [C] acc. */
   EDDL_OP_BATCH_NORM_GRAD = 31,
   /* inputs x, gamma, beta, mean [C], var [C]; output y epi (in place: x). */
   EDDL_OP_BATCH_NORM_INFERENCE = 32,
@@ -90,7 +93,8 @@ enum {
   EDDL_OP_SLICE = 62,     /* x -> y: y[i] = x[begin + i]: eddl_slice_attrs */
   EDDL_OP_PAD = 63,       /* x -> y: y zero but for y[begin + i] = x[i]: eddl_slice_attrs */
   EDDL_OP_TRANSPOSE = 64, /* x -> y: dimension d of y is dimension permutation[d] of x: eddl_transpose_attrs */
-  EDDL_OP_BROADCAST = 65, /* x -> y: x repeated along axis_mask (f32): eddl_reduce_attrs, kind ignored. x as REDUCE's y */
+  EDDL_OP_BROADCAST =
+      65, /* x -> y: x repeated along axis_mask (f32): eddl_reduce_attrs, kind ignored. x as REDUCE's y */
 
   /* ---- Reduction: eddl_reduce_attrs. tol 1e-5 ---- */
   /* input x; output y acc: x reduced over the dimensions in axis_mask, which y lacks (or has as 1; all reduced: y [1]).
@@ -99,9 +103,9 @@ enum {
 
   /* ---- Dropout: eddl_dropout_attrs. exact but for the product (tol 1e-6, atol 0); mask bits are fixed. ---- */
   /* inputs x [N, ..], sample i64 [N] (global sample indices); scalars u: seed, epoch; output y (in place: x).
-   * y = x keep / (1 - probability). Element j of row n is kept iff u >= probability, u = (word >> 8) 2^-24, with word = number
-   * j mod 4 of Philox4x32-10 (Salmon et al., 2011) under key (seed low, seed high) and counter (j / 4, sample[n] low,
-   * layer, epoch low). Linear in x: the gradient is this op on dy with the same scalars. */
+   * y = x keep / (1 - probability). Element j of row n is kept iff u >= probability, u = (word >> 8) 2^-24, with word =
+   * number j mod 4 of Philox4x32-10 (Salmon et al., 2011) under key (seed low, seed high) and counter (j / 4, sample[n]
+   * low, layer, epoch low). Linear in x: the gradient is this op on dy with the same scalars. */
   EDDL_OP_DROPOUT = 80,
 
   /* ---- Classification. tol 1e-5 ---- */
@@ -117,20 +121,22 @@ enum {
   EDDL_OP_NORMALIZE_U8 = 100,
 
   /* ---- Flat vectors [P]. Elementwise unless said; in place where an output has an input's name. tol 1e-6 ---- */
-  EDDL_OP_AXPY = 110,          /* x, y -> y += alpha x. scalars f: alpha */
-  EDDL_OP_SCALE = 111,         /* x -> x alpha. scalars f: alpha */
-  EDDL_OP_SUM_SQUARES = 112,   /* x -> y [1] acc. tol 1e-5; not finite iff some x is not (or the sum overflows float) */
-  EDDL_OP_ABS_MAX = 113,       /* x -> y [1]; NaN iff some x is NaN */
-  EDDL_OP_PACK_F16 = 114,      /* x f32 -> y f16, to nearest even, overflow to infinity; exact */
-  EDDL_OP_UNPACK_F16 = 115,    /* x f16 -> y f32; exact */
-  EDDL_OP_FIXED_ADD = 116,     /* x f32, acc i64 -> acc += round-half-even(x scale), wrapping. scalars f: scale; exact.
-                                  REQUIRES |x scale| < 2^63 */
-  EDDL_OP_FIXED_TO_FLOAT = 117, /* acc i64 -> y f32 = float(acc / scale), once rounded. scalars f: scale; exact for 2^k */
+  EDDL_OP_AXPY = 110,        /* x, y -> y += alpha x. scalars f: alpha */
+  EDDL_OP_SCALE = 111,       /* x -> x alpha. scalars f: alpha */
+  EDDL_OP_SUM_SQUARES = 112, /* x -> y [1] acc. tol 1e-5; not finite iff some x is not (or the sum overflows float) */
+  EDDL_OP_ABS_MAX = 113,     /* x -> y [1]; NaN iff some x is NaN */
+  EDDL_OP_PACK_F16 = 114,    /* x f32 -> y f16, to nearest even, overflow to infinity; exact */
+  EDDL_OP_UNPACK_F16 = 115,  /* x f16 -> y f32; exact */
+  EDDL_OP_FIXED_ADD = 116,   /* x f32, acc i64 -> acc += round-half-even(x scale), wrapping. scalars f: scale; exact.
+                                REQUIRES |x scale| < 2^63 */
+  EDDL_OP_FIXED_TO_FLOAT =
+      117, /* acc i64 -> y f32 = float(acc / scale), once rounded. scalars f: scale; exact for 2^k */
 
   /* ---- Optimizers on flat vectors [P]: param, state and grad; g = grad scale. tol 1e-5 ---- */
   /* inputs grad, param, velocity opt (iff momentum > 0); outputs param, velocity opt, both in place. eddl_sgd_attrs.
-   * scalars f: lr, scale. g += weight_decay param; velocity = momentum velocity + g; step = nesterov ? g + momentum velocity
-   * : velocity (g without momentum); param -= lr step. (Sutskever et al., 2013, in the form that PyTorch uses.) */
+   * scalars f: lr, scale. g += weight_decay param; velocity = momentum velocity + g; step = nesterov ? g + momentum
+   * velocity : velocity (g without momentum); param -= lr step. (Sutskever et al., 2013, in the form that PyTorch
+   * uses.) */
   EDDL_OP_SGD = 130,
   /* inputs grad, param, m, v; outputs param, m, v, in place. eddl_adam_attrs. scalars f: lr, scale; u: step, from 1.
    * not decoupled: g += weight_decay param (Adam, Kingma and Ba, 2015); decoupled: param -= lr weight_decay param first
@@ -207,7 +213,7 @@ typedef struct eddl_reduce_attrs {
 
 typedef struct eddl_dropout_attrs {
   uint32_t struct_size;
-  uint32_t layer; /* tells the dropout layers of a model apart */
+  uint32_t layer;    /* tells the dropout layers of a model apart */
   float probability; /* of dropping, in [0, 1) */
   uint32_t reserved;
 } eddl_dropout_attrs;

@@ -1,4 +1,5 @@
-// EDDL_CHECK(condition) << "values": a caller's bug, or an impossible state, ends the process; on in release builds too.
+// EDDL_CHECK(condition) << "values": a caller's bug, or an impossible state, ends the process; on in release builds
+// too.
 //
 // What the outside world can cause (a bad file, a lost peer) is a Status, never a check.
 #pragma once
@@ -28,6 +29,7 @@ struct CheckVoidify {
 
 }  // namespace eddl::internal
 
-#define EDDL_CHECK(condition)     \
-  (condition) ? static_cast<void>(0) \
-              : ::eddl::internal::CheckVoidify() & ::eddl::internal::CheckFailure(__FILE__, __LINE__, #condition).stream()
+#define EDDL_CHECK(condition) \
+  (condition)                 \
+      ? static_cast<void>(0)  \
+      : ::eddl::internal::CheckVoidify() & ::eddl::internal::CheckFailure(__FILE__, __LINE__, #condition).stream()

@@ -1,7 +1,7 @@
 // Rng: a small seeded generator with the same sequence on every machine. Not for secrets.
 //
-// xoshiro256** (Blackman and Vigna, 2018), seeded through SplitMix64. Its state is four words that a checkpoint can keep.
-// Standard <random> distributions differ between libraries, so the few that we need are here.
+// xoshiro256** (Blackman and Vigna, 2018), seeded through SplitMix64. Its state is four words that a checkpoint can
+// keep. Standard <random> distributions differ between libraries, so the few that we need are here.
 #pragma once
 
 #include <array>

@@ -12,7 +12,8 @@
 
 namespace eddl {
 
-// A status with a message. The one place where std::string_view meets absl::string_view (they differ in Debian's build).
+// A status with a message. The one place where std::string_view meets absl::string_view (they differ in Debian's
+// build).
 inline absl::Status MakeStatus(absl::StatusCode code, std::string_view message) {
   return absl::Status(code, absl::string_view(message.data(), message.size()));
 }
@@ -51,11 +52,11 @@ inline absl::Status WithContext(const absl::Status& status, std::string_view con
 #define EDDL_STATUS_CONCAT(a, b) EDDL_STATUS_CONCAT_INNER(a, b)
 
 // Returns the status from the enclosing function unless it is OK.
-#define EDDL_RETURN_IF_ERROR(expression)                                \
-  do {                                                                  \
+#define EDDL_RETURN_IF_ERROR(expression)                              \
+  do {                                                                \
     if (absl::Status eddl_status = (expression); !eddl_status.ok()) { \
-      return eddl_status;                                               \
-    }                                                                   \
+      return eddl_status;                                             \
+    }                                                                 \
   } while (false)
 
 // EDDL_ASSIGN_OR_RETURN(auto x, F()): x is the value, or the status is returned.
