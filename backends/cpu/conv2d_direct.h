@@ -22,6 +22,7 @@ struct DirectConv {
   int64_t PlaneRows() const { return p + r - 1; }
   int64_t PlaneColumns() const { return q + s - 1; }
 
+  // The convolution itself, and the convolution of dy with rotated weights that gives dx.
   static DirectConv Forward(const ConvShape& v, int threads);
   static DirectConv GradInput(const ConvShape& v, int threads);
 };
@@ -31,6 +32,7 @@ bool DirectSuitsForward(const ConvShape& v);
 bool DirectSuitsGradInput(const ConvShape& v);
 bool DirectSuitsGradWeight(const ConvShape& v);
 
+// For the packed weights and one thread's padded rows each.
 uint64_t DirectWorkspaceBytes(const DirectConv& v);
 
 // Packs w [K, R, S, C] for a forward convolution, or rotated for the gradient with respect to the input.

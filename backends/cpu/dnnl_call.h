@@ -11,6 +11,7 @@
 
 namespace eddl::cpu {
 
+// The process's one oneDNN engine.
 const dnnl::engine& CpuEngine();
 
 // The library's name of an implementation ("brgconv:avx512_core"). Names that begin with "ref" are its slow reference

@@ -26,6 +26,7 @@ struct Window {
   int64_t origin, begin, end;
 };
 
+// The window of output position index.
 EDDL_INLINE Window WindowAt(int64_t index, int64_t stride, int64_t pad, int64_t kernel, int64_t size) {
   const int64_t origin = index * stride - pad;
   const int64_t begin = origin < 0 ? -origin : 0;

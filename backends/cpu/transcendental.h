@@ -36,6 +36,7 @@ EDDL_INLINE float Sigmoid(float x) {
   return (x > 0.0f ? 1.0f : e) / (1.0f + e);
 }
 
+// By exponentials where |x| is large, by a polynomial near 0, where they cancel.
 EDDL_INLINE float Tanh(float x) {
   const float magnitude = x < 0.0f ? -x : x;
   const float e = ExpNonPositive(-2.0f * magnitude);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the real eddl-node on small files made here: train, stop, resume, test, predict, and everything a user can get wrong.
 
-Usage: eddl_node_test.py PROGRAM [unittest options]
+Usage: eddl_node_test.py PROGRAM PLUGIN_FOLDER [unittest options]
+  PLUGIN_FOLDER   fake backends (tests/runtime/device): good, which computes nothing and lacks matmul; no_driver; open_fails; too_old
 """
 import gzip
 import json
@@ -20,6 +21,7 @@ import time
 import unittest
 
 PROGRAM = None
+PLUGINS = None
 TIMEOUT_SECONDS = 60
 
 
@@ -196,7 +198,7 @@ class AgainTest(NodeTest):
         stopped = json.loads(output.splitlines()[-1])
         self.assertEqual(stopped["status"], "stopped")
         self.assertLess(stopped["steps"], whole["steps"])
-        self.assertRegex(errors, r"to resume: .*eddl-node train job.toml --format json --resume")
+        self.assertRegex(errors, r"to resume: .*eddl-node'? train job.toml --format json --resume")
         resumed = self.train("--resume")
         self.assertEqual(resumed["parameters_hash"], whole["parameters_hash"])
         self.assertEqual((resumed["steps"], resumed["test_accuracy"]), (whole["steps"], whole["test_accuracy"]))
@@ -365,6 +367,36 @@ class OtherCommandsTest(NodeTest):
         self.assertIn("cpu:0", [device["id"] for device in answer["devices"]])
         self.assertIn("cpu:0", self.run_node("devices").stdout)
 
+    def test_check_finds_the_cpu_backend_sound(self):
+        answer = json.loads(self.run_node("check", "--format", "json", "--threads", "1").stdout)
+        self.assertEqual((answer["status"], answer["failures"]), ("ok", []))
+        self.assertIn("conv2d", [kind["kind"] for kind in answer["kinds"]])
+
+    def test_check_has_its_own_code_for_a_backend_without_a_device(self):
+        result = self.run_node("check", "--backend", PLUGINS / "libeddl_backend_no_driver.so", code=77)
+        self.assertIn("libfake.so.1 is missing", result.stderr)
+
+    def test_check_finds_a_backend_that_computes_nothing(self):
+        result = self.run_node("check", "--backend", PLUGINS / "libeddl_backend_good.so", "--format", "json", code=4)
+        self.assertIn("does not keep the contract", result.stderr)
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([answer["status"] for answer in answers], ["failed", "error"])
+        self.assertFalse(answers[0]["training"]["passed"])
+
+    def test_ops_that_a_device_lacks_run_on_the_cpu_and_are_named(self):
+        self.image_job()
+        arguments = ["--device", PLUGINS / "libeddl_backend_good.so"]
+        text = self.run_node("train", "job.toml", *arguments).stdout
+        self.assertRegex(text, r"good:0 lacks matmul: 5 ops run on cpu:0, which costs copies of \d+\.\d kB a step")
+        plan = json.loads(self.run_node("plan", "job.toml", "--format", "json", *arguments).stdout)
+        self.assertEqual({step["device"] for step in plan["steps"] if step["op"] == "matmul"}, {"cpu:0"})
+        self.assertEqual({step["device"] for step in plan["steps"] if step["op"] == "relu_grad"}, {"good:0"})
+
+    def test_a_device_that_does_not_open_says_why(self):
+        self.image_job()
+        result = self.run_node("train", "job.toml", "--device", PLUGINS / "libeddl_backend_open_fails.so", code=4)
+        self.assertIn("in use by another program", result.stderr)
+
     def test_devices_names_plugins_that_could_not_be_loaded(self):
         (self.folder / "libeddl_backend_broken.so").write_text("no library")
         answer = json.loads(self.run_node("devices", "--backend-dir", self.folder, "--format", "json").stdout)
@@ -393,4 +425,5 @@ class OtherCommandsTest(NodeTest):
 
 if __name__ == "__main__":
     PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    PLUGINS = pathlib.Path(sys.argv.pop(1)).resolve()
     unittest.main()
