@@ -32,7 +32,7 @@ bool DirectSuitsForward(const ConvShape& v);
 bool DirectSuitsGradInput(const ConvShape& v);
 bool DirectSuitsGradWeight(const ConvShape& v);
 
-// For the packed weights and one thread's padded rows each.
+// Of one call: packed weights or their gradient sums, and padded planes, by thread.
 uint64_t DirectWorkspaceBytes(const DirectConv& v);
 
 // Packs w [K, R, S, C] for a forward convolution, or rotated for the gradient with respect to the input.

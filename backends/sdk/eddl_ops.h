@@ -93,8 +93,7 @@ enum {
   EDDL_OP_SLICE = 62,     /* x -> y: y[i] = x[begin + i]: eddl_slice_attrs */
   EDDL_OP_PAD = 63,       /* x -> y: y zero but for y[begin + i] = x[i]: eddl_slice_attrs */
   EDDL_OP_TRANSPOSE = 64, /* x -> y: dimension d of y is dimension permutation[d] of x: eddl_transpose_attrs */
-  EDDL_OP_BROADCAST =
-      65, /* x -> y: x repeated along axis_mask (f32): eddl_reduce_attrs, kind ignored. x as REDUCE's y */
+  EDDL_OP_BROADCAST = 65, /* x as REDUCE's y -> y: x repeated along axis_mask; f32: eddl_reduce_attrs, kind ignored */
 
   /* ---- Reduction: eddl_reduce_attrs. tol 1e-5 ---- */
   /* input x; output y acc: x reduced over the dimensions in axis_mask, which y lacks (or has as 1; all reduced: y [1]).
@@ -129,8 +128,7 @@ enum {
   EDDL_OP_UNPACK_F16 = 115,  /* x f16 -> y f32; exact */
   EDDL_OP_FIXED_ADD = 116,   /* x f32, acc i64 -> acc += round-half-even(x scale), wrapping. scalars f: scale; exact.
                                 REQUIRES |x scale| < 2^63 */
-  EDDL_OP_FIXED_TO_FLOAT =
-      117, /* acc i64 -> y f32 = float(acc / scale), once rounded. scalars f: scale; exact for 2^k */
+  EDDL_OP_FIXED_TO_FLOAT = 117, /* acc i64 -> y f32 = float(acc / scale), rounded once; exact for 2^k. f: scale */
 
   /* ---- Optimizers on flat vectors [P]: param, state and grad; g = grad scale. tol 1e-5 ---- */
   /* inputs grad, param, velocity opt (iff momentum > 0); outputs param, velocity opt, both in place. eddl_sgd_attrs.
