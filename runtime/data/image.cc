@@ -1,76 +1,31 @@
 #include "runtime/data/image.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
-#include <climits>
-#include <cstring>
 #include <filesystem>
-#include <memory>
-#include <optional>
 
 #include "runtime/base/check.h"
 #include "runtime/base/status.h"
-#include "runtime/data/image_check.h"
-#include "runtime/data/pnm.h"
-
-// Only the decoders that it is needed for; no file access, no HDR.
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_BMP
-#define STBI_NO_STDIO
-#define STBI_NO_FAILURE_STRINGS
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image.h>
-#pragma GCC diagnostic pop
+#include "runtime/data/image_formats.h"
 
 namespace eddl {
 namespace {
 
-struct FreePixels {
-  void operator()(stbi_uc* pixels) const { stbi_image_free(pixels); }
+struct Format {
+  std::optional<ImageSize> (*size)(std::span<const std::byte> file);
+  bool (*decode)(std::span<const std::byte> file, std::span<std::byte> rgb);
 };
+constexpr std::array<Format, 4> kFormats = {
+    {{PngSize, DecodePng}, {JpegSize, DecodeJpeg}, {BmpSize, DecodeBmp}, {PnmSize, DecodePnm}}};
 
-std::string Size(int64_t width, int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
+std::string Text(int64_t width, int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
 
-absl::Status NoImage(const std::string& name) {
-  return InvalidArgument(name + ": not an image that is read here (8-bit PNG, JPEG, BMP, PGM, PPM)");
-}
-
-absl::Status Damaged(const std::string& name) {
-  return DataLoss(name + ": the image is damaged; fetch the file again");
-}
-
-absl::Status CheckSize(const std::string& name, int64_t width, int64_t height, const Shape& sample) {
-  if (width == sample.dim(1) && height == sample.dim(0)) return absl::OkStatus();
-  return InvalidArgument(name + ": is " + Size(width, height) + " pixels, but the model takes " +
-                         Size(sample.dim(1), sample.dim(0)) + "; resize the image");
-}
-
-// The weights that stb_image uses, so that a picture is the same grey in every format.
-int Luminance(int red, int green, int blue) { return (red * 77 + green * 150 + blue * 29) >> 8; }
-
-absl::Status DecodePnm(const std::string& name, std::span<const std::byte> file, const Shape& sample,
-                       std::span<std::byte> out) {
-  const std::optional<PnmImage> image = ParsePnm(file);
-  if (!image.has_value()) return NoImage(name);
-  EDDL_RETURN_IF_ERROR(CheckSize(name, image->width, image->height, sample));
-  if (std::ssize(image->pixels) != image->width * image->height * image->channels) return Damaged(name);
-  const auto channels_in = static_cast<size_t>(image->channels);
-  const auto channels_out = static_cast<size_t>(sample.dim(2));
-  const int level_max = static_cast<int>(image->level_max);
-  for (size_t pixel = 0; pixel < out.size() / channels_out; ++pixel) {
-    int colour[3];
-    for (size_t c = 0; c < 3; ++c) {
-      const int level = std::to_integer<int>(image->pixels[pixel * channels_in + c % channels_in]);
-      colour[c] = std::min(level, level_max) * 255 / level_max;
-    }
-    if (channels_out == 1 && channels_in == 3) colour[0] = Luminance(colour[0], colour[1], colour[2]);
-    for (size_t c = 0; c < channels_out; ++c) out[pixel * channels_out + c] = static_cast<std::byte>(colour[c]);
-  }
-  return absl::OkStatus();
+// 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), the weights in 256ths.
+std::byte Luminance(std::span<const std::byte> rgb) {
+  const int sum =
+      std::to_integer<int>(rgb[0]) * 77 + std::to_integer<int>(rgb[1]) * 150 + std::to_integer<int>(rgb[2]) * 29;
+  return static_cast<std::byte>(sum >> 8);
 }
 
 }  // namespace
@@ -78,21 +33,26 @@ absl::Status DecodePnm(const std::string& name, std::span<const std::byte> file,
 absl::Status DecodeImage(const std::string& name, std::span<const std::byte> file, const Shape& sample,
                          std::span<std::byte> out) {
   EDDL_CHECK(sample.rank() == 3 && std::ssize(out) == sample.elements()) << sample.ToString() << " " << out.size();
-  const auto channels = static_cast<int>(sample.dim(2));
+  const int64_t height = sample.dim(0), width = sample.dim(1), channels = sample.dim(2);
   EDDL_CHECK(channels == 1 || channels == 3) << channels;
-  if (IsPnm(file)) return DecodePnm(name, file, sample, out);
-  const auto* bytes = reinterpret_cast<const stbi_uc*>(file.data());
-  const int size = static_cast<int>(std::min<size_t>(file.size(), INT_MAX));
-  int width = 0, height = 0, found_channels = 0;
-  // The header first: nothing is decoded, or allocated, for an image of another size.
-  if (stbi_info_from_memory(bytes, size, &width, &height, &found_channels) == 0) return NoImage(name);
-  EDDL_RETURN_IF_ERROR(CheckSize(name, width, height, sample));
-  if (!ImageIsWhole(file)) return Damaged(name);
-  const std::unique_ptr<stbi_uc, FreePixels> pixels(
-      stbi_load_from_memory(bytes, size, &width, &height, &found_channels, channels));
-  if (pixels == nullptr || !CheckSize(name, width, height, sample).ok()) return Damaged(name);
-  std::memcpy(out.data(), pixels.get(), out.size());
-  return absl::OkStatus();
+  for (const Format& format : kFormats) {
+    const std::optional<ImageSize> size = format.size(file);
+    if (!size.has_value()) continue;
+    // The header first: nothing is decoded, or allocated, for an image of another size.
+    if (size->width != width || size->height != height) {
+      return InvalidArgument(name + ": is " + Text(size->width, size->height) + " pixels, but the model takes " +
+                             Text(width, height) + "; resize the image");
+    }
+    std::vector<std::byte> rgb(static_cast<size_t>(3 * width * height));
+    if (!format.decode(file, rgb)) return DataLoss(name + ": the image is damaged; fetch the file again");
+    if (channels == 3) {
+      std::copy(rgb.begin(), rgb.end(), out.begin());
+    } else {
+      for (size_t i = 0; i < out.size(); ++i) out[i] = Luminance(std::span(rgb).subspan(3 * i, 3));
+    }
+    return absl::OkStatus();
+  }
+  return InvalidArgument(name + ": not an image that is read here (PNG, JPEG, uncompressed BMP, binary PGM or PPM)");
 }
 
 bool HasImageEnding(const std::string& path) {

@@ -8,13 +8,7 @@
 #include "tests/fuzz/data_parsers.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/runtime/data/files.h"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image_write.h>
-#pragma GCC diagnostic pop
+#include "tests/runtime/data/images.h"
 
 namespace eddl {
 namespace {
@@ -112,18 +106,11 @@ TEST(DataFuzzTest, Cifar10) {
 TEST(DataFuzzTest, Images) {
   std::string pixels;
   for (int i = 0; i < 48; ++i) pixels.push_back(static_cast<char>(i * 37));
-  std::vector<std::string> seeds = {"P5 4 4 255\n" + pixels.substr(0, 16), "P6 4 4 200\n" + pixels};
-  const auto append = [](void* out, void* bytes, int size) {
-    static_cast<std::string*>(out)->append(static_cast<const char*>(bytes), static_cast<size_t>(size));
-  };
-  for (int channels : {1, 3}) {
-    std::string png, jpeg, bmp;
-    stbi_write_png_to_func(append, &png, 4, 4, channels, pixels.data(), 4 * channels);
-    stbi_write_jpg_to_func(append, &jpeg, 4, 4, channels, pixels.data(), 90);
-    stbi_write_bmp_to_func(append, &bmp, 4, 4, channels, pixels.data());
-    for (const std::string& file : {png, jpeg, bmp}) seeds.push_back(file);
-  }
-  Fuzz(DataParser::kImage, seeds, 6000);
+  const std::string grey = pixels.substr(0, 16);
+  Fuzz(DataParser::kImage,
+       {"P5 4 4 255\n" + grey, "P6 4 4 255\n" + pixels, Png(4, 4, 1, grey), Png(4, 4, 3, pixels), Jpeg(4, 4, 1, grey),
+        Jpeg(4, 4, 3, pixels), Bmp(4, 4, pixels)},
+       8000);
 }
 
 TEST(DataFuzzTest, InfoJson) {

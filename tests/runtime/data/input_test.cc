@@ -7,13 +7,7 @@
 #include "runtime/data/image.h"
 #include "runtime/data/info_json.h"
 #include "tests/runtime/data/files.h"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image_write.h>
-#pragma GCC diagnostic pop
+#include "tests/runtime/data/images.h"
 
 namespace eddl {
 namespace {
@@ -113,68 +107,49 @@ TEST(InputTest, TurnsGreyIntoColourAndLevelsIntoBytes) {
   EXPECT_EQ(Render(dir, colour, {.paths = {dir.Write("b.pgm", kPgm)}}),
             "DIR/b.pgm:97,97,97,98,98,98,99,99,99,100,100,100");
   EXPECT_EQ(
-      Render(dir, kGrey, {.paths = {dir.Write("c.pgm", "P5 # made by hand\n2 2\n2\n" + std::string("\0\1\2\3", 4))}}),
+      Render(dir, kGrey, {.paths = {dir.Write("c.pgm", "P5 # made by hand\n2 2\n2\n" + std::string("\0\1\2\2", 4))}}),
       "DIR/c.pgm:0,127,255,255");
   EXPECT_EQ(Render(dir, colour, {.paths = {dir.Write("a.ppm", kPpm)}}), "DIR/a.ppm:255,0,0,0,255,0,0,0,255,10,10,10");
 }
 
-// A PNG and a BMP of two by two pixels, written by other programs' rules: the golden bytes of each format.
-TEST(InputTest, ReadsPngAndBmpAndRefusesDamagedOnes) {
-  const TempDir dir;
-  std::string png("\x89PNG\r\n\x1a\n", 8);
-  const auto chunk = [&png](const std::string& type, const std::string& content) {
-    const auto word = [&png](uint32_t value) {
-      for (int shift : {24, 16, 8, 0}) png.push_back(static_cast<char>(value >> shift));
-    };
-    word(static_cast<uint32_t>(content.size()));
-    png += type + content;
-    const std::string checked = type + content;
-    word(static_cast<uint32_t>(
-        crc32(0, reinterpret_cast<const Bytef*>(checked.data()), static_cast<uInt>(checked.size()))));
-  };
-  const std::string raw("\0ab\0cd", 6);
-  std::string packed(compressBound(raw.size()), '\0');
-  uLongf packed_size = packed.size();
-  ASSERT_EQ(compress(reinterpret_cast<Bytef*>(packed.data()), &packed_size, reinterpret_cast<const Bytef*>(raw.data()),
-                     raw.size()),
-            Z_OK);
-  packed.resize(packed_size);
-  chunk("IHDR", std::string("\0\0\0\x02\0\0\0\x02\x08\0\0\0\0", 13));
-  chunk("IDAT", packed);
-  chunk("IEND", "");
-  EXPECT_EQ(Render(dir, kGrey, {.paths = {dir.Write("a.png", png)}}), "DIR/a.png:97,98,99,100");
+// Decodes a file of two by two pixels to "97,98,99,100", or the error.
+std::string Decode(const std::string& file, int64_t channels = 1) {
+  std::vector<std::byte> pixels(static_cast<size_t>(4 * channels));
+  const absl::Status status = DecodeImage("DIR/a", AsBytes(file), {2, 2, channels}, pixels);
+  if (!status.ok()) return MessageFor(status);
+  std::string text;
+  for (std::byte pixel : pixels) text += (text.empty() ? "" : ",") + std::to_string(std::to_integer<int>(pixel));
+  return text;
+}
 
-  std::string bmp("BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x02\0\0\0\x02\0\0\0\x01\0\x18\0", 30);
-  bmp.resize(54, '\0');
-  bmp += std::string(
-      "ccc"
-      "ddd"
-      "\0\0"
-      "aaa"
-      "bbb"
-      "\0\0",
-      16);  // rows from the bottom, padded to four bytes
-  EXPECT_EQ(Render(dir, kGrey, {.paths = {dir.Write("a.bmp", bmp)}}), "DIR/a.bmp:97,98,99,100");
+const std::string kDamaged = "DIR/a: the image is damaged; fetch the file again";
+const std::string kColours = "abcdefghijkl";
 
-  const std::string damaged = "DIR/a: the image is damaged; fetch the file again";
-  const auto decode = [](const std::string& file) {
-    std::byte pixels[4];
-    return MessageFor(DecodeImage("DIR/a", AsBytes(file), kGrey.sample_shape, pixels));
-  };
-  EXPECT_EQ(decode(png.substr(0, png.size() - 1)), damaged);
+TEST(InputTest, ReadsPngAndRefusesADamagedOne) {
+  const std::string png = Png(2, 2, 1, "abcd");
+  EXPECT_EQ(Decode(png), "97,98,99,100");
+  EXPECT_EQ(Decode(Png(2, 2, 3, kColours), 3), "97,98,99,100,101,102,103,104,105,106,107,108");
+  EXPECT_EQ(Decode(png.substr(0, png.find("IDAT") + 10)), kDamaged);
   std::string flipped = png;
   flipped[png.find("IDAT") + 8] ^= 1;
-  EXPECT_EQ(decode(flipped), damaged);
-  EXPECT_EQ(decode(bmp.substr(0, bmp.size() - 1)), damaged);
+  EXPECT_EQ(Decode(flipped), kDamaged);
+}
+
+TEST(InputTest, ReadsBmpOf24And32BitsAndWithAPalette) {
+  const std::string bmp = Bmp(2, 2, kColours);
+  EXPECT_EQ(Decode(bmp, 3), "97,98,99,100,101,102,103,104,105,106,107,108");
+  EXPECT_EQ(Decode(bmp.substr(0, bmp.size() - 1), 3), kDamaged);
+  // Rows from the top, blue first, the fourth byte unused.
+  EXPECT_EQ(Decode(BmpHeader(2, -2, 32, 54, 0) + "cba_fed_ihg_lkj_", 3),
+            "97,98,99,100,101,102,103,104,105,106,107,108");
+  const std::string palette = BmpHeader(2, -2, 8, 62, 2) + "ccc_ddd_";
+  EXPECT_EQ(Decode(palette + std::string("\1\0__\0\1__", 8)), "100,99,99,100");
+  EXPECT_EQ(Decode(palette + std::string("\1\2__\0\1__", 8)), kDamaged);
 }
 
 TEST(InputTest, ReadsJpegAndRefusesACutOffOne) {
-  std::string jpeg;
-  const auto append = [](void* out, void* bytes, int size) {
-    static_cast<std::string*>(out)->append(static_cast<const char*>(bytes), static_cast<size_t>(size));
-  };
   const std::string pixels(4, '\x64');
-  ASSERT_NE(stbi_write_jpg_to_func(append, &jpeg, 2, 2, 1, pixels.data(), 100), 0);
+  std::string jpeg = Jpeg(2, 2, 1, pixels);
   std::byte decoded[4] = {};
   ASSERT_EQ(MessageFor(DecodeImage("a.jpg", AsBytes(jpeg), kGrey.sample_shape, decoded)), "OK");
   for (std::byte pixel : decoded) EXPECT_NEAR(std::to_integer<int>(pixel), 100, 2);
@@ -188,7 +163,7 @@ TEST(InputTest, RefusesImagesThatDoNotFit) {
   EXPECT_EQ(Render(dir, kGrey, {.paths = {dir.Write("a.pgm", "P5 3 2 255\nabcdef")}}),
             "DIR/a.pgm: is 3 x 2 pixels, but the model takes 2 x 2; resize the image");
   EXPECT_EQ(Render(dir, kGrey, {.paths = {dir.Write("a.png", "hello")}}),
-            "DIR/a.png: not an image that is read here (8-bit PNG, JPEG, BMP, PGM, PPM)");
+            "DIR/a.png: not an image that is read here (PNG, JPEG, uncompressed BMP, binary PGM or PPM)");
   EXPECT_EQ(Render(dir, kGrey, {.paths = {dir.Write("a.pgm", "P5 2 2 255\nab")}}),
             "DIR/a.pgm: the image is damaged; fetch the file again");
   EXPECT_EQ(Render(dir, kTable, {.paths = {dir.Write("a.pgm", kPgm)}}),
