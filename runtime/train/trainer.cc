@@ -140,6 +140,11 @@ absl::Status Trainer::FinishEpoch(const TrainObserver& observer) {
 }
 
 absl::StatusOr<TrainEnd> Trainer::Run(const TrainObserver& observer, const std::atomic<bool>& stop) {
+  if (state_.epoch < 0 || state_.position < 0 || state_.position > train_.size()) {
+    return FailedPrecondition("cannot go on at sample " + std::to_string(state_.position) + " of epoch " +
+                              std::to_string(state_.epoch + 1) + ": the data have " + std::to_string(train_.size()) +
+                              " samples; is it the data that the run began with?");
+  }
   while (state_.epoch < options_.epochs) {
     const std::vector<int64_t> order = EpochOrder(options_.seed, state_.epoch, train_.size(), options_.order);
     batcher_.Start(order, state_.position, train_.size());

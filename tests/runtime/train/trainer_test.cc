@@ -184,6 +184,15 @@ TEST_F(TrainerTest, RefusesWhatCannotBeTrained) {
   EXPECT_EQ(error(options), "train.clip_norm is nan; it is 0 (off) or more");
 }
 
+TEST_F(TrainerTest, RefusesToResumeBeyondTheEndOfTheData) {
+  const std::unique_ptr<Replica> replica = MakeReplica();
+  const std::unique_ptr<Trainer> trainer = MakeTrainer(*replica, Options());
+  trainer->set_state({.epoch = 1, .position = 301});
+  EXPECT_EQ(
+      MessageOf(trainer->Run({}, never_).status()),
+      "cannot go on at sample 301 of epoch 2: the data have 300 samples; is it the data that the run began with?");
+}
+
 TEST_F(TrainerTest, AFailedCheckpointEndsTheRun) {
   const std::unique_ptr<Replica> replica = MakeReplica();
   const TrainObserver observer = {
