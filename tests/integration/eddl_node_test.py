@@ -22,7 +22,7 @@ import unittest
 
 PROGRAM = None
 PLUGINS = None
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 240  # of one command; sanitizers and busy machines are slow
 
 
 def write_idx(folder, prefix, count, seed, labels=None):
@@ -121,6 +121,21 @@ class TrainTest(NodeTest):
         right = sum(int(line.split(",")[1]) == label for line, label in zip(lines[1:], labels))
         self.assertEqual(right, evaluated["correct"])
 
+    def test_predicts_from_image_files(self):
+        self.image_job()
+        self.train()
+        photos = self.folder / "photos"
+        photos.mkdir()
+        for label in (2, 0, 3):
+            pixels = bytes(220 if row // 2 == label else 40 for row in range(8) for _ in range(8))
+            (photos / f"class {label}.pgm").write_bytes(b"P5 8 8 255\n" + pixels)
+        lines = self.run_node("predict", "--model", "run/model.safetensors", "photos").stdout.splitlines()[1:]
+        answers = [line.split(",")[:2] for line in lines]
+        self.assertEqual([(os.path.basename(name), label) for name, label in answers],
+                         [("class 0.pgm", "0"), ("class 2.pgm", "2"), ("class 3.pgm", "3")])
+        (photos / "wide.pgm").write_bytes(b"P5 9 8 255\n" + bytes(72))
+        self.assertIn("wide.pgm", self.run_node("predict", "--model", "run/model.safetensors", "photos", code=3).stderr)
+
     def test_text_ends_with_accuracy_and_the_model(self):
         self.image_job()
         text = self.run_node("train", "job.toml").stdout
@@ -167,7 +182,11 @@ class TrainTest(NodeTest):
 
 
 class AgainTest(NodeTest):
-    LONG = "epochs = 40\nbatch = 4\nlearning_rate = 0.01\nmomentum = 0.5\ncheckpoint_steps = 25"
+    def long_job(self):
+        """20,000 small steps and few saves: long enough that a signal meets it at work, also on a busy machine."""
+        self.write_job('[data]\nformat = "generate"\n[data.generate]\nsamples = 20000\nfeatures = 64\nclasses = 4\n'
+                       '[model]\nwidths = [64]\ndropout = 0.1\n[train]\nepochs = 5\nbatch = 4\ncheckpoint_steps = 1500\n'
+                       '[device]\nname = "cpu"\nthreads = 1\n[run]\ndir = "run"\n')
 
     def interrupt(self, number):
         """Starts a long run and sends it a signal once it has a checkpoint."""
@@ -191,7 +210,7 @@ class AgainTest(NodeTest):
         self.assertFalse((self.folder / "run/previous-2").exists())
 
     def test_a_run_stopped_by_ctrl_c_resumes_bit_for_bit(self):
-        self.image_job(self.LONG)
+        self.long_job()
         whole = self.train("--set", "run.dir=whole")
         code, output, errors = self.interrupt(signal.SIGINT)
         self.assertEqual(code, 130, errors)
@@ -204,12 +223,12 @@ class AgainTest(NodeTest):
         self.assertEqual((resumed["steps"], resumed["test_accuracy"]), (whole["steps"], whole["test_accuracy"]))
 
     def test_sigterm_stops_it_too(self):
-        self.image_job(self.LONG)
+        self.long_job()
         self.assertEqual(self.interrupt(signal.SIGTERM)[0], 143)
 
     def test_a_killed_run_resumes_bit_for_bit_without_repeating_metrics(self):
-        self.image_job(self.LONG)
-        log = ("--set", "run.log_every=10")
+        self.long_job()
+        log = ("--set", "run.log_every=100")
         whole = self.train("--set", "run.dir=whole", *log)
         self.assertEqual(self.interrupt(signal.SIGKILL)[0], -signal.SIGKILL)
         resumed = self.train("--resume", *log)
@@ -379,9 +398,8 @@ class OtherCommandsTest(NodeTest):
     def test_check_finds_a_backend_that_computes_nothing(self):
         result = self.run_node("check", "--backend", PLUGINS / "libeddl_backend_good.so", "--format", "json", code=4)
         self.assertIn("does not keep the contract", result.stderr)
-        answers = [json.loads(line) for line in result.stdout.splitlines()]
-        self.assertEqual([answer["status"] for answer in answers], ["failed", "error"])
-        self.assertFalse(answers[0]["training"]["passed"])
+        answer = json.loads(result.stdout)
+        self.assertEqual((answer["status"], answer["training"]["passed"]), ("failed", False))
 
     def test_ops_that_a_device_lacks_run_on_the_cpu_and_are_named(self):
         self.image_job()

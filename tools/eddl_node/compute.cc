@@ -21,6 +21,8 @@ constexpr int kTrialStepsMin = 2;
 constexpr double kTrialSecondsMax = 0.15;
 // All cores are taken only if a step takes at most this fraction of the time on one.
 constexpr double kWorthAllCores = 0.9;
+// A ratio that a second round would not turn round.
+constexpr double kDecisive = 3.0;
 
 // The mean time of a few steps. Not the best: where others keep the cores busy, waiting for them is what a run would
 // do, too.
@@ -75,8 +77,9 @@ absl::StatusOr<ThreadChoice> TryThreads(BackendRegistry& registry, const JobConf
   for (int round = 0; round < kTrialRounds; ++round) {
     EDDL_ASSIGN_OR_RETURN(const double one_again, trial(1));
     EDDL_ASSIGN_OR_RETURN(const double all_again, trial(cores));
-    one += one_again / kTrialRounds;
-    all += all_again / kTrialRounds;
+    one = (one * round + one_again) / (round + 1);
+    all = (all * round + all_again) / (round + 1);
+    if (std::max(one, all) > kDecisive * std::min(one, all)) break;
   }
   const bool take_all = all < kWorthAllCores * one;
   return ThreadChoice{.threads = take_all ? cores : 1, .reason = StepText(one, 1) + ", " + StepText(all, cores)};
