@@ -31,7 +31,7 @@ struct TrainOptions {
   OptimizerSpec optimizer;
   ScheduleSpec schedule;
   double clip_norm = 0.0;  // global norm of the mean gradient; 0: off
-  int64_t evaluate_batch = 512;
+  int64_t evaluate_batch = 128;
   int64_t checkpoint_steps = 0;  // besides the end of each epoch; 0: only there
   OrderOptions order;
 

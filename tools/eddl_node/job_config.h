@@ -39,7 +39,7 @@ struct TrainJob {
   double step_factor = 0.1;
   double final_fraction = 0.0;
   double clip_norm = 0.0;
-  int64_t evaluate_batch = 512;
+  int64_t evaluate_batch = 128;
   int64_t checkpoint_steps = 0;
 };
 
