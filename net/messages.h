@@ -1,0 +1,238 @@
+// What manager (M), leaders (L) and workers (W) say to each other: plain structs. docs/protocol.md tells the story.
+//
+// Pure values; no thread-safety needed. A message of another job or view than the receiver's is dropped unread, but for
+// Hello, Welcome, ViewChange and ViewAck, which are how views are agreed on. Bytes are named by Payload ids only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/plan.h"
+#include "net/policy/shard_map.h"
+#include "runtime/base/time.h"
+
+namespace eddl::net {
+
+// What a node says of itself when it joins, until measurements replace it.
+struct Capabilities {
+  bool can_work = true;
+  bool can_lead = true;                // others can open connections to it (checked by dialling back)
+  double micro_batches_per_second = 0;  // 0: unknown
+  double up_bytes_per_second = 0;       // 0: unknown
+  double down_bytes_per_second = 0;
+  uint32_t cell = 0;                    // shared medium (an access point's radio) that it hangs on; 0: a wire of its own
+
+  bool operator==(const Capabilities&) const = default;
+};
+
+// One node's sum of gradients within a round.
+struct Contributor {
+  NodeId node{};
+  Incarnation incarnation;
+  Part part{};
+
+  auto operator<=>(const Contributor&) const = default;
+};
+
+// What a commit did, for the journal and for recovery. `lr`, `scale` and `step` are the floats that leaders used.
+struct CommitRecord {
+  Version round{};
+  View view{};
+  std::vector<MicroBatch> micro_batches;  // sorted
+  int64_t samples = 0;
+  double learning_rate = 0;
+  double scale = 0;   // multiplies the sum of gradients: 1 / samples, times the clip factor
+  uint64_t step = 0;  // of the optimizer (Adam's bias correction), from 1
+  bool checkpoint = false;
+
+  bool operator==(const CommitRecord&) const = default;
+};
+
+enum class LeaseKind : uint8_t { kTrain, kEvaluate };
+
+// Joining and membership.
+
+// W, L → M. First message of every connection.
+struct Hello {
+  Capabilities capabilities;
+  std::vector<Held> held;             // what it holds of an earlier view
+  View held_view{};
+  std::vector<CommitRecord> records;  // above the durable mark, sorted by round
+};
+// M → node: admitted. A worker then pulls from the leaders of `map`. An empty map: wait for Start.
+struct Welcome {
+  Incarnation incarnation;
+  ShardMap map;
+  Version version = kNoVersion;  // of the oldest open round; kNoVersion while a view is being agreed on
+};
+// Node → M, regularly.
+struct Beat {
+  double load = 0;     // of the owner's own work, in cores
+  bool paused = false;  // by the owner: no leases, please
+};
+// M → node: this life of the receiver, or of another node, is over; `why` is for people.
+struct Fence {
+  NodeId node{};
+  Incarnation incarnation;
+  std::string why;
+};
+// Node → M: wants to go. M → node: may go now.
+struct Leave {};
+struct Bye {};
+
+// Agreeing on a view.
+
+// M → all: stop, and say what you hold.
+struct ViewChange {
+  std::string why;
+};
+struct ViewAck {
+  std::vector<Held> held;
+  View held_view{};
+  std::vector<CommitRecord> records;
+};
+// M → all: go on from `version`, as the state in `previous` left it. `sources[i]` lists who holds shard i's stripes.
+struct Start {
+  ShardMap map;
+  Version version{};
+  View previous{};              // whoever holds `version` complete of this view, holds what every other holder holds
+  std::vector<Held> sources;    // one holder for every stripe; sorted by node
+  std::vector<NodeId> workers;  // sorted: who gets published versions
+  Codec codec = Codec::kF32;
+};
+// L → L: stripes of version `version` with optimizer state, from an owner or backup of the previous view.
+struct Move {
+  std::vector<StripeRange> stripes;
+  Version version{};
+  bool backup = false;  // for the receiver's backup of its predecessor rather than for its own shard
+  Payload payload{};
+};
+
+// Leases.
+
+// M → W. Compute these on version `base` as one batch. No micro-batches and `last`: push what you have.
+struct Grant {
+  Version round{};
+  Version base{};
+  Part part{};
+  std::vector<MicroBatch> micro_batches;
+  int64_t samples = 0;
+  bool last = false;  // after this lease, push the part without asking
+  LeaseKind kind = LeaseKind::kTrain;
+  Mode mode = Mode::kSync;
+};
+// W → M: a lease is finished, or was given up (`cancelled`).
+struct Done {
+  Version round{};
+  Version base{};
+  Part part{};
+  std::vector<MicroBatch> micro_batches;
+  int64_t samples = 0;
+  Duration compute;
+  double loss_sum = 0;
+  double gradient_norm2 = 0;  // of the sum over the lease
+  int64_t correct = 0;
+  bool finite = true;
+  bool cancelled = false;
+  LeaseKind kind = LeaseKind::kTrain;
+};
+// M → W: give up these micro-batches of (round, part), and answer Done: cancelled, or finished if it is too late.
+struct Cancel {
+  Version round{};
+  Part part{};
+  std::vector<MicroBatch> micro_batches;
+};
+// M → W: push `part`, which was computed for `round`, into round `into`.
+struct Assign {
+  Version round{};
+  Version into{};
+  Part part{};
+};
+// M → W: forget the part.
+struct Drop {
+  Version round{};
+  Part part{};
+};
+
+// A round's exchange.
+
+// M → L: round is whole when exactly these are folded. A greater attempt replaces a smaller one.
+struct Close {
+  Version round{};
+  uint32_t attempt = 0;
+  std::vector<Contributor> expected;  // sorted
+};
+// W → L, bulk: the receiver's stripes of the sum over these micro-batches.
+struct Push {
+  Version round{};
+  Version base{};
+  Part part{};
+  uint64_t cover = 0;  // CoverHash of the micro-batches in it
+  int64_t samples = 0;
+  Payload payload{};
+  bool intact = true;  // set by the receiving driver: length, range and checksum were right
+};
+// L → W: that push was not taken; `again`: push the same once more.
+struct Nack {
+  Version round{};
+  Part part{};
+  bool again = false;
+  std::string why;
+};
+// L → M: exactly the expected set of `attempt` is folded, and version `round` is applied here and at the backup.
+struct Staged {
+  Version round{};
+  uint32_t attempt = 0;
+  uint64_t cover = 0;  // sum of the pushes' cover hashes
+  int64_t samples = 0;
+  double norm2 = 0;  // of the folded sum
+  bool finite = true;
+};
+// M → L.
+struct Commit {
+  CommitRecord record;
+  uint32_t attempt = 0;
+  Version stable{};  // every shard and backup has it: records below may be forgotten when durable
+  Version durable{};  // commit records of rounds below are safe in the journal
+};
+// L → its backup, bulk: the gradient slice that turned `record.round` into the next version, so that it applies the same.
+struct Replica {
+  CommitRecord record;
+  Payload payload{};
+};
+// Backup → L: holds that version of the sender's shard.
+struct ReplicaOk {
+  Version version{};
+};
+// L → W, bulk: the sender's stripes of `version`.
+struct Publish {
+  Version version{};
+  Payload payload{};
+  bool intact = true;
+};
+// W → L: publish what you have now, and all that follows.
+struct Pull {};
+
+using Body = std::variant<Hello, Welcome, Beat, Fence, Leave, Bye, ViewChange, ViewAck, Start, Move, Grant, Done, Cancel,
+                          Assign, Drop, Close, Push, Nack, Staged, Commit, Replica, ReplicaOk, Publish, Pull>;
+
+struct Message {
+  View view{};              // of the sender
+  Incarnation incarnation;  // of the sender; the manager's is (view, 0)
+  Body body;
+};
+
+// Which of a pair's two connections a message takes: over one, control would wait behind bulk.
+enum class Lane : uint8_t { kControl, kBulk };
+Lane LaneOf(const Body& body);
+
+// "Grant", "Push", …
+std::string NameOf(const Body& body);
+
+// Order-free hash of a set of micro-batches: the sum of mixed ids, so that hashes of disjoint sets add up.
+uint64_t CoverHash(const std::vector<MicroBatch>& micro_batches);
+
+}  // namespace eddl::net
