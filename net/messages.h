@@ -19,11 +19,11 @@ namespace eddl::net {
 // What a node says of itself when it joins, until measurements replace it.
 struct Capabilities {
   bool can_work = true;
-  bool can_lead = true;                // others can open connections to it (checked by dialling back)
+  bool can_lead = true;                 // others can open connections to it (checked by dialling back)
   double micro_batches_per_second = 0;  // 0: unknown
   double up_bytes_per_second = 0;       // 0: unknown
   double down_bytes_per_second = 0;
-  uint32_t cell = 0;                    // shared medium (an access point's radio) that it hangs on; 0: a wire of its own
+  uint32_t cell = 0;  // shared medium (an access point's radio) that it hangs on; 0: a wire of its own
 
   bool operator==(const Capabilities&) const = default;
 };
@@ -58,7 +58,7 @@ enum class LeaseKind : uint8_t { kTrain, kEvaluate };
 // W, L → M. First message of every connection.
 struct Hello {
   Capabilities capabilities;
-  std::vector<Held> held;             // what it holds of an earlier view
+  std::vector<Held> held;  // what it holds of an earlier view
   View held_view{};
   std::vector<CommitRecord> records;  // above the durable mark, sorted by round
 };
@@ -70,7 +70,7 @@ struct Welcome {
 };
 // Node → M, regularly.
 struct Beat {
-  double load = 0;     // of the owner's own work, in cores
+  double load = 0;      // of the owner's own work, in cores
   bool paused = false;  // by the owner: no leases, please
 };
 // M → node: this life of the receiver, or of another node, is over; `why` is for people.
@@ -195,10 +195,11 @@ struct Staged {
 struct Commit {
   CommitRecord record;
   uint32_t attempt = 0;
-  Version stable{};  // every shard and backup has it: records below may be forgotten when durable
+  Version stable{};   // every shard and backup has it: records below may be forgotten when durable
   Version durable{};  // commit records of rounds below are safe in the journal
 };
-// L → its backup, bulk: the gradient slice that turned `record.round` into the next version, so that it applies the same.
+// L → its backup, bulk: the gradient slice that turned `record.round` into the next version, so that it applies the
+// same.
 struct Replica {
   CommitRecord record;
   Payload payload{};
@@ -216,8 +217,8 @@ struct Publish {
 // W → L: publish what you have now, and all that follows.
 struct Pull {};
 
-using Body = std::variant<Hello, Welcome, Beat, Fence, Leave, Bye, ViewChange, ViewAck, Start, Move, Grant, Done, Cancel,
-                          Assign, Drop, Close, Push, Nack, Staged, Commit, Replica, ReplicaOk, Publish, Pull>;
+using Body = std::variant<Hello, Welcome, Beat, Fence, Leave, Bye, ViewChange, ViewAck, Start, Move, Grant, Done,
+                          Cancel, Assign, Drop, Close, Push, Nack, Staged, Commit, Replica, ReplicaOk, Publish, Pull>;
 
 struct Message {
   View view{};              // of the sender

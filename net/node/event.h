@@ -1,7 +1,7 @@
 // What drives the state machines of a cluster: an event comes in, actions go out. Nothing else crosses.
 //
-// Pure values. The driver (a node in real time, or the simulator) owns clocks, connections and bytes; it carries out the
-// actions of one call in order, and calls again with what comes of them.
+// Pure values. The driver (a node in real time, or the simulator) owns clocks, connections and bytes; it carries out
+// the actions of one call in order, and calls again with what comes of them.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ namespace eddl::net {
 struct Started {
   std::vector<CommitRecord> records;
   View view{};
-  Version version{};  // that the newest checkpoint holds; records start there
+  Version version{};        // that the newest checkpoint holds; records start there
   uint32_t node_count = 0;  // ids given so far
 };
 struct Received {
@@ -76,8 +76,8 @@ struct Command {
   Plan plan;  // kPlan: take this plan instead of the planner's
 };
 
-using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Measured, OwnerLoad,
-                           Command>;
+using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Measured,
+                           OwnerLoad, Command>;
 
 // Actions.
 
@@ -101,7 +101,8 @@ struct SetTimer {
 struct Compute {
   Grant grant;
 };
-// Stop computing or drop from the driver's queue; ends in LeaseFinished with `cancelled`, or finished if it was too late.
+// Stop computing or drop from the driver's queue; ends in LeaseFinished with `cancelled`, or finished if it was too
+// late.
 struct Abandon {
   Version round{};
   Part part{};
@@ -195,8 +196,8 @@ struct Halt {
   std::string why;
 };
 
-using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Fold, ClearFold, Seal, Apply,
-                            ApplyBackup, Rollback, Snapshot, Load, Export, Journal, JournalView, Explain, Halt>;
+using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Fold, ClearFold, Seal,
+                            Apply, ApplyBackup, Rollback, Snapshot, Load, Export, Journal, JournalView, Explain, Halt>;
 
 using Actions = std::vector<Action>;
 

@@ -7,9 +7,9 @@
 //
 //   FREE → TAKEN (by an open round) → DONE(round), when that round commits → permanent, when its version is stable
 //
-// and goes back to FREE when its round ends without it or is undone. QUARANTINED ones are given up as poisonous; DEFERRED
-// ones can't be reached, since the only node that has their data is gone. Both are counted, and an epoch ends without
-// them. Memory: the open epochs only, a byte and a round number per micro-batch.
+// and goes back to FREE when its round ends without it or is undone. QUARANTINED ones are given up as poisonous;
+// DEFERRED ones can't be reached, since the only node that has their data is gone. Both are counted, and an epoch ends
+// without them. Memory: the open epochs only, a byte and a round number per micro-batch.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@
 namespace eddl::net {
 
 struct LedgerOptions {
-  int64_t sample_count = 0;      // > 0
+  int64_t sample_count = 0;       // > 0
   int64_t micro_batch_size = 32;  // samples, > 0
   int64_t epoch_count = 1;
   uint64_t seed = 0;

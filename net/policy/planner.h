@@ -25,7 +25,7 @@ struct NodeProfile {
   double up_bytes_per_second = 0;
   double down_bytes_per_second = 0;
   Duration round_trip;
-  uint32_t cell = 0;              // shared medium; 0: its own wire
+  uint32_t cell = 0;  // shared medium; 0: its own wire
   double leaves_per_second = 0;
 };
 
@@ -35,8 +35,9 @@ struct ClusterView {
   int64_t batch_size = 0;        // samples a synchronous round, all workers together
   int64_t micro_batch_size = 0;  // samples
   double noise_scale = 0;        // φ = tr Σ / |G|², in samples; 0: not known yet
-  double async_penalty = 1.5;    // κ: samples that async needs for the loss that sync reaches, beyond what staleness explains
-  double wait_factor = 1.1;      // measured round over oracle round, compute part
+  double async_penalty =
+      1.5;  // κ: samples that async needs for the loss that sync reaches, beyond what staleness explains
+  double wait_factor = 1.1;  // measured round over oracle round, compute part
   Plan current;
 };
 
