@@ -5,16 +5,17 @@
 // An epoch is a permutation of the samples, cut into micro-batches of `micro_batch_size` samples; a tail shorter than
 // half of that joins the micro-batch before it. Nothing is padded, nothing repeated. A micro-batch is
 //
-//   FREE → TAKEN (by an open round) → DONE(round), when that round commits → permanent, when its version is stable
+//   FREE → TAKEN (by an open round) → DONE (when that round commits) → permanent (when that commit is stable)
 //
 // and goes back to FREE when its round ends without it or is undone. QUARANTINED ones are given up as poisonous;
 // DEFERRED ones can't be reached, since the only node that has their data is gone. Both are counted, and an epoch ends
-// without them. Memory: the open epochs only, a byte and a round number per micro-batch.
+// without them. Memory: a byte per micro-batch of the open epochs, and the unstable commits as runs of micro-batches;
+// of a closed epoch (all permanent, quarantined or deferred) only the counts.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
-#include <optional>
+#include <deque>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,8 +27,10 @@ namespace eddl::net {
 struct LedgerOptions {
   int64_t sample_count = 0;       // > 0
   int64_t micro_batch_size = 32;  // samples, > 0
-  int64_t epoch_count = 1;
+  int64_t epoch_count = 1;        // >= 0
   uint64_t seed = 0;
+
+  bool operator==(const LedgerOptions&) const = default;
 };
 
 struct EpochCount {
@@ -45,11 +48,12 @@ class Ledger {
  public:
   explicit Ledger(const LedgerOptions& options);
 
-  int64_t micro_batches_per_epoch() const;
+  int64_t micro_batches_per_epoch() const { return per_epoch_; }
   int64_t EpochOf(MicroBatch mb) const;
   // Samples in it: micro_batch_size, but for the last of an epoch.
   int64_t SampleCount(MicroBatch mb) const;
   // The samples, as rows of the data set: a slice of Fisher–Yates of Rng(DeriveSeed(seed, epoch)), as one device uses.
+  // The first call for another epoch than the call before makes that epoch's order anew.
   std::vector<int64_t> Samples(MicroBatch mb) const;
 
   // Takes up to `count` free micro-batches of the earliest epoch that has any, lowest first; fewer only if that epoch
@@ -57,27 +61,71 @@ class Ledger {
   std::vector<MicroBatch> Take(int64_t count);
   // Gives taken ones back. REQUIRES: taken.
   void Free(std::span<const MicroBatch> mbs);
-  // A round is committed with these. REQUIRES: taken.
+  // A round is committed with these. REQUIRES: taken; rounds commit in order.
   void Commit(Version round, std::span<const MicroBatch> mbs);
+  // As Commit, for the record of a journal: nobody took them in this life. REQUIRES: free; rounds commit in order.
+  void Replay(Version round, std::span<const MicroBatch> mbs);
   // Commits of rounds below `version` can no longer be undone.
   void MakeStable(Version version);
   // Undoes the commits of rounds >= version, and frees all that is taken. REQUIRES: version >= the stable one.
   void Rollback(Version version);
-  // Taken → QUARANTINED or back.
+  // TAKEN → QUARANTINED, for good: a rollback leaves it.
   void Quarantine(MicroBatch mb);
-  // FREE → DEFERRED; and back, when its owner is here again.
+  // FREE → DEFERRED; and back, when its owner is here again, unless its epoch is closed by then.
   void Defer(MicroBatch mb);
   void Reach(MicroBatch mb);
 
-  bool finished() const;         // every epoch is done, but for what is quarantined or deferred
-  bool all_taken() const;        // nothing is free in any epoch
-  int64_t samples_done() const;  // committed, over all epochs
-  // The epochs that are not finished and permanent, and totals of those that are.
+  bool finished() const;   // every epoch is done, but for what is quarantined or deferred
+  bool all_taken() const;  // nothing is free in any epoch
+  int64_t samples_done() const { return samples_done_; }  // committed, over all epochs
+  Version stable() const { return stable_; }
   EpochCount Count(int64_t epoch) const;
   int64_t current_epoch() const;  // the earliest with something open; epoch_count when finished
 
-  // "e1: 5 done, 2 taken, 3 free" for tests and for people.
+  // "e1: 5 done, 2 taken, 3 free" for each open epoch, for tests and for people.
   std::string ToString() const;
+
+ private:
+  enum class State : uint8_t { kFree, kTaken, kDone, kQuarantined, kDeferred };
+  static constexpr size_t kStateCount = 5;
+
+  struct Epoch {
+    std::vector<State> states;
+    int64_t counts[kStateCount] = {};
+    int64_t lowest_free = 0;  // nothing before it is free
+    int64_t unstable = 0;     // of those done
+    int64_t samples_done = 0;
+
+    int64_t count(State state) const { return counts[static_cast<size_t>(state)]; }
+    int64_t& count(State state) { return counts[static_cast<size_t>(state)]; }
+  };
+  // Micro-batches [begin, end) of one epoch, committed by a round that is not stable.
+  struct Run {
+    Version round{};
+    uint64_t begin = 0;
+    uint64_t end = 0;
+  };
+
+  int64_t begun_end() const { return static_cast<int64_t>(closed_.size() + epochs_.size()); }
+  // Opens epochs up to this one. REQUIRES: it is not closed, and exists.
+  Epoch& Open(int64_t epoch);
+  // Samples in the micro-batches at positions [begin, end) of an epoch.
+  int64_t CountSamples(int64_t begin, int64_t end) const;
+  void Move(Epoch& epoch, int64_t position, State from, State to) const;
+  void MoveAll(std::span<const MicroBatch> mbs, State from, State to);
+  void Record(Version round, std::span<const MicroBatch> mbs, State from);
+
+  LedgerOptions options_;
+  int64_t per_epoch_ = 0;
+  int64_t samples_done_ = 0;
+  Version stable_{};
+  std::vector<EpochCount> closed_;  // epochs [0, closed_.size())
+  std::deque<Epoch> epochs_;        // those after them that were touched
+  std::vector<Run> unstable_;       // sorted by round
+
+  // The order that Samples made last.
+  mutable int64_t order_epoch_ = -1;
+  mutable std::vector<int64_t> order_;
 };
 
 }  // namespace eddl::net
