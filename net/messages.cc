@@ -12,11 +12,20 @@ Lane LaneOf(const Body& body) {
   return bulk ? Lane::kBulk : Lane::kControl;
 }
 
+Payload PayloadOf(const Body& body) {
+  return std::visit(
+      [](const auto& message) {
+        if constexpr (requires { message.payload; }) return message.payload;
+        return Payload{};
+      },
+      body);
+}
+
 std::string NameOf(const Body& body) {
   static constexpr std::array<const char*, std::variant_size_v<Body>> kNames = {
-      "Hello", "Welcome", "Beat",   "Fence",  "Leave",   "Bye",       "ViewChange", "ViewAck",
-      "Start", "Move",    "Grant",  "Done",   "Cancel",  "Assign",    "Drop",       "Close",
-      "Push",  "Nack",    "Staged", "Commit", "Replica", "ReplicaOk", "Publish",    "Pull"};
+      "Hello",  "Welcome", "Beat",   "Fence",   "Leave",     "Bye",     "ViewChange", "ViewAck", "Start",
+      "Move",   "Grant",   "Done",   "Cancel",  "Assign",    "Drop",    "Close",      "Push",    "Nack",
+      "Staged", "Waiting", "Commit", "Replica", "ReplicaOk", "Publish", "Pull"};
   return kNames[body.index()];
 }
 

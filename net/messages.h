@@ -70,8 +70,11 @@ struct Welcome {
 };
 // Node → M, regularly.
 struct Beat {
-  double load = 0;      // of the owner's own work, in cores
-  bool paused = false;  // by the owner: no leases, please
+  double load = 0;                 // of the owner's own work, in cores
+  bool paused = false;             // by the owner: no leases, please
+  double up_bytes_per_second = 0;  // measured while the link was the limit; 0: not yet
+  double down_bytes_per_second = 0;
+  Duration round_trip;  // to the manager; 0: not yet
 };
 // M → node: this life of the receiver, or of another node, is over; `why` is for people.
 struct Fence {
@@ -94,21 +97,32 @@ struct ViewAck {
   View held_view{};
   std::vector<CommitRecord> records;
 };
-// M → all: go on from `version`, as the state in `previous` left it. `sources[i]` lists who holds shard i's stripes.
+// Who gives which stripes to whom as a view starts. From a node to itself: it holds them already, or, at version 0,
+// makes them from the job's seed.
+struct Transfer {
+  NodeId from{};
+  NodeId to{};
+  bool backup = false;  // for the receiver's backup of its predecessor rather than for its own shard
+  std::vector<StripeRange> stripes;
+
+  bool operator==(const Transfer&) const = default;
+};
+// M → all: go on from `version`.
 struct Start {
   ShardMap map;
   Version version{};
-  View previous{};              // whoever holds `version` complete of this view, holds what every other holder holds
-  std::vector<Held> sources;    // one holder for every stripe; sorted by node
-  std::vector<NodeId> workers;  // sorted: who gets published versions
+  std::vector<View> histories;      // who holds `version` of one of these views, has what everybody has
+  std::vector<Transfer> transfers;  // every shard and every backup, whole
+  std::vector<NodeId> workers;      // sorted: who gets published versions
   Codec codec = Codec::kF32;
 };
 // L → L: stripes of version `version` with optimizer state, from an owner or backup of the previous view.
 struct Move {
   std::vector<StripeRange> stripes;
   Version version{};
-  bool backup = false;  // for the receiver's backup of its predecessor rather than for its own shard
+  bool backup = false;  // as in Transfer
   Payload payload{};
+  bool intact = true;
 };
 
 // Leases.
@@ -120,7 +134,8 @@ struct Grant {
   Part part{};
   std::vector<MicroBatch> micro_batches;
   int64_t samples = 0;
-  bool last = false;  // after this lease, push the part without asking
+  bool last = false;       // after this lease, push the part without asking; so does a grant of a later round
+  bool on_assign = false;  // a duplicate, or async: keep the part until Assign or Drop
   LeaseKind kind = LeaseKind::kTrain;
   Mode mode = Mode::kSync;
 };
@@ -175,12 +190,11 @@ struct Push {
   Payload payload{};
   bool intact = true;  // set by the receiving driver: length, range and checksum were right
 };
-// L → W: that push was not taken; `again`: push the same once more.
+// L → W: push that part once more: it came damaged, or what was folded had to be cleared. L' → L: likewise for a
+// Replica.
 struct Nack {
   Version round{};
   Part part{};
-  bool again = false;
-  std::string why;
 };
 // L → M: exactly the expected set of `attempt` is folded, and version `round` is applied here and at the backup.
 struct Staged {
@@ -190,6 +204,12 @@ struct Staged {
   int64_t samples = 0;
   double norm2 = 0;  // of the folded sum
   bool finite = true;
+};
+// L → M, when Close comes a second time: these are still missing.
+struct Waiting {
+  Version round{};
+  uint32_t attempt = 0;
+  std::vector<Contributor> missing;
 };
 // M → L.
 struct Commit {
@@ -203,6 +223,7 @@ struct Commit {
 struct Replica {
   CommitRecord record;
   Payload payload{};
+  bool intact = true;
 };
 // Backup → L: holds that version of the sender's shard.
 struct ReplicaOk {
@@ -211,14 +232,17 @@ struct ReplicaOk {
 // L → W, bulk: the sender's stripes of `version`.
 struct Publish {
   Version version{};
-  Payload payload{};
+  Payload payload{};  // 0: the same as what the receiver said it has
   bool intact = true;
 };
 // W → L: publish what you have now, and all that follows.
-struct Pull {};
+struct Pull {
+  Version have = kNoVersion;  // complete, and of the view that the present one follows: need not be sent
+};
 
-using Body = std::variant<Hello, Welcome, Beat, Fence, Leave, Bye, ViewChange, ViewAck, Start, Move, Grant, Done,
-                          Cancel, Assign, Drop, Close, Push, Nack, Staged, Commit, Replica, ReplicaOk, Publish, Pull>;
+using Body =
+    std::variant<Hello, Welcome, Beat, Fence, Leave, Bye, ViewChange, ViewAck, Start, Move, Grant, Done, Cancel, Assign,
+                 Drop, Close, Push, Nack, Staged, Waiting, Commit, Replica, ReplicaOk, Publish, Pull>;
 
 struct Message {
   View view{};              // of the sender
@@ -229,6 +253,9 @@ struct Message {
 // Which of a pair's two connections a message takes: over one, control would wait behind bulk.
 enum class Lane : uint8_t { kControl, kBulk };
 Lane LaneOf(const Body& body);
+
+// The bytes that it carries; 0 if none.
+Payload PayloadOf(const Body& body);
 
 // "Grant", "Push", …
 std::string NameOf(const Body& body);

@@ -18,18 +18,21 @@ namespace eddl::net {
 
 // Events.
 
-// First event of a manager: the records of its journal, oldest first, and the last view in it; none for a fresh job.
+// First event of a manager: what its journal says; nothing for a fresh job.
 struct Started {
-  std::vector<CommitRecord> records;
-  View view{};
-  Version version{};        // that the newest checkpoint holds; records start there
-  uint32_t node_count = 0;  // ids given so far
+  std::vector<CommitRecord> records;  // every commit of the job that stands, oldest first
+  Version checkpoint{};               // the newest whole one; 0: none, but version 0 can be made from the seed
+  View view{};                        // the last
+  Version version{};                  // that it started from
+  ShardMap map;
+  std::vector<View> histories;  // as its Start said
 };
 struct Received {
   NodeId from{};
   Message message;
 };
-// The connection to a peer is up, or gone. Ids of nodes that never joined are given by the driver, see Manager.
+// The connection to a peer is up, or gone: what was under way is lost. The driver knows who a peer is (its
+// certificate).
 struct PeerUp {
   NodeId node{};
 };
@@ -42,7 +45,7 @@ struct Timer {};
 // Compute's result; its gradient sum lies in `payload` until merged or released. `done.cancelled` answers Abandon.
 struct LeaseFinished {
   Done done;
-  Payload payload{};
+  Payload payload{};  // 0 if cancelled, not finite or an evaluation
 };
 // Seal's result.
 struct Sealed {
@@ -57,9 +60,12 @@ struct Loaded {
   Version version{};
   bool backup = false;
 };
-// Bytes that went to, or came from, a peer while the link was the limit.
+// The journal is safe on disk up to here: the records of all rounds below.
+struct Journaled {
+  Version below{};
+};
+// Goodput of this device's own link, while it was the limit; round trip to the manager.
 struct Measured {
-  NodeId node{};
   double up_bytes_per_second = 0;  // 0: not measured
   double down_bytes_per_second = 0;
   Duration round_trip;  // 0: not measured
@@ -76,8 +82,8 @@ struct Command {
   Plan plan;  // kPlan: take this plan instead of the planner's
 };
 
-using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Measured,
-                           OwnerLoad, Command>;
+using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Journaled,
+                           Measured, OwnerLoad, Command>;
 
 // Actions.
 
@@ -108,7 +114,7 @@ struct Abandon {
   Part part{};
   std::vector<MicroBatch> micro_batches;
 };
-// sum(round, part) += payload; the first merge makes the sum. Pushes name the sum as `sum`.
+// sum += payload, which is used up; the first merge makes the sum. Pushes name it.
 struct Merge {
   Payload sum{};
   Payload payload{};
@@ -117,21 +123,26 @@ struct Merge {
 struct Release {
   Payload payload{};
 };
-// A full set of stripes of (view, version) is here: make it the base of computations.
+// A full set of stripes of a version is here, one payload for each shard of the map: computations may use it as base.
+// Payload 0: these stripes are as in what the driver holds of that version already.
 struct Adopt {
-  View view{};
+  Version version{};
+  std::vector<Payload> shards;
+};
+// No computation will use this version any more.
+struct Discard {
   Version version{};
 };
 
-// Leader. The driver keeps, per shard: the two newest versions of (parameters, optimizer state), and one accumulator
-// per open round.
+// Leader and backup. The driver keeps versions of stripes (parameters and optimizer state), and one accumulator for
+// each open round. A payload that an action below takes in is used up by it.
 
-// accumulator(round) += payload.
+// accumulator(round) += payload; the first makes it.
 struct Fold {
   Version round{};
   Payload payload{};
 };
-// Sets accumulator(round) to zero, or removes it.
+// Forgets accumulator(round).
 struct ClearFold {
   Version round{};
 };
@@ -140,36 +151,40 @@ struct Seal {
   Version round{};
   uint32_t attempt = 0;
 };
-// The optimizer's step: shard(record.round) and accumulator(record.round) make shard(record.round + 1); the shard of
-// record.round - 1 and the accumulator may go. `slice` names the gradient slice for Replica, until released.
+// The optimizer's step on the node's own shard: version record.round and accumulator(record.round) make the next
+// version; versions before record.round and the accumulator may go. `slice` names the accumulated gradient, for
+// Replica.
 struct Apply {
   CommitRecord record;
   Payload slice{};
 };
-// The same step on the backup of the predecessor's shard.
+// The same step on the backup of the predecessor's shard, with the gradient of a Replica.
 struct ApplyBackup {
   CommitRecord record;
   Payload slice{};
 };
-// Makes `version` the newest of what is held of these stripes (a commit is undone).
+// Forgets versions newer than `version` of all stripes that are held, own and backup: commits are undone.
 struct Rollback {
   Version version{};
 };
-// For Move: names the stripes of `version`, from the node's own shard or its backup, with optimizer state.
+// Forgets all versions of these stripes.
+struct Forget {
+  std::vector<StripeRange> stripes;
+};
+// Names stripes of a version with their optimizer state, for Move.
 struct Snapshot {
   Version version{};
   std::vector<StripeRange> stripes;
   Payload payload{};
 };
-// Puts stripes in place in the shard of the new view, from a peer's payload, or from what this node held before
-// (payload 0) ; ends in Loaded.
+// Puts stripes in place; ends in Loaded. Payload 0: they are here already, or, at version 0, come from the job's seed.
 struct Load {
   std::vector<StripeRange> stripes;
   Version version{};
   bool backup = false;
   Payload payload{};
 };
-// For Publish: names the shard of `version`.
+// Names the parameters of the own shard of a version, for Publish.
 struct Export {
   Version version{};
   Payload payload{};
@@ -184,7 +199,11 @@ struct JournalView {
   View view{};
   Version version{};  // records of this round and later are undone
   ShardMap map;
-  uint32_t node_count = 0;
+  std::vector<View> histories;
+};
+// A checkpoint of this version is whole: the parts came as Moves to the manager.
+struct Checkpointed {
+  Version version{};
 };
 // A decision, for people: `eddl-node why`.
 struct Explain {
@@ -196,8 +215,9 @@ struct Halt {
   std::string why;
 };
 
-using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Fold, ClearFold, Seal,
-                            Apply, ApplyBackup, Rollback, Snapshot, Load, Export, Journal, JournalView, Explain, Halt>;
+using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold,
+                            ClearFold, Seal, Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal,
+                            JournalView, Checkpointed, Explain, Halt>;
 
 using Actions = std::vector<Action>;
 

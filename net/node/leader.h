@@ -1,0 +1,106 @@
+// Leader: owns one shard of the parameters and backs up its predecessor's. Folds what workers push, applies what the
+// manager commits, publishes the result.
+//
+// Part of Member, which checks views and incarnations. Pure; one thread.
+//
+// A round is folded eagerly, before anyone knows whether all of it will count. When the manager says which
+// contributions do (Close), and something else was folded, the accumulator is cleared and the contributors push again:
+// memory does not grow with the number of workers, and nothing is ever subtracted. Staged is sent when exactly the
+// expected set is folded and the version that the round starts from is applied here and at the backup; so when all
+// leaders have said Staged, that version can no longer be lost.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/messages.h"
+#include "net/node/event.h"
+#include "net/node/outbox.h"
+#include "net/policy/shard_map.h"
+
+namespace eddl::net {
+
+class Leader {
+ public:
+  explicit Leader(NodeId self) : self_(self) {}
+
+  // A view starts: takes part in the transfers, and takes its role in the map, if any.
+  void Begin(const Start& start, Outbox& out);
+  // A view ends: open rounds are void. Versions stay.
+  void Stop(Outbox& out);
+  // What is held is not of the cluster's history: forgets it.
+  void Reset(Outbox& out);
+  // What this node can produce: own stripes, backup and what it gave away in this view.
+  std::vector<Held> Holdings() const;
+  const std::vector<CommitRecord>& records() const { return records_; }
+
+  void OnPush(NodeId from, Incarnation incarnation, const Push& push, Outbox& out);
+  void OnClose(const Close& close, Outbox& out);
+  void OnSealed(const Sealed& sealed, Outbox& out);
+  void OnCommit(const Commit& commit, Outbox& out);
+  void OnReplica(NodeId from, const Replica& replica, Outbox& out);
+  void OnReplicaOk(NodeId from, const ReplicaOk& ok, Outbox& out);
+  void OnNack(NodeId from, const Nack& nack, Outbox& out);
+  void OnMove(NodeId from, const Move& move, Outbox& out);
+  void OnLoaded(const Loaded& loaded, Outbox& out);
+  void OnPull(NodeId from, const Pull& pull, Outbox& out);
+  // The node's life is over: it gets nothing more, and nothing more of it is folded.
+  void OnFence(const Fence& fence);
+  // A connection is up again: what may have been lost on it is sent again.
+  void OnPeerUp(NodeId peer, Outbox& out);
+
+  bool leads() const { return shard_.has_value(); }
+  // Newest version of the own shard; kNoVersion while loading.
+  Version version() const { return own_.newest; }
+
+ private:
+  // Stripes that are held, at which versions.
+  struct Holding {
+    std::vector<StripeRange> stripes;  // those that are in place
+    std::vector<StripeRange> missing;  // on their way
+    Version oldest = kNoVersion;
+    Version newest = kNoVersion;
+
+    bool complete() const { return missing.empty() && newest != kNoVersion; }
+  };
+  // What is folded of one round, and what should be.
+  struct OpenRound {
+    std::map<Contributor, Push> folded;
+    uint32_t attempt = 0;  // 0: not closed
+    std::vector<Contributor> expected;
+    std::optional<Sealed> sealed;
+    bool sealing = false;
+  };
+
+  void CheckWhole(Version round, Outbox& out);
+  // The manager is waiting for this round: who has not pushed is asked again, and named to the manager.
+  void AskMissing(Version round, Outbox& out);
+  void PublishTo(std::vector<NodeId> to, Outbox& out);
+  void Answer(NodeId to, Version have, Outbox& out);
+  void SendTransfer(const Transfer& transfer, Outbox& out);
+  void SendReplica(Outbox& out);
+
+  NodeId self_;
+  PayloadNames names_;
+  std::optional<Shard> shard_;
+  NodeId predecessor_{};  // whose shard this node backs up
+  Version start_ = kNoVersion;
+  Holding own_;
+  Holding backup_;
+  std::vector<Held> kept_;               // of the view before, until this one's first commit
+  std::vector<NodeId> subscribers_;      // sorted
+  std::map<NodeId, Version> pulls_;      // not answered: this node has no shard yet, or is loading it
+  std::map<Version, OpenRound> open_;    // two, and one whose commit is under way to us
+  Version backed_up_ = kNoVersion;       // newest that our backup has confirmed
+  std::optional<CommitRecord> replica_;  // sent, not confirmed
+  Payload replica_payload_{};
+  std::vector<Transfer> sent_;  // to other nodes in this view
+  std::vector<CommitRecord> records_;
+  std::map<NodeId, Incarnation> fenced_;  // nothing of these lives, or older ones
+};
+
+}  // namespace eddl::net

@@ -1,0 +1,169 @@
+#include "net/node/member.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/base/check.h"
+
+namespace eddl::net {
+namespace {
+
+// Messages of peers that are kept until our own Start: each peer sends a few at most.
+constexpr size_t kEarlyMax = 1024;
+
+// One alternative per kind of event or message.
+template <typename... Functions>
+struct Overloaded : Functions... {
+  using Functions::operator()...;
+};
+template <typename... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
+
+}  // namespace
+
+Member::Member(const MemberOptions& options) : options_(options), leader_(options.self) {
+  EDDL_CHECK(options.self != kManager) << "a member needs an id of its own";
+}
+
+void Member::Handle(Instant now, const Event& event, Actions& actions) {
+  Outbox out(actions, view_, incarnation_);
+  std::visit(Overloaded{
+                 [&](const Received& received) { OnMessage(received.from, received.message, actions); },
+                 [&](const PeerUp& peer) { OnPeerUp(peer.node, now, out); },
+                 [&](const PeerDown& peer) { connected_ = connected_ && peer.node != kManager; },
+                 [&](const Timer&) {
+                   if (connected_) out.SendTo(kManager, beat_);
+                   out.Do(SetTimer{now + options_.beat_period});
+                 },
+                 [&](const LeaseFinished& finished) { worker_.OnLeaseFinished(finished, out); },
+                 [&](const Sealed& sealed) { leader_.OnSealed(sealed, out); },
+                 [&](const Loaded& loaded) { leader_.OnLoaded(loaded, out); },
+                 [&](const Measured& measured) {
+                   beat_.up_bytes_per_second = measured.up_bytes_per_second;
+                   beat_.down_bytes_per_second = measured.down_bytes_per_second;
+                   beat_.round_trip = measured.round_trip;
+                 },
+                 [&](const OwnerLoad& load) {
+                   beat_.load = load.cores;
+                   const bool changed = std::exchange(beat_.paused, load.pause) != load.pause;
+                   if (changed && connected_) out.SendTo(kManager, beat_);
+                 },
+                 [&](const Command& command) {
+                   if (command.kind == Command::Kind::kLeave) out.SendTo(kManager, Leave{});
+                 },
+                 [&](const auto&) { EDDL_CHECK(false) << "an event for managers came to a member"; },
+             },
+             event);
+}
+
+void Member::OnPeerUp(NodeId node, Instant now, Outbox& out) {
+  if (node != kManager) {
+    if (!active_) return;
+    worker_.OnPeerUp(node, out);
+    leader_.OnPeerUp(node, out);
+    return;
+  }
+  connected_ = true;
+  SayHello(out);
+  out.Do(SetTimer{now + options_.beat_period});
+}
+
+void Member::SayHello(Outbox& out) {
+  EndView(out);
+  out.SendTo(kManager, Hello{.capabilities = options_.capabilities,
+                             .held = leader_.Holdings(),
+                             .held_view = history_,
+                             .records = leader_.records()});
+}
+
+void Member::EndView(Outbox& out) {
+  for (const Received& early : std::exchange(early_, {})) {
+    if (const Payload payload = PayloadOf(early.message.body); payload != Payload{}) out.Do(Release{payload});
+  }
+  if (!std::exchange(active_, false)) return;
+  worker_.Stop(out);
+  leader_.Stop(out);
+}
+
+void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
+  const bool agreeing =
+      std::holds_alternative<Welcome>(message.body) || std::holds_alternative<ViewChange>(message.body);
+  if (agreeing && message.view >= view_) {
+    Outbox before(actions, view_, incarnation_);
+    EndView(before);
+    view_ = message.view;
+    if (const auto* welcome = std::get_if<Welcome>(&message.body)) incarnation_ = welcome->incarnation;
+  }
+  if (message.view != view_) return ReleasePayload(message.body, actions);
+  Outbox out(actions, view_, incarnation_);
+  if (const auto* welcome = std::get_if<Welcome>(&message.body)) return OnWelcome(*welcome, out);
+  if (std::holds_alternative<ViewChange>(message.body)) {
+    return out.SendTo(kManager, ViewAck{leader_.Holdings(), history_, leader_.records()});
+  }
+  if (const auto* fence = std::get_if<Fence>(&message.body)) return OnFence(*fence, out);
+  if (std::holds_alternative<Bye>(message.body)) return out.Do(Halt{});
+  if (const auto* start = std::get_if<Start>(&message.body)) return OnStart(*start, out);
+  if (!active_) return KeepEarly(from, message, actions);
+  OnCurrent(from, message, out);
+}
+
+void Member::KeepEarly(NodeId from, const Message& message, Actions& actions) {
+  if (from == kManager || early_.size() >= kEarlyMax) return ReleasePayload(message.body, actions);
+  early_.push_back({from, message});
+}
+
+void Member::OnWelcome(const Welcome& welcome, Outbox& out) {
+  if (welcome.map.shards.empty()) return;  // Start is to come
+  // The others went on: what is held here may be of no use to them, or undone.
+  leader_.Reset(out);
+  worker_.Begin(welcome.map, kNoVersion, false, out);
+  history_ = view_;
+  active_ = true;
+}
+
+void Member::OnStart(const Start& start, Outbox& out) {
+  if (active_) return;
+  const bool same_history =
+      std::find(start.histories.begin(), start.histories.end(), history_) != start.histories.end();
+  if (!same_history) leader_.Reset(out);
+  history_ = view_;
+  active_ = true;
+  leader_.Begin(start, out);
+  worker_.Begin(start.map, start.version, same_history, out);
+  for (const Received& early : std::exchange(early_, {})) OnCurrent(early.from, early.message, out);
+}
+
+void Member::OnFence(const Fence& fence, Outbox& out) {
+  if (fence.node != options_.self) return leader_.OnFence(fence);
+  if (fence.incarnation == incarnation_) SayHello(out);
+}
+
+void Member::OnCurrent(NodeId from, const Message& message, Outbox& out) {
+  std::visit(Overloaded{
+                 [&](const Grant& body) { worker_.OnGrant(body, out); },
+                 [&](const Cancel& body) { worker_.OnCancel(body, out); },
+                 [&](const Assign& body) { worker_.OnAssign(body, out); },
+                 [&](const Drop& body) { worker_.OnDrop(body, out); },
+                 [&](const Publish& body) { worker_.OnPublish(from, body, out); },
+                 [&](const Nack& body) {
+                   worker_.OnNack(from, body, out);
+                   leader_.OnNack(from, body, out);
+                 },
+                 [&](const Push& body) { leader_.OnPush(from, message.incarnation, body, out); },
+                 [&](const Close& body) { leader_.OnClose(body, out); },
+                 [&](const Commit& body) { leader_.OnCommit(body, out); },
+                 [&](const Replica& body) { leader_.OnReplica(from, body, out); },
+                 [&](const ReplicaOk& body) { leader_.OnReplicaOk(from, body, out); },
+                 [&](const Move& body) { leader_.OnMove(from, body, out); },
+                 [&](const Pull& body) { leader_.OnPull(from, body, out); },
+                 [&](const auto&) {},  // not a member's business: a peer that errs does no harm
+             },
+             message.body);
+}
+
+void Member::ReleasePayload(const Body& body, Actions& actions) {
+  const Payload payload = PayloadOf(body);
+  if (payload != Payload{}) actions.push_back(Release{payload});
+}
+
+}  // namespace eddl::net

@@ -1,0 +1,43 @@
+// Outbox: where a state machine puts its actions; stamps messages with the sender's view and incarnation.
+//
+// For the length of one call. Pure; one thread.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/messages.h"
+#include "net/node/event.h"
+
+namespace eddl::net {
+
+class Outbox {
+ public:
+  Outbox(Actions& actions, View view, Incarnation incarnation)
+      : actions_(actions), view_(view), incarnation_(incarnation) {}
+
+  void Do(Action action) { actions_.push_back(std::move(action)); }
+  void SendTo(NodeId to, Body body) { Do(Send{.to = to, .message = Stamp(std::move(body))}); }
+  void SendToAll(std::vector<NodeId> to, Body body) {
+    if (!to.empty()) Do(Multicast{.to = std::move(to), .message = Stamp(std::move(body))});
+  }
+
+ private:
+  Message Stamp(Body body) const { return {.view = view_, .incarnation = incarnation_, .body = std::move(body)}; }
+
+  Actions& actions_;
+  View view_;
+  Incarnation incarnation_;
+};
+
+// Names for bytes that a machine asks its driver to make: never used twice in one life of the process.
+class PayloadNames {
+ public:
+  Payload Next() { return Payload{++last_}; }
+
+ private:
+  uint64_t last_ = 0;
+};
+
+}  // namespace eddl::net

@@ -1,0 +1,274 @@
+#include "net/node/worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/base/check.h"
+
+namespace eddl::net {
+namespace {
+
+// A round computes on the version that it starts from, or on the one before.
+constexpr size_t kCompleteMax = 2;
+
+bool SameLease(const Grant& grant, Version round, Part part, const std::vector<MicroBatch>& mbs) {
+  return grant.round == round && grant.part == part && grant.micro_batches == mbs;
+}
+
+Done CancelledDone(const Grant& grant) {
+  return {.round = grant.round,
+          .base = grant.base,
+          .part = grant.part,
+          .micro_batches = grant.micro_batches,
+          .samples = grant.samples,
+          .cancelled = true,
+          .kind = grant.kind};
+}
+
+}  // namespace
+
+void Worker::Begin(const ShardMap& map, Version version, bool same_history, Outbox& out) {
+  map_ = map;
+  Version have = kNoVersion;
+  for (const Version held : held_) {
+    if (same_history && held == version) {
+      have = held;
+    } else {
+      out.Do(Discard{held});
+    }
+  }
+  held_.clear();
+  if (have != kNoVersion) held_.push_back(have);
+  for (const Shard& shard : map_.shards) out.SendTo(shard.leader, Pull{have});
+}
+
+void Worker::Stop(Outbox& out) {
+  queue_.clear();
+  if (computing_ && !abandoned_) {
+    abandoned_ = true;
+    out.Do(Abandon{computing_->round, computing_->part, computing_->micro_batches});
+  }
+  for (const auto& [key, sum] : sums_) {
+    if (sum.payload != Payload{}) out.Do(Release{sum.payload});
+  }
+  sums_.clear();
+  for (const auto& [version, shards] : incoming_) {
+    for (const auto& payload : shards) {
+      if (payload && *payload != Payload{}) out.Do(Release{*payload});
+    }
+  }
+  incoming_.clear();
+  complete_.clear();
+  map_ = {};
+}
+
+bool Worker::idle() const {
+  return queue_.empty() && !computing_ &&
+         std::all_of(sums_.begin(), sums_.end(), [](const auto& entry) { return entry.second.pushed; });
+}
+
+void Worker::OnGrant(const Grant& grant, Outbox& out) {
+  if (grant.kind == LeaseKind::kTrain) EndPartsBefore(grant.round, out);
+  const Key key{grant.round, grant.part};
+  if (grant.kind == LeaseKind::kTrain) {
+    Sum& sum = sums_[key];
+    EDDL_CHECK(!sum.pushed) << "a lease for part " << ToInt(grant.part) << " of round " << ToInt(grant.round)
+                            << ", which is pushed";
+    sum.last = sum.last || grant.last;
+    sum.on_assign = grant.on_assign;
+    sum.into = grant.round;
+    sum.base = grant.base;
+    if (!grant.micro_batches.empty()) ++sum.unfinished;
+  }
+  if (!grant.micro_batches.empty()) queue_.push_back(grant);
+  PushIfReady(key, out);
+  ComputeNext(out);
+}
+
+void Worker::EndPartsBefore(Version round, Outbox& out) {
+  std::vector<Key> ended;
+  for (auto& [key, sum] : sums_) {
+    if (key.first >= round || sum.last || sum.on_assign) continue;
+    sum.last = true;
+    ended.push_back(key);
+  }
+  for (const Key& key : ended) PushIfReady(key, out);
+}
+
+Version Worker::BaseFor(const Grant& grant) const {
+  return grant.mode == Mode::kAsync && grant.kind == LeaseKind::kTrain ? version() : grant.base;
+}
+
+bool Worker::CanCompute(const Grant& grant) const {
+  if (complete_.empty()) return false;
+  if (grant.mode == Mode::kAsync && grant.kind == LeaseKind::kTrain) return version() >= grant.base;
+  return std::find(complete_.begin(), complete_.end(), grant.base) != complete_.end();
+}
+
+void Worker::ComputeNext(Outbox& out) {
+  if (computing_) return;
+  const auto next =
+      std::find_if(queue_.begin(), queue_.end(), [this](const Grant& grant) { return CanCompute(grant); });
+  if (next == queue_.end()) return;
+  computing_ = *next;
+  computing_->base = BaseFor(*computing_);
+  queue_.erase(next);
+  out.Do(Compute{*computing_});
+}
+
+void Worker::OnLeaseFinished(const LeaseFinished& finished, Outbox& out) {
+  EDDL_CHECK(computing_.has_value()) << "a result that nobody asked for";
+  const Grant grant = *std::exchange(computing_, std::nullopt);
+  const bool is_void = std::exchange(abandoned_, false);
+  const Key key{grant.round, grant.part};
+  const auto it = sums_.find(key);
+  const bool wanted = !is_void && (grant.kind == LeaseKind::kEvaluate || it != sums_.end());
+  if (!wanted) {
+    if (finished.payload != Payload{}) out.Do(Release{finished.payload});
+    ComputeNext(out);
+    return;
+  }
+  Done done = finished.done;
+  done.base = grant.base;
+  if (grant.kind == LeaseKind::kTrain) {
+    Sum& sum = it->second;
+    --sum.unfinished;
+    sum.base = grant.base;
+    if (!done.cancelled && done.finite) {
+      if (sum.payload == Payload{}) sum.payload = names_.Next();
+      out.Do(Merge{.sum = sum.payload, .payload = finished.payload});
+      sum.cover += CoverHash(done.micro_batches);
+      sum.samples += done.samples;
+    } else if (finished.payload != Payload{}) {
+      out.Do(Release{finished.payload});
+    }
+  }
+  out.SendTo(kManager, std::move(done));
+  PushIfReady(key, out);
+  ComputeNext(out);
+}
+
+void Worker::PushIfReady(Key key, Outbox& out) {
+  const auto it = sums_.find(key);
+  if (it == sums_.end()) return;
+  Sum& sum = it->second;
+  if (!sum.last || sum.unfinished > 0 || sum.pushed) return;
+  if (sum.payload == Payload{}) {  // every lease of it was given up
+    sums_.erase(it);
+    return;
+  }
+  sum.pushed = true;
+  for (const Shard& shard : map_.shards) PushTo(shard.leader, key, out);
+}
+
+void Worker::PushTo(NodeId leader, Key key, Outbox& out) {
+  const Sum& sum = sums_.at(key);
+  out.SendTo(leader, Push{.round = sum.into,
+                          .base = sum.base,
+                          .part = key.second,
+                          .cover = sum.cover,
+                          .samples = sum.samples,
+                          .payload = sum.payload});
+}
+
+void Worker::OnCancel(const Cancel& cancel, Outbox& out) {
+  const auto queued = std::find_if(queue_.begin(), queue_.end(), [&](const Grant& grant) {
+    return SameLease(grant, cancel.round, cancel.part, cancel.micro_batches);
+  });
+  if (queued != queue_.end()) {
+    const Grant grant = *queued;
+    queue_.erase(queued);
+    const Key key{grant.round, grant.part};
+    if (const auto it = sums_.find(key); it != sums_.end()) --it->second.unfinished;
+    out.SendTo(kManager, CancelledDone(grant));
+    PushIfReady(key, out);
+    return;
+  }
+  if (computing_ && !abandoned_ && SameLease(*computing_, cancel.round, cancel.part, cancel.micro_batches)) {
+    out.Do(Abandon{cancel.round, cancel.part, cancel.micro_batches});
+  }
+  // Else it is finished: Done is before any answer on the same stream.
+}
+
+void Worker::OnAssign(const Assign& assign, Outbox& out) {
+  const Key key{assign.round, assign.part};
+  const auto it = sums_.find(key);
+  if (it == sums_.end()) return;
+  it->second.into = assign.into;
+  it->second.last = true;
+  PushIfReady(key, out);
+}
+
+void Worker::OnDrop(const Drop& drop, Outbox& out) {
+  const auto it = sums_.find({drop.round, drop.part});
+  if (it == sums_.end()) return;
+  if (it->second.payload != Payload{}) out.Do(Release{it->second.payload});
+  sums_.erase(it);
+}
+
+void Worker::OnPublish(NodeId from, const Publish& publish, Outbox& out) {
+  const auto shard = map_.LedBy(from);
+  const bool fresh = shard && (complete_.empty() || publish.version > complete_.back());
+  if (!fresh || !publish.intact) {
+    if (publish.payload != Payload{}) out.Do(Release{publish.payload});
+    if (fresh) out.SendTo(from, Pull{});
+    return;
+  }
+  auto& shards = incoming_[publish.version];
+  shards.resize(map_.shards.size());
+  std::optional<Payload>& slot = shards[*shard];
+  if (slot) {
+    if (publish.payload != Payload{}) out.Do(Release{publish.payload});
+    return;
+  }
+  slot = publish.payload;
+  AdoptIfComplete(publish.version, out);
+}
+
+void Worker::AdoptIfComplete(Version version, Outbox& out) {
+  auto& shards = incoming_[version];
+  if (!std::all_of(shards.begin(), shards.end(), [](const auto& payload) { return payload.has_value(); })) return;
+  std::vector<Payload> payloads;
+  for (const auto& payload : shards) payloads.push_back(*payload);
+  out.Do(Adopt{.version = version, .shards = std::move(payloads)});
+  if (std::find(held_.begin(), held_.end(), version) == held_.end()) held_.push_back(version);
+  complete_.push_back(version);
+  while (complete_.size() > kCompleteMax) complete_.erase(complete_.begin());
+  std::erase_if(held_, [&](Version held) {
+    if (held >= complete_.front()) return false;
+    out.Do(Discard{held});
+    return true;
+  });
+  for (auto it = incoming_.begin(); it != incoming_.end() && it->first <= version; it = incoming_.erase(it)) {
+    if (it->first == version) continue;
+    for (const auto& payload : it->second) {
+      if (payload && *payload != Payload{}) out.Do(Release{*payload});
+    }
+  }
+  for (auto it = sums_.begin(); it != sums_.end();) {
+    const Sum& sum = it->second;
+    if (sum.pushed && sum.into < version) {
+      out.Do(Release{sum.payload});
+      it = sums_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  ComputeNext(out);
+}
+
+void Worker::OnNack(NodeId from, const Nack& nack, Outbox& out) {
+  for (const auto& [key, sum] : sums_) {
+    if (sum.pushed && sum.into == nack.round && key.second == nack.part) return PushTo(from, key, out);
+  }
+}
+
+void Worker::OnPeerUp(NodeId peer, Outbox& out) {
+  if (!map_.LedBy(peer)) return;
+  for (const auto& [key, sum] : sums_) {
+    if (sum.pushed) PushTo(peer, key, out);
+  }
+  out.SendTo(peer, Pull{});
+}
+
+}  // namespace eddl::net

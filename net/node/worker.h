@@ -1,0 +1,84 @@
+// Worker: computes leases, keeps a sum of gradients for each part, pushes it to all leaders, and gathers what they
+// publish.
+//
+// Part of Member, which checks views and incarnations. Pure; one thread.
+//
+// It computes only on a version that every leader of the map has published to it in this view. Leases wait in a queue
+// until their base is here; so the first leases of the next round can come with the last of this one. A sum is kept
+// until the version that it went into is here, since leaders may ask for it again.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/messages.h"
+#include "net/node/event.h"
+#include "net/node/outbox.h"
+#include "net/policy/shard_map.h"
+
+namespace eddl::net {
+
+class Worker {
+ public:
+  // A view starts. `same_history`: what this worker holds is of the view that the new one follows.
+  void Begin(const ShardMap& map, Version version, bool same_history, Outbox& out);
+  // A view ends: leases and sums are void; complete versions stay.
+  void Stop(Outbox& out);
+
+  void OnGrant(const Grant& grant, Outbox& out);
+  void OnCancel(const Cancel& cancel, Outbox& out);
+  void OnAssign(const Assign& assign, Outbox& out);
+  void OnDrop(const Drop& drop, Outbox& out);
+  void OnLeaseFinished(const LeaseFinished& finished, Outbox& out);
+  void OnPublish(NodeId from, const Publish& publish, Outbox& out);
+  void OnNack(NodeId from, const Nack& nack, Outbox& out);
+  // A connection is up again: pushes may have been lost on it, and publishes.
+  void OnPeerUp(NodeId peer, Outbox& out);
+
+  // Nothing is queued, in computation, or unpushed.
+  bool idle() const;
+  // The newest complete version; kNoVersion before the first.
+  Version version() const { return complete_.empty() ? kNoVersion : complete_.back(); }
+
+ private:
+  using Key = std::pair<Version, Part>;
+
+  // The sum over one part's finished leases.
+  struct Sum {
+    Payload payload{};  // 0 until the first merge
+    Version base{};
+    uint64_t cover = 0;
+    int64_t samples = 0;
+    int64_t unfinished = 0;  // leases queued or in computation
+    bool last = false;
+    bool on_assign = false;  // kept until Assign or Drop
+    bool pushed = false;
+    Version into{};  // the round that it is pushed for
+  };
+
+  void ComputeNext(Outbox& out);
+  void PushIfReady(Key key, Outbox& out);
+  void PushTo(NodeId leader, Key key, Outbox& out);
+  // A grant of a later round ends the parts of earlier ones: nobody needs to say so.
+  void EndPartsBefore(Version round, Outbox& out);
+  void AdoptIfComplete(Version version, Outbox& out);
+  bool CanCompute(const Grant& grant) const;
+  Version BaseFor(const Grant& grant) const;
+
+  PayloadNames names_;
+  ShardMap map_;
+  std::deque<Grant> queue_;
+  std::optional<Grant> computing_;
+  bool abandoned_ = false;  // what is being computed is void
+  std::map<Key, Sum> sums_;
+  std::vector<Version> complete_;  // at most two, oldest first
+  std::vector<Version> held_;      // complete versions that the driver has: as complete_, but across a change of view
+  std::map<Version, std::vector<std::optional<Payload>>> incoming_;  // by shard of the map
+};
+
+}  // namespace eddl::net

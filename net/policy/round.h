@@ -1,0 +1,113 @@
+// Round: one round's pool of micro-batches, who has which, and whose sums make the round whole.
+//
+// Not in charge of who should get what (LeaseGate), nor of what survives a round (Ledger). Pure; one thread.
+//
+// A contribution is one (node, part): the sum over micro-batches that will be pushed as one. Every micro-batch is owned
+// by at most one contribution at any time, so that the owned sets are disjoint; when nothing is free and all that is
+// leased is finished, they cover the pool exactly: no search for a cover. A duplicate of a slow lease is its own part.
+// It owns nothing until the first owner has confirmed that its sum will not contain them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/messages.h"
+#include "net/plan.h"
+
+namespace eddl::net {
+
+class Round {
+ public:
+  // One node's part, and how far it is.
+  struct Contribution {
+    Incarnation incarnation;
+    Version base{};
+    int64_t leased = 0;  // micro-batches granted, not finished
+    int64_t finished = 0;
+    int64_t samples = 0;  // of finished ones
+    uint64_t cover = 0;   // CoverHash of finished ones
+    bool last = false;    // told to push when what is leased is finished
+
+    bool operator==(const Contribution&) const = default;
+  };
+  using Key = std::pair<NodeId, Part>;
+
+  // `pool`: sorted; all free. `base`: what leases compute on.
+  Round(Version round, Version base, RoundRule rule, std::vector<MicroBatch> pool);
+
+  Version round() const { return round_; }
+  Version base() const { return base_; }
+  const RoundRule& rule() const { return rule_; }
+  const std::vector<MicroBatch>& pool() const { return pool_; }
+  int64_t free_count() const { return free_count_; }
+  int64_t finished_count() const { return finished_count_; }
+  const std::map<Key, Contribution>& contributions() const { return contributions_; }
+  // Every micro-batch is finished.
+  bool whole() const { return finished_count_ == static_cast<int64_t>(pool_.size()); }
+
+  // Takes up to `count` free micro-batches for (node, part), lowest first.
+  std::vector<MicroBatch> Lease(NodeId node, Incarnation incarnation, Part part, int64_t count);
+  // Leases are finished; `samples` in all. REQUIRES: owned by (node, part) and leased.
+  void Finish(NodeId node, Part part, std::span<const MicroBatch> mbs, int64_t samples);
+  // Leases are given up: free again. REQUIRES: owned by (node, part) and leased.
+  void GiveUp(NodeId node, Part part, std::span<const MicroBatch> mbs);
+  // The first owner gave them up, and a finished duplicate takes its place. REQUIRES: free.
+  void Replace(NodeId node, Incarnation incarnation, Part part, std::span<const MicroBatch> mbs, int64_t samples);
+  // The node is gone, and all its sums with it: what it owned is free again. True if it owned anything.
+  bool Remove(NodeId node);
+  // A micro-batch is poisonous: the round goes on without it. REQUIRES: free.
+  void Drop(MicroBatch mb);
+  // Async: adds a finished contribution; its micro-batches join the pool.
+  void Add(NodeId node, Part part, Contribution contribution, std::span<const MicroBatch> mbs);
+  void MarkLast(NodeId node, Part part);
+
+  // Who holds it and whether it is finished; nothing if it is free or not in the pool.
+  std::optional<Key> OwnerOf(MicroBatch mb) const;
+  bool IsLeased(MicroBatch mb) const;
+
+  // All contributions that own something, sorted.
+  std::vector<Contributor> Contributors() const;
+  // Sums over them.
+  int64_t samples() const;
+  uint64_t cover() const;
+
+  // The attempt that leaders were told last, and to whom they should listen.
+  uint32_t attempt = 0;
+  std::vector<Contributor> expected;
+  // Shards that are staged for `attempt`, and what they said.
+  std::vector<bool> staged;
+  uint32_t staged_count = 0;
+  double norm2 = 0;
+  bool finite = true;
+  int64_t poisoned = 0;
+
+ private:
+  enum class State : uint8_t { kFree, kLeased, kFinished };
+  struct Entry {
+    State state = State::kFree;
+    NodeId node{};
+    Part part{};
+
+    bool operator==(const Entry&) const = default;
+  };
+
+  size_t IndexOf(MicroBatch mb) const;  // pool_.size() if it is not in the pool
+  Entry& At(MicroBatch mb);
+
+  Version round_;
+  Version base_;
+  RoundRule rule_;
+  std::vector<MicroBatch> pool_;  // sorted
+  std::vector<Entry> entries_;    // beside pool_
+  int64_t free_count_ = 0;
+  int64_t finished_count_ = 0;
+  size_t lowest_free_ = 0;  // nothing before it is free
+  std::map<Key, Contribution> contributions_;
+};
+
+}  // namespace eddl::net
