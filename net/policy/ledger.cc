@@ -150,7 +150,7 @@ void Ledger::MakeStable(Version version) {
   unstable_.erase(unstable_.begin(), unstable_.begin() + static_cast<int64_t>(count));
   while (!epochs_.empty() && epochs_.front().unstable == 0 && Count(static_cast<int64_t>(closed_.size())).open == 0) {
     closed_.push_back(Count(static_cast<int64_t>(closed_.size())));
-    epochs_.pop_front();
+    epochs_.erase(epochs_.begin());
   }
 }
 

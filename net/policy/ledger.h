@@ -15,7 +15,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <string>
 #include <vector>
@@ -120,7 +119,7 @@ class Ledger {
   int64_t samples_done_ = 0;
   Version stable_{};
   std::vector<EpochCount> closed_;  // epochs [0, closed_.size())
-  std::deque<Epoch> epochs_;        // those after them that were touched
+  std::vector<Epoch> epochs_;       // those after them that were touched
   std::vector<Run> unstable_;       // sorted by round
 
   // The order that Samples made last.
