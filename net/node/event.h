@@ -22,7 +22,8 @@ namespace eddl::net {
 struct Started {
   std::vector<CommitRecord> records;  // every commit of the job that stands, oldest first
   Version checkpoint{};               // the newest whole one; 0: none, but version 0 can be made from the seed
-  View view{};                        // the last
+  View last_view{};                   // the last that was asked for
+  View view{};                        // the last that started
   Version version{};                  // that it started from
   ShardMap map;
   std::vector<View> histories;  // as its Start said
@@ -192,10 +193,15 @@ struct Export {
 
 // Manager.
 
+// Durable soon: beside the path, in order.
 struct Journal {
   CommitRecord record;
 };
+// Durable before the actions that follow it, as is JournalStart: nothing of this view may be used twice.
 struct JournalView {
+  View view{};
+};
+struct JournalStart {
   View view{};
   Version version{};  // records of this round and later are undone
   ShardMap map;
@@ -217,7 +223,7 @@ struct Halt {
 
 using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold,
                             ClearFold, Seal, Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal,
-                            JournalView, Checkpointed, Explain, Halt>;
+                            JournalView, JournalStart, Checkpointed, Explain, Halt>;
 
 using Actions = std::vector<Action>;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/node/overloaded.h"
 #include "runtime/base/check.h"
 
 namespace eddl::net {
@@ -10,14 +11,6 @@ namespace {
 
 // Messages of peers that are kept until our own Start: each peer sends a few at most.
 constexpr size_t kEarlyMax = 1024;
-
-// One alternative per kind of event or message.
-template <typename... Functions>
-struct Overloaded : Functions... {
-  using Functions::operator()...;
-};
-template <typename... Functions>
-Overloaded(Functions...) -> Overloaded<Functions...>;
 
 }  // namespace
 

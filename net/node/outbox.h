@@ -17,6 +17,11 @@ class Outbox {
   Outbox(Actions& actions, View view, Incarnation incarnation)
       : actions_(actions), view_(view), incarnation_(incarnation) {}
 
+  // Messages from now on are of this view.
+  void Enter(View view, Incarnation incarnation) {
+    view_ = view;
+    incarnation_ = incarnation;
+  }
   void Do(Action action) { actions_.push_back(std::move(action)); }
   void SendTo(NodeId to, Body body) { Do(Send{.to = to, .message = Stamp(std::move(body))}); }
   void SendToAll(std::vector<NodeId> to, Body body) {

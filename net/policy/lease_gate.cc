@@ -8,10 +8,13 @@
 namespace eddl::net {
 namespace {
 
-// The level stands while slots and pool differ by less than one of this many.
-constexpr int64_t kLevelTolerance = 16;
+// The level stands while there are as many slots as micro-batches, or up to one of 16 more.
+constexpr int64_t SlotsMax(int64_t pool_size) { return pool_size + pool_size / 16; }
 // Work in a grant, in round trips.
 constexpr int64_t kRoundTripsHidden = 10;
+// Bounds of a predicted cost, so that sums of slots and times stay far from the end of 64 bits.
+constexpr double kCostMinNs = 1e3;
+constexpr double kCostMaxNs = 1e15;
 
 }  // namespace
 
@@ -40,37 +43,45 @@ void LeaseGate::Leave(NodeId node) {
 
 void LeaseGate::SetRate(NodeId node, double micro_batches_per_second) {
   EDDL_CHECK(micro_batches_per_second > 0) << "node " << ToInt(node) << ": " << micro_batches_per_second;
+  At(node).cost_ns = std::llround(std::clamp(1e9 / micro_batches_per_second, kCostMinNs, kCostMaxNs));
+  Refresh(node, now_);
+}
+
+void LeaseGate::Granted(NodeId node, int64_t micro_batches, Instant now) {
   Worker& worker = At(node);
-  worker.cost_ns = std::max<int64_t>(1, std::llround(std::min(1e9 / micro_batches_per_second, 1e18)));
-  worker.counted = true;
-  Update(worker);
+  if (worker.outstanding == 0) worker.started = now;
+  worker.outstanding += micro_batches;
+  Refresh(node, now);
 }
 
-void LeaseGate::SetBusyUntil(NodeId node, Instant until, Instant now) {
+void LeaseGate::Finished(NodeId node, int64_t micro_batches, Instant now) {
   Worker& worker = At(node);
-  now_ = std::max(now_, now);
-  worker.busy_until = until;
-  worker.counted = worker.cost_ns > 0;
-  Update(worker);
-  if (worker.counted && until > now_) expiries_.push({ExpiryOf(worker), ToInt(node)});
+  EDDL_CHECK(micro_batches <= worker.outstanding)
+      << "node " << ToInt(node) << " finished " << micro_batches << " of " << worker.outstanding << " micro-batches";
+  worker.outstanding -= micro_batches;
+  worker.started = now;
+  Refresh(node, now);
 }
 
-void LeaseGate::Granted(NodeId node, int64_t count, Instant now) {
-  const Worker& worker = At(node);
-  SetBusyUntil(node, std::max(worker.busy_until, now) + Duration{count * worker.cost_ns}, now);
+Instant LeaseGate::BusyUntil(const Worker& worker) {
+  return worker.started + Duration{worker.outstanding * worker.cost_ns};
 }
 
-void LeaseGate::Finished(NodeId node, int64_t left, Instant now) {
-  SetBusyUntil(node, now + Duration{left * At(node).cost_ns}, now);
+Instant LeaseGate::FreeAt(const Worker& worker) const {
+  return worker.outstanding == 0 ? now_ : std::max(BusyUntil(worker), now_);
 }
 
 int64_t LeaseGate::CountSlots(const Worker& worker, Instant level) const {
-  const Duration room = level - std::max(worker.busy_until, now_);
-  return room.ns <= 0 || !worker.counted ? 0 : room.ns / worker.cost_ns;
+  if (!worker.counted) return 0;
+  const Instant free_at = FreeAt(worker);
+  return level > free_at ? (level - free_at).ns / worker.cost_ns : 0;
 }
 
-// A quarter of its cost late.
-Instant LeaseGate::ExpiryOf(const Worker& worker) const { return worker.busy_until + Duration{worker.cost_ns / 4}; }
+int64_t LeaseGate::CountSlots(Instant level) const {
+  int64_t slots = 0;
+  for (const Worker& worker : workers_) slots += CountSlots(worker, level);
+  return slots;
+}
 
 void LeaseGate::Update(Worker& worker) {
   slots_ -= worker.slots;
@@ -78,69 +89,79 @@ void LeaseGate::Update(Worker& worker) {
   slots_ += worker.slots;
 }
 
-void LeaseGate::Expire() {
+void LeaseGate::Refresh(NodeId node, Instant now) {
+  Worker& worker = At(node);
+  now_ = std::max(now_, now);
+  worker.counted = worker.cost_ns > 0;
+  worker.expiry = {INT64_MAX};
+  if (worker.counted && worker.outstanding > 0) {
+    worker.expiry = BusyUntil(worker) + Duration{worker.cost_ns / 2};
+    worker.counted = worker.expiry > now_;
+    if (worker.counted) expiries_.push({worker.expiry, ToInt(node)});
+  }
+  Update(worker);
+}
+
+void LeaseGate::Expire(Instant now) {
+  now_ = std::max(now_, now);
   for (; !expiries_.empty() && expiries_.top().first <= now_; expiries_.pop()) {
     const auto [expiry, index] = expiries_.top();
     Worker& worker = workers_[index];
-    if (!worker.counted || ExpiryOf(worker) != expiry) continue;
+    if (worker.expiry != expiry) continue;
     worker.counted = false;
     Update(worker);
   }
 }
 
-int64_t LeaseGate::SlotsBelow(Instant level) const {
-  int64_t slots = 0;
-  for (const Worker& worker : workers_) slots += CountSlots(worker, level);
-  return slots;
-}
-
 void LeaseGate::MoveLevel(int64_t pool_size) {
-  const int64_t most = pool_size + pool_size / kLevelTolerance;
-  // `low` has too few slots, `high` enough: the fastest alone drains the pool by then.
+  // `low` has too few slots, `high` enough: by then, some worker alone has drained the pool.
   Instant low = now_;
   Instant high{INT64_MAX};
   for (const Worker& worker : workers_) {
     if (!worker.counted) continue;
-    const __int128 drained =
-        static_cast<__int128>(std::max(worker.busy_until, now_).ns) + static_cast<__int128>(pool_size) * worker.cost_ns;
-    if (drained < high.ns) high.ns = static_cast<int64_t>(drained);
+    const Instant free_at = FreeAt(worker);
+    if (pool_size <= (high - free_at).ns / worker.cost_ns) high = free_at + Duration{pool_size * worker.cost_ns};
   }
+  if (high == Instant{INT64_MAX}) high = now_;  // there is nobody to count on
   while (high.ns - low.ns > 1) {
     const Instant middle{low.ns + (high.ns - low.ns) / 2};
-    const int64_t slots = SlotsBelow(middle);
+    const int64_t slots = CountSlots(middle);
     (slots < pool_size ? low : high) = middle;
-    if (slots >= pool_size && slots <= most) break;
+    if (slots >= pool_size && slots <= SlotsMax(pool_size)) break;
   }
   level_ = high;
-  slots_ = 0;
-  for (Worker& worker : workers_) slots_ += worker.slots = CountSlots(worker, level_);
+  for (Worker& worker : workers_) Update(worker);
 }
 
-LeaseGate::Answer LeaseGate::Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip) {
+LeaseDecision LeaseGate::Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip) {
+  Expire(now);
   Worker& worker = At(node);
-  now_ = std::max(now_, now);
-  Expire();
-  if (pool_size <= 0) return {};
-  if (worker.cost_ns == 0) return {.count = 1};
-  worker.counted = true;
+  const LeaseDecision park{.ask_again = expiries_.empty() ? Instant{INT64_MAX} : expiries_.top().first};
+  if (pool_size <= 0) return park;
+  if (worker.cost_ns == 0) return worker.outstanding == 0 ? LeaseDecision{.micro_batches = 1} : park;
   Update(worker);
-  if (slots_ < pool_size || slots_ > pool_size + pool_size / kLevelTolerance) MoveLevel(pool_size);
-  if (worker.slots == 0) return {.ask_again = expiries_.empty() ? Instant{INT64_MAX} : expiries_.top().first};
+  if (slots_ < pool_size || slots_ > SlotsMax(pool_size)) MoveLevel(pool_size);
+  int64_t slots = worker.slots;
+  if (!worker.counted) {
+    const bool in_time = PredictedFinish(node, now) + Duration{worker.cost_ns} <= level_;
+    slots = in_time || slots_ == 0 ? 1 : 0;
+  }
+  if (slots == 0) return park;
   const int64_t hiding = (kRoundTripsHidden * round_trip.ns + worker.cost_ns - 1) / worker.cost_ns;
   const int64_t share = (pool_size + 2 * joined_count_ - 1) / (2 * joined_count_);
-  return {.count = std::min(worker.slots, std::clamp<int64_t>(hiding, 1, share))};
+  return {.micro_batches = std::min(slots, std::clamp<int64_t>(hiding, 1, share))};
 }
 
 Instant LeaseGate::PredictedFinish(NodeId node, Instant now) const {
   const Worker& worker = At(node);
-  if (worker.busy_until > now) return worker.busy_until;
-  return now + (now - worker.busy_until) + Duration{worker.cost_ns};
+  if (worker.outstanding == 0) return now;
+  const Instant end = BusyUntil(worker);
+  return end > now ? end : now + (now - end) + Duration{worker.cost_ns};
 }
 
 bool LeaseGate::ShouldDuplicate(NodeId idle, NodeId owner, Instant now) const {
   const Worker& worker = At(idle);
-  return worker.cost_ns > 0 &&
-         std::max(worker.busy_until, now) + Duration{worker.cost_ns} < PredictedFinish(owner, now);
+  return worker.cost_ns > 0 && PredictedFinish(idle, now) + Duration{worker.cost_ns} < PredictedFinish(owner, now);
 }
 
 }  // namespace eddl::net

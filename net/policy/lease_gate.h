@@ -26,37 +26,35 @@
 
 namespace eddl::net {
 
+// What to do with a worker that has room for work.
+struct LeaseDecision {
+  int64_t micro_batches = 0;  // to grant as one lease; 0: park it
+  // Parked: ask again at this instant if nothing has changed before; a worker that is counted on is overdue then.
+  Instant ask_again{INT64_MAX};
+
+  bool operator==(const LeaseDecision&) const = default;
+};
+
 class LeaseGate {
  public:
-  struct Answer {
-    int64_t count = 0;  // micro-batches to grant; 0: park
-    // Parked: ask again at this instant if nothing has changed before: a worker that is counted on is overdue then.
-    Instant ask_again{INT64_MAX};
-
-    bool operator==(const Answer&) const = default;
-  };
-
   // A worker whose speed is not known: it is granted one micro-batch at a time, and nobody counts on it.
   void Join(NodeId node);
   // REQUIRES: joined, here and below.
   void Leave(NodeId node);
   bool Has(NodeId node) const;
-  // Predicted speed, alone and as it is now. REQUIRES: > 0.
+  // Predicted speed, as it is now. REQUIRES: > 0.
   void SetRate(NodeId node, double micro_batches_per_second);
-  // When it will have computed all that it was granted; `now` or before: it is idle.
-  void SetBusyUntil(NodeId node, Instant until, Instant now);
+  // It was granted a lease, behind what it has already: duplicates and evaluations too.
+  void Granted(NodeId node, int64_t micro_batches, Instant now);
+  // It has finished or given up a lease, and goes on with the next that it has.
+  void Finished(NodeId node, int64_t micro_batches, Instant now);
 
-  // The same, by predicted cost: it was granted `count` more, behind what it has; it has just finished some, and `left`
-  // are still granted.
-  void Granted(NodeId node, int64_t count, Instant now);
-  void Finished(NodeId node, int64_t left, Instant now);
+  // `pool_size` micro-batches are free. A grant holds ten times as much work as a `round_trip` takes, as far as the
+  // pool has that for all; never more than the worker's share up to the level. `now` never goes back.
+  LeaseDecision Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip);
 
-  // What to do with a worker that asks, or has been parked, while `pool_size` micro-batches are free. A grant hides the
-  // `round_trip` behind ten times as much work, if the pool has that for all. `now` never goes back.
-  Answer Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip);
-
-  // When it will have finished what it was granted. Of an overdue worker nobody knows: as late again as it is by now,
-  // and its cost.
+  // When it will have finished all that it was granted. Of one that is overdue nobody knows: as late again as it is by
+  // now, and the cost of a micro-batch.
   Instant PredictedFinish(NodeId node, Instant now) const;
   // Nothing is free, and `idle` could compute a duplicate of a micro-batch of `owner`: would it be the first to finish?
   bool ShouldDuplicate(NodeId idle, NodeId owner, Instant now) const;
@@ -64,29 +62,34 @@ class LeaseGate {
  private:
   struct Worker {
     bool joined = false;
-    bool counted = false;  // known speed, and not overdue
-    int64_t cost_ns = 0;   // of a micro-batch; 0: not known
-    Instant busy_until{};
-    int64_t slots = 0;  // up to the level
+    bool counted = false;     // known speed, and not overdue
+    int64_t cost_ns = 0;      // of a micro-batch; 0: not known
+    int64_t outstanding = 0;  // micro-batches granted, not finished
+    Instant started{};        // the first of them
+    Instant expiry{};         // overdue from then on
+    int64_t slots = 0;        // up to the level
   };
   using Expiry = std::pair<Instant, uint32_t>;
 
   Worker& At(NodeId node);
   const Worker& At(NodeId node) const;
-  // Slots of a worker that finish at `level` or before.
+  static Instant BusyUntil(const Worker& worker);
+  Instant FreeAt(const Worker& worker) const;
+  // Slots of a worker that end at `level` or before.
   int64_t CountSlots(const Worker& worker, Instant level) const;
-  Instant ExpiryOf(const Worker& worker) const;
+  int64_t CountSlots(Instant level) const;
   void Update(Worker& worker);
-  void Expire();
+  // It was heard of, or its cost has changed: counts on it, unless it is overdue.
+  void Refresh(NodeId node, Instant now);
+  void Expire(Instant now);
   void MoveLevel(int64_t pool_size);
-  int64_t SlotsBelow(Instant level) const;
 
   std::vector<Worker> workers_;  // by node
   int64_t joined_count_ = 0;
   Instant now_{};
   Instant level_{};
   int64_t slots_ = 0;  // sum over workers
-  // When workers that are busy become overdue; entries that no longer agree with the worker are void.
+  // When workers become overdue; an entry that no longer agrees with its worker is void.
   std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;
 };
 

@@ -60,4 +60,15 @@ struct Decision {
   std::string why;  // one line for people
 };
 
+struct PlannerOptions {};
+
+// The best plan for what is known.
+inline Decision Choose(const ClusterView& view, const PlannerOptions&) {
+  Decision decision{.plan = view.current};
+  for (const NodeProfile& node : view.nodes) {
+    if (node.can_lead && view.current.leaders.empty()) decision.plan.leaders.push_back({node.node, 1.0});
+  }
+  return decision;
+}
+
 }  // namespace eddl::net

@@ -36,6 +36,7 @@ std::vector<MicroBatch> Round::Lease(NodeId node, Incarnation incarnation, Part 
   }
   if (mbs.empty()) return mbs;
   free_count_ -= static_cast<int64_t>(mbs.size());
+  NoteChange();
   Contribution& contribution = contributions_[{node, part}];
   contribution.incarnation = incarnation;
   contribution.base = base_;
@@ -72,9 +73,11 @@ void Round::GiveUp(NodeId node, Part part, std::span<const MicroBatch> mbs) {
   free_count_ += static_cast<int64_t>(mbs.size());
   it->second.leased -= static_cast<int64_t>(mbs.size());
   if (it->second.leased == 0 && it->second.finished == 0) contributions_.erase(it);
+  NoteChange();
 }
 
 void Round::Replace(NodeId node, Incarnation incarnation, Part part, std::span<const MicroBatch> mbs, int64_t samples) {
+  NoteChange();
   Contribution& contribution = contributions_[{node, part}];
   contribution.incarnation = incarnation;
   contribution.base = base_;
@@ -97,6 +100,7 @@ bool Round::Remove(NodeId node) {
   bool owned = false;
   for (; end != contributions_.end() && end->first.first == node; ++end) owned = true;
   if (!owned) return false;
+  NoteChange();
   contributions_.erase(begin, end);
   for (size_t i = 0; i < entries_.size(); ++i) {
     Entry& entry = entries_[i];
@@ -120,6 +124,7 @@ void Round::Drop(MicroBatch mb) {
 
 void Round::Add(NodeId node, Part part, Contribution contribution, std::span<const MicroBatch> mbs) {
   const bool is_new = contributions_.emplace(Key{node, part}, contribution).second;
+  NoteChange();
   EDDL_CHECK(is_new) << "node " << ToInt(node) << " has part " << ToInt(part) << " already";
   for (const MicroBatch mb : mbs) {
     const auto it = std::lower_bound(pool_.begin(), pool_.end(), mb);
@@ -144,6 +149,24 @@ std::optional<Round::Key> Round::OwnerOf(MicroBatch mb) const {
 bool Round::IsLeased(MicroBatch mb) const {
   const size_t index = IndexOf(mb);
   return index < pool_.size() && entries_[index].state == State::kLeased;
+}
+
+bool Round::IsFree(MicroBatch mb) const {
+  const size_t index = IndexOf(mb);
+  return index < pool_.size() && entries_[index].state == State::kFree;
+}
+
+std::vector<MicroBatch> Round::FreeOnes() const {
+  std::vector<MicroBatch> free;
+  for (size_t i = 0; i < pool_.size(); ++i) {
+    if (entries_[i].state == State::kFree) free.push_back(pool_[i]);
+  }
+  return free;
+}
+
+bool Round::Owns(NodeId node) const {
+  const auto it = contributions_.lower_bound({node, Part{0}});
+  return it != contributions_.end() && it->first.first == node;
 }
 
 std::vector<Contributor> Round::Contributors() const {

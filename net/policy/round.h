@@ -18,6 +18,7 @@
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/plan.h"
+#include "runtime/base/time.h"
 
 namespace eddl::net {
 
@@ -69,6 +70,10 @@ class Round {
   // Who holds it and whether it is finished; nothing if it is free or not in the pool.
   std::optional<Key> OwnerOf(MicroBatch mb) const;
   bool IsLeased(MicroBatch mb) const;
+  bool IsFree(MicroBatch mb) const;
+  std::vector<MicroBatch> FreeOnes() const;
+  // The node has a contribution.
+  bool Owns(NodeId node) const;
 
   // All contributions that own something, sorted.
   std::vector<Contributor> Contributors() const;
@@ -76,15 +81,19 @@ class Round {
   int64_t samples() const;
   uint64_t cover() const;
 
-  // The attempt that leaders were told last, and to whom they should listen.
-  uint32_t attempt = 0;
-  std::vector<Contributor> expected;
-  // Shards that are staged for `attempt`, and what they said.
-  std::vector<bool> staged;
-  uint32_t staged_count = 0;
-  double norm2 = 0;
-  bool finite = true;
-  int64_t poisoned = 0;
+  // Contributions have come or gone since the last call: for ends of parts, and for Close.
+  bool TakeChanged() { return std::exchange(changed_, false); }
+  bool TakeUntold() { return std::exchange(untold_, false); }
+  size_t expected_count() const { return contributions_.size(); }
+
+  // The exchange, kept by the manager.
+  uint32_t attempt = 0;                       // that leaders were told last; 0: not closed
+  std::vector<std::optional<Staged>> staged;  // by shard, for `attempt`
+  size_t staged_count = 0;
+  std::vector<bool> answered;  // by shard, since the last reminder
+  int32_t reminders = 0;
+  Instant closed_at{};
+  Instant whole_at{};
 
  private:
   enum class State : uint8_t { kFree, kLeased, kFinished };
@@ -96,6 +105,7 @@ class Round {
     bool operator==(const Entry&) const = default;
   };
 
+  void NoteChange() { changed_ = untold_ = true; }
   size_t IndexOf(MicroBatch mb) const;  // pool_.size() if it is not in the pool
   Entry& At(MicroBatch mb);
 
@@ -108,6 +118,8 @@ class Round {
   int64_t finished_count_ = 0;
   size_t lowest_free_ = 0;  // nothing before it is free
   std::map<Key, Contribution> contributions_;
+  bool changed_ = false;
+  bool untold_ = true;
 };
 
 }  // namespace eddl::net

@@ -39,6 +39,7 @@ struct ShardMap {
   // The index of the shard that `node` leads, or backs up.
   std::optional<uint32_t> LedBy(NodeId node) const;
   std::optional<uint32_t> BackedUpBy(NodeId node) const;
+  bool HasRole(NodeId node) const { return LedBy(node) || BackedUpBy(node); }
 };
 
 // How many stripes are in `ranges`.

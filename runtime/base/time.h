@@ -24,6 +24,9 @@ inline Duration operator-(Instant a, Instant b) { return {a.ns - b.ns}; }
 inline Instant operator+(Instant a, Duration d) { return {a.ns + d.ns}; }
 inline Duration operator+(Duration a, Duration b) { return {a.ns + b.ns}; }
 
+// Rounded to nanoseconds.
+constexpr Duration Seconds(double seconds) { return {static_cast<int64_t>(seconds * 1e9 + (seconds < 0 ? -0.5 : 0.5))}; }
+
 // The monotonic clock. For drivers only.
 inline Instant Now() {
   return {std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())

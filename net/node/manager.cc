@@ -1,0 +1,276 @@
+#include "net/node/manager.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "net/node/overloaded.h"
+#include "runtime/base/check.h"
+
+namespace eddl::net {
+namespace {
+
+// Stripes that one leader should have, so that shares can be met and traffic is even while layers arrive.
+constexpr uint32_t kStripesPerLeader = 20;
+constexpr uint32_t kLeadersExpectedMax = 64;
+// What a node did wrong (damaged or non-finite contributions) before it is sent away.
+constexpr int32_t kStrikesMax = 3;
+
+ManagerOptions WithDefaults(ManagerOptions options) {
+  if (options.stripe_count == 0) {
+    const int64_t wanted = int64_t{kStripesPerLeader} * kLeadersExpectedMax;
+    options.stripe_count = static_cast<uint32_t>(std::clamp<int64_t>(options.parameter_count, 1, wanted));
+  }
+  return options;
+}
+
+}  // namespace
+
+Manager::Manager(ManagerOptions options)
+    : options_(WithDefaults(std::move(options))), ledger_(options_.ledger), checkpoint_ledger_(options_.ledger) {
+  EDDL_CHECK(options_.batch_size > 0 && options_.parameter_count > 0) << "an empty job";
+}
+
+void Manager::Handle(Instant now, const Event& event, Actions& actions) {
+  Step step{.now = now, .out = Outbox(actions, view_, {view_, 0})};
+  if (phase_ == Phase::kOver) return;
+  std::visit(Overloaded{
+                 [&](const Started& started) { OnStarted(step, started); },
+                 [&](const Received& received) { OnMessage(step, received.from, received.message); },
+                 [&](const PeerUp&) {},  // the peer will say Hello
+                 [&](const PeerDown& peer) { OnPeerDown(step, peer); },
+                 [&](const Timer&) { OnTick(step); },
+                 [&](const Journaled& journaled) { durable_ = std::max(durable_, journaled.below); },
+                 [&](const Command& command) { OnCommand(step, command); },
+                 [&](const auto&) { EDDL_CHECK(false) << "an event for members came to the manager"; },
+             },
+             event);
+  Settle(step);
+}
+
+void Manager::OnStarted(Step& step, const Started& started) {
+  started_ = started.view;
+  started_version_ = started.version;
+  map_ = started.map;
+  histories_ = started.histories;
+  checkpoint_ = started.checkpoint;
+  for (const CommitRecord& record : started.records) {
+    EDDL_CHECK(record.round == version_) << "the journal has a gap before round " << ToInt(record.round);
+    if (record.round == checkpoint_) checkpoint_ledger_ = ledger_;
+    ledger_.Replay(record.round, record.micro_batches);
+    version_ = Next(record.round);
+    if (record.round >= checkpoint_) records_.push_back(record);
+  }
+  if (checkpoint_ == version_) checkpoint_ledger_ = ledger_;
+  durable_ = version_;
+  for (const Shard& shard : map_.shards) plan_.leaders.push_back({.node = shard.leader});
+  for (LeaderShare& share : plan_.leaders) share.fraction = 1.0 / static_cast<double>(plan_.leaders.size());
+  view_ = started.last_view;
+  EnterNextView(step);
+  agreeing_since_ = step.now;
+  step.out.Do(SetTimer{step.now + options_.tick});
+}
+
+void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
+  if (const auto* hello = std::get_if<Hello>(&message.body)) return OnHello(step, from, *hello);
+  NodeRecord* node = roster_.Find(from);
+  // Of another view, or of a life that is over: nothing of it counts.
+  const bool alive = node != nullptr && node->state != NodeRecord::State::kAbsent;
+  if (message.view != view_ || !alive || message.incarnation != node->incarnation) return;
+  node->heartbeat.Beat(step.now);
+  std::visit(Overloaded{
+                 [&](const Beat& beat) {
+                   if (beat.paused != std::exchange(node->paused, beat.paused)) {
+                     TellGate(from);
+                     serve_ = replan_ = true;
+                   }
+                   if (beat.up_bytes_per_second > 0) node->up_bytes_per_second = beat.up_bytes_per_second;
+                   if (beat.down_bytes_per_second > 0) node->down_bytes_per_second = beat.down_bytes_per_second;
+                   if (beat.round_trip.ns > 0) node->round_trip = beat.round_trip;
+                 },
+                 [&](const Leave&) { OnLeave(step, from); },
+                 [&](const ViewAck& ack) { OnViewAck(step, from, ack); },
+                 [&](const Done& done) { OnDone(step, from, done); },
+                 [&](const Staged& staged) { OnStaged(step, from, staged); },
+                 [&](const Waiting& waiting) { OnWaiting(step, from, waiting); },
+                 [&](const Move& move) { OnCheckpointPart(step, move); },
+                 [&](const auto&) { Strike(step, from, "sent a " + NameOf(message.body) + " to the manager"); },
+             },
+             message.body);
+}
+
+void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
+  if (from == kManager) return;
+  const bool had_role = map_.LedBy(from).has_value() || map_.BackedUpBy(from).has_value();
+  NodeRecord& node = roster_.At(from);
+  const bool known = node.micro_batches_done > 0;
+  if (phase_ == Phase::kRunning && had_role) {
+    ChangeView(step, "node " + std::to_string(ToInt(from)) + ", which has a shard, connected again");
+  }
+  if (node.state != NodeRecord::State::kAbsent) EndLife(step, from);
+  node.state = NodeRecord::State::kLive;
+  node.incarnation = {view_, ++next_counter_};
+  node.capabilities = hello.capabilities;
+  node.paused = false;
+  node.missed = 0;
+  node.heartbeat = {};
+  node.heartbeat.Beat(step.now);
+  if (!known) {
+    node.fit = {};
+    node.up_bytes_per_second = hello.capabilities.up_bytes_per_second;
+    node.down_bytes_per_second = hello.capabilities.down_bytes_per_second;
+  }
+  Welcome welcome{.incarnation = node.incarnation};
+  if (phase_ == Phase::kRunning) {
+    welcome.map = map_;
+    welcome.version = version_;
+    TellGate(from);
+    serve_ = replan_ = true;
+  } else {
+    node.acked = true;
+    node.held = hello.held;
+    node.held_view = hello.held_view;
+    node.records = hello.records;
+  }
+  step.out.SendTo(from, std::move(welcome));
+}
+
+void Manager::OnLeave(Step& step, NodeId from) {
+  NodeRecord& node = *roster_.Find(from);
+  if (node.state != NodeRecord::State::kLive) return;
+  node.state = NodeRecord::State::kLeaving;
+  TellGate(from);
+  if (phase_ == Phase::kRunning && map_.HasRole(from) && CanGoOnWithout(from)) {
+    ChangeView(step, "node " + std::to_string(ToInt(from)) + " leaves, and its shard moves");
+  }
+}
+
+void Manager::OnPeerDown(Step& step, const PeerDown& peer) {
+  NodeRecord* node = roster_.Find(peer.node);
+  if (node == nullptr || !node->present()) return;
+  if (phase_ == Phase::kRunning && map_.HasRole(peer.node)) {
+    node->state = NodeRecord::State::kDown;
+    node->down_since = step.now;
+    return;
+  }
+  Remove(step, peer.node, peer.why);
+}
+
+void Manager::EndLife(Step& step, NodeId id) {
+  NodeRecord& node = *roster_.Find(id);
+  node.state = NodeRecord::State::kAbsent;
+  DropWork(step, id);
+  std::vector<NodeId> leaders;
+  for (const Shard& shard : map_.shards) {
+    const NodeRecord* leader = roster_.Find(shard.leader);
+    if (shard.leader != id && leader != nullptr && leader->present()) leaders.push_back(shard.leader);
+  }
+  if (phase_ == Phase::kRunning)
+    step.out.SendToAll(std::move(leaders), Fence{.node = id, .incarnation = node.incarnation});
+}
+
+void Manager::Remove(Step& step, NodeId id, const std::string& why) {
+  NodeRecord& node = *roster_.Find(id);
+  if (node.state == NodeRecord::State::kAbsent) return;
+  const bool connected = node.state != NodeRecord::State::kDown;
+  Say(step, "node " + std::to_string(ToInt(id)), "removed: " + why);
+  EndLife(step, id);
+  if (connected) step.out.SendTo(id, Fence{.node = id, .incarnation = node.incarnation, .why = why});
+  serve_ = replan_ = true;
+  if (phase_ == Phase::kRunning && map_.HasRole(id)) {
+    ChangeView(step, "node " + std::to_string(ToInt(id)) + ", which had a shard, is gone: " + why);
+  }
+}
+
+bool Manager::CanGoOnWithout(NodeId leader) const {
+  for (const NodeId id : roster_.Present()) {
+    const NodeRecord& node = *roster_.Find(id);
+    if (id != leader && node.state == NodeRecord::State::kLive && node.capabilities.can_lead) return true;
+  }
+  return false;
+}
+
+void Manager::Strike(Step& step, NodeId id, const std::string& why) {
+  if (++roster_.Find(id)->strikes < kStrikesMax) return;
+  Remove(step, id, std::to_string(kStrikesMax) + " strikes, the last: " + why);
+}
+
+void Manager::OnTick(Step& step) {
+  step.out.Do(SetTimer{step.now + options_.tick});
+  for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
+    const NodeRecord& node = *roster_.Find(NodeId{i});
+    if (node.state == NodeRecord::State::kAbsent) continue;
+    if (node.state == NodeRecord::State::kDown) {
+      if (step.now - node.down_since > options_.reconnect)
+        Remove(step, NodeId{i}, "its connection closed and did not come back");
+    } else if (node.heartbeat.Suspects(step.now)) {
+      Remove(step, NodeId{i}, "silent for longer than it ever was");
+    }
+  }
+  if (phase_ == Phase::kAgreeing && step.now - agreeing_since_ > agree_bound_.Get()) {
+    patience_over_ = true;
+    for (const NodeId id : roster_.Present()) {
+      if (!roster_.Find(id)->acked) Remove(step, id, "did not answer a change of view");
+    }
+  }
+  if (phase_ == Phase::kRunning && !rounds_.empty()) Remind(step);
+  LetGo(step);
+  serve_ = true;
+  if (phase_ == Phase::kRunning && (replan_ || ToInt(version_) >= ToInt(planned_at_) + kPlanRounds)) Replan(step);
+}
+
+void Manager::LetGo(Step& step) {
+  for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
+    const NodeId id{i};
+    const NodeRecord& node = *roster_.Find(id);
+    if (node.state != NodeRecord::State::kLeaving || phase_ != Phase::kRunning || map_.HasRole(id)) continue;
+    const bool needed = std::any_of(rounds_.begin(), rounds_.end(), [&](const Round& round) { return round.Owns(id); });
+    // Sources of the view's transfers stay until every shard is loaded, which the first commit proves.
+    if (needed || !node.leases.empty() || version_ == started_version_) continue;
+    step.out.SendTo(id, Bye{});
+    EndLife(step, id);
+    Say(step, "node " + std::to_string(i), "left");
+    replan_ = true;
+  }
+}
+
+void Manager::OnCommand(Step& step, const Command& command) {
+  switch (command.kind) {
+    case Command::Kind::kStop:
+      Over(step, "stopped by a person at version " + std::to_string(ToInt(version_)));
+      return;
+    case Command::Kind::kCheckpoint:
+      checkpoint_wanted_ = true;
+      return;
+    case Command::Kind::kPlan:
+      Adopt(step, command.plan, "asked for by a person");
+      return;
+    case Command::Kind::kLeave:
+      return;  // a manager does not leave its job
+  }
+}
+
+void Manager::Over(Step& step, const std::string& why) {
+  phase_ = Phase::kOver;
+  step.out.SendToAll(roster_.Present(), Bye{});
+  step.out.Do(Halt{why});
+}
+
+void Manager::Say(Step& step, std::string topic, std::string text) {
+  step.out.Do(Explain{.topic = std::move(topic), .text = std::move(text)});
+}
+
+void Manager::Settle(Step& step) {
+  if (phase_ == Phase::kAgreeing) TryStart(step);
+  // A commit makes room for the next round, a new round gives work, work that is dealt closes a round.
+  for (bool again = true; again && phase_ == Phase::kRunning;) {
+    AssignResults(step);
+    if (std::exchange(serve_, false)) ServeAll(step);
+    for (Round& round : rounds_) {
+      EndParts(step, round);
+      CloseRound(step, round, /*remind=*/false);
+    }
+    again = CommitFirst(step) || serve_;
+  }
+}
+
+}  // namespace eddl::net

@@ -1,0 +1,237 @@
+// Manager: the job. Knows members, deals samples, opens and commits rounds, decides who leads and who works.
+//
+// Pure; one thread. It is the only place where decisions are taken that need floats; others are told the result.
+//
+//   agreeing ──all have answered, and hold enough──▶ running ──last version stable──▶ over
+//      ▲ ▲                                              │
+//      │ └──── leader lost or back, shards moved ───────┘
+//      └ a job starts, or its manager again
+//
+// While running there are at most two open rounds: one that is being exchanged and one that is being computed. A round
+// closes when its pool is drained (sync, pipe) or when enough contributions are in (async); it commits when all leaders
+// have staged exactly what the manager expects. Who lost a connection comes back as a new life: the old one is fenced,
+// its leases are free again. A passed deadline only allows a duplicate.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/messages.h"
+#include "net/node/event.h"
+#include "net/node/outbox.h"
+#include "net/node/roster.h"
+#include "net/plan.h"
+#include "net/policy/learned_bound.h"
+#include "net/policy/lease_gate.h"
+#include "net/policy/ledger.h"
+#include "net/policy/noise_scale.h"
+#include "net/policy/planner.h"
+#include "net/policy/round.h"
+#include "net/policy/shard_map.h"
+#include "runtime/base/time.h"
+
+namespace eddl::net {
+
+struct ManagerOptions {
+  LedgerOptions ledger;
+  int64_t batch_size = 128;  // samples a synchronous round, all workers together
+  int64_t parameter_count = 1;
+  uint32_t stripe_count = 0;  // 0: enough for 20 a leader
+  // Learning rate after so many committed samples.
+  std::function<double(int64_t samples_done)> learning_rate = [](int64_t) { return 0.1; };
+  double gradient_norm_max = 0;  // of the mean gradient: longer ones are scaled down to it; 0: no limit
+  uint32_t workers_min = 1;      // how many have to be there before the job starts
+  uint32_t leaders_min = 1;
+  int64_t checkpoint_rounds = 0;  // rounds between checkpoints; 0: none but at version 0
+  PlannerOptions planner;
+  bool speculate = true;       // duplicates of slow leases
+  Duration tick{200'000'000};  // how often time is looked at
+  Duration reconnect{
+      1'000'000'000};  // a closed connection of a leader may come back within this, before its shard moves
+};
+
+// Shortest waits before anything is learned: for answers to a change of view, and for leaders to stage a whole round.
+constexpr Duration kAgreeFloor{2'000'000'000};
+constexpr Duration kStageFloor{1'000'000'000};
+// Rounds between looks at the plan.
+constexpr uint64_t kPlanRounds = 20;
+
+class Manager {
+ public:
+  enum class Phase : uint8_t { kAgreeing, kRunning, kOver };
+
+  explicit Manager(ManagerOptions options);
+
+  // Advances by one event and appends what the driver must do, in order. Never blocks, reads no clock.
+  void Handle(Instant now, const Event& event, Actions& actions);
+
+  Phase phase() const { return phase_; }
+  View view() const { return view_; }
+  // The oldest open round starts from it: the newest that is committed.
+  Version version() const { return version_; }
+  const Ledger& ledger() const { return ledger_; }
+  const Roster& roster() const { return roster_; }
+  const ShardMap& map() const { return map_; }
+  const Plan& plan() const { return plan_; }
+  const std::deque<Round>& rounds() const { return rounds_; }
+  // The planner's last, with all its candidates.
+  const Decision& decision() const { return decision_; }
+  int64_t rejected_count() const { return rejected_count_; }
+
+ private:
+  // A lease that was granted a second time, as a part of its own that owns nothing until the first owner has given up.
+  struct Duplicate {
+    Version round{};
+    NodeId node{};
+    Part part{};
+    std::vector<MicroBatch> micro_batches;
+    int64_t samples = 0;
+    bool finished = false;
+    bool lost = false;  // the owner was faster
+  };
+  // Async: a finished part that is in no round yet.
+  struct Result {
+    NodeId node{};
+    Version label{};  // the round of its grant
+    Part part{};
+    Round::Contribution contribution;
+    std::vector<MicroBatch> micro_batches;
+  };
+
+  // One call of Handle.
+  struct Step {
+    Instant now;
+    Outbox out;
+  };
+
+  // manager.cc: members.
+  void OnStarted(Step& step, const Started& started);
+  void OnMessage(Step& step, NodeId from, const Message& message);
+  void OnHello(Step& step, NodeId from, const Hello& hello);
+  void OnLeave(Step& step, NodeId from);
+  void OnPeerDown(Step& step, const PeerDown& peer);
+  void OnTick(Step& step);
+  void OnCommand(Step& step, const Command& command);
+  // The node's life is over: its leases and sums are void; if it leads, its shard moves.
+  void Remove(Step& step, NodeId node, const std::string& why);
+  void LetGo(Step& step);
+  // The connection or the life is over: leases, sums and results are void. Leaders are told.
+  void EndLife(Step& step, NodeId node);
+  // A peer that errs: at the third time it goes.
+  void Strike(Step& step, NodeId node, const std::string& why);
+  bool CanGoOnWithout(NodeId leader) const;
+  void Over(Step& step, const std::string& why);
+  static void Say(Step& step, std::string topic, std::string text);
+  // What every event may have made possible: grants, closes, commits, the next view.
+  void Settle(Step& step);
+
+  // manager_view.cc: agreeing on views.
+  void EnterNextView(Step& step);
+  void ChangeView(Step& step, const std::string& why);
+  void OnViewAck(Step& step, NodeId from, const ViewAck& ack);
+  void TryStart(Step& step);
+  void StartView(Step& step, Version version, const std::vector<Held>& held);
+  std::vector<LeaderShare> ChooseLeaders() const;
+  std::vector<Held> UsableHoldings() const;
+  std::vector<Transfer> PlanTransfers(const ShardMap& map, Version version, const std::vector<Held>& held) const;
+  // The journal was behind what was applied: the leaders' records, up to `version`. False if one is missing.
+  bool AdoptRecords(Step& step, Version version);
+  void ReturnToCheckpoint(Step& step);
+  void OnCheckpointPart(Step& step, const Move& move);
+
+  // manager_rounds.cc: dealing.
+  void ServeAll(Step& step);
+  bool Serve(Step& step, NodeId node);
+  bool GrantFrom(Step& step, Round& round, NodeId node);
+  bool GrantDuplicate(Step& step, NodeId node);
+  void SendGrant(Step& step, NodeId node, const Round& round, Part part, std::vector<MicroBatch> mbs, bool duplicate);
+  bool OpenRound();
+  void OnDone(Step& step, NodeId from, const Done& done);
+  void OnDuplicateDone(Step& step, NodeId from, const Done& done);
+  void OnPoison(Step& step, NodeId from, Round& round, const Done& done);
+  void OnAsyncDone(Step& step, NodeId from, const Lease& lease, const Done& done);
+  void Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& mbs, Round* round);
+  void SettleDuplicates(Step& step);
+  void CancelLease(Step& step, NodeId node, Version round, Part part);
+  Lease* FindLease(NodeId node, Version round, MicroBatch first);
+  void EndPartsBefore(NodeId node, Version round);
+  // Speed, and whether the node is to be counted on.
+  void TellGate(NodeId node);
+  void DropLeases(NodeId node);
+  void DropWork(Step& step, NodeId node);
+  // How many leases more the node should hold, so that it never waits for the manager.
+  size_t RoomFor(const NodeRecord& node) const;
+
+  // manager_commit.cc: closing and committing.
+  void AssignResults(Step& step);
+  void EndParts(Step& step, Round& round);
+  // All that the round will take is dealt or assigned.
+  bool IsFull(const Round& round) const;
+  bool AnyLease() const;
+  void CloseRound(Step& step, Round& round, bool remind);
+  void Remind(Step& step);
+  void OnStaged(Step& step, NodeId from, const Staged& staged);
+  void OnWaiting(Step& step, NodeId from, const Waiting& waiting);
+  bool CommitFirst(Step& step);
+  bool FinishIfDone(Step& step);
+  bool FinishFinalRound(Step& step);
+  double ScaleOf(const Round& round, int64_t samples) const;
+  Round* FindRound(Version round);
+
+  // manager_plan.cc: measuring and planning.
+  void PlanFirst(Step& step);
+  void Replan(Step& step);
+  void Adopt(Step& step, const Plan& plan, const std::string& why);
+  ClusterView Observe() const;
+
+  ManagerOptions options_;
+  Phase phase_ = Phase::kAgreeing;
+  View view_{};
+  View started_{};               // the newest view that was started
+  std::vector<View> histories_;  // views whose holders of started_version_ hold what everybody holds
+  Version started_version_{};
+  Version version_{};
+  Version checkpoint_{};
+  Version durable_{};  // records of rounds below are on disk
+  ShardMap map_;
+  Plan plan_;
+  Decision decision_;
+  Ledger ledger_;
+  Ledger checkpoint_ledger_;
+  std::map<Version, Ledger> checkpoint_ledgers_;  // of checkpoints on their way
+  std::map<Version, std::vector<StripeRange>> checkpoint_parts_;
+  bool checkpoint_wanted_ = false;
+  Roster roster_;
+  LeaseGate gate_;
+  NoiseScale noise_scale_;
+  std::deque<Round> rounds_;  // at most two, consecutive
+  // Leases of synchronous rounds by when they should end.
+  std::set<std::tuple<Version, Instant, NodeId, MicroBatch>> ends_;
+  std::vector<Duplicate> duplicates_;
+  std::deque<Result> results_;
+  std::map<MicroBatch, NodeId> poisoned_by_;  // on one node so far
+  int64_t poisoned_count_ = 0;
+  int64_t rejected_count_ = 0;         // async results that were too old
+  std::vector<CommitRecord> records_;  // since the checkpoint
+  PayloadNames names_;
+  uint32_t next_counter_ = 0;  // of incarnations in this view
+  uint32_t next_attempt_ = 0;
+  bool serve_ = false;  // something changed: ask everyone who has room
+  bool replan_ = false;
+  Version planned_at_{};
+  Instant agreeing_since_;
+  bool patience_over_ = false;
+  LearnedBound agree_bound_{kAgreeFloor};
+  LearnedBound stage_bound_{kStageFloor};
+};
+
+}  // namespace eddl::net

@@ -1,0 +1,218 @@
+// Manager: which contributions make a round, when leaders may stage it, and its commit.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "net/node/manager.h"
+#include "runtime/base/check.h"
+
+namespace eddl::net {
+namespace {
+
+// How often a leader may say that the same node's push is missing before the node goes.
+constexpr int32_t kMissedMax = 2;
+
+}  // namespace
+
+Round* Manager::FindRound(Version round) {
+  for (Round& open : rounds_) {
+    if (open.round() == round) return &open;
+  }
+  return nullptr;
+}
+
+bool Manager::IsFull(const Round& round) const {
+  if (round.rule().mode != Mode::kAsync) return round.free_count() == 0;
+  if (round.contributions().size() >= round.rule().quorum) return true;
+  // The last of a job takes what there is.
+  return &round == &rounds_.front() && ledger_.all_taken() && results_.empty() && !AnyLease();
+}
+
+bool Manager::AnyLease() const {
+  for (const NodeId id : roster_.Present()) {
+    if (!roster_.Find(id)->leases.empty()) return true;
+  }
+  return false;
+}
+
+void Manager::AssignResults(Step& step) {
+  std::deque<Result> waiting;
+  for (Result& result : results_) {
+    const auto takes = [&](const Round& round) {
+      return round.rule().mode == Mode::kAsync && round.contributions().size() < round.rule().quorum &&
+             ToInt(round.round()) <= ToInt(result.contribution.base) + round.rule().staleness_max;
+    };
+    auto round = std::find_if(rounds_.begin(), rounds_.end(), takes);
+    if (round == rounds_.end() && OpenRound()) round = std::find_if(rounds_.begin(), rounds_.end(), takes);
+    if (round != rounds_.end()) {
+      round->Add(result.node, result.part, result.contribution, result.micro_batches);
+      step.out.SendTo(result.node, Assign{.round = result.label, .into = round->round(), .part = result.part});
+      continue;
+    }
+    // A later round would be further from its base still.
+    const Version next = rounds_.empty() ? version_ : Next(rounds_.back().round());
+    const bool too_old =
+        plan_.rule.mode != Mode::kAsync || ToInt(next) > ToInt(result.contribution.base) + plan_.rule.staleness_max;
+    if (!too_old) {
+      waiting.push_back(std::move(result));
+      continue;
+    }
+    ++rejected_count_;
+    ledger_.Free(result.micro_batches);
+    step.out.SendTo(result.node, Drop{.round = result.label, .part = result.part});
+    serve_ = true;
+  }
+  results_ = std::move(waiting);
+}
+
+void Manager::EndParts(Step& step, Round& round) {
+  if (round.rule().mode == Mode::kAsync || round.free_count() > 0 || !round.TakeChanged()) return;
+  for (const auto& [key, contribution] : round.contributions()) {
+    if (contribution.last) continue;
+    const auto& [id, part] = key;
+    roster_.Find(id)->parts[round.round()].ended = true;
+    step.out.SendTo(id, Grant{.round = round.round(), .base = round.base(), .part = part, .last = true});
+    round.MarkLast(id, part);
+  }
+}
+
+void Manager::CloseRound(Step& step, Round& round, bool remind) {
+  if (!IsFull(round)) return;
+  if (!remind && round.attempt > 0 && !round.TakeUntold()) return;
+  round.TakeUntold();
+  round.attempt = ++next_attempt_;
+  round.staged.assign(map_.shards.size(), {});
+  round.staged_count = 0;
+  round.closed_at = step.now;
+  std::vector<NodeId> leaders;
+  for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
+  step.out.SendToAll(std::move(leaders),
+                     Close{.round = round.round(), .attempt = round.attempt, .expected = round.Contributors()});
+}
+
+void Manager::Remind(Step& step) {
+  Round& round = rounds_.front();
+  const bool waiting = round.attempt > 0 && round.whole() && round.staged_count < map_.shards.size();
+  if (!waiting || step.now - std::max(round.closed_at, round.whole_at) <= stage_bound_.Get()) return;
+  stage_bound_.Exceeded();
+  // A leader that does not even answer is as good as gone.
+  for (size_t i = 0; i < map_.shards.size(); ++i) {
+    if (round.reminders < kMissedMax || round.staged[i] || round.answered[i]) continue;
+    return Remove(step, map_.shards[i].leader, "did not stage round " + std::to_string(ToInt(round.round())));
+  }
+  ++round.reminders;
+  round.answered.assign(map_.shards.size(), false);
+  CloseRound(step, round, /*remind=*/true);
+}
+
+void Manager::OnWaiting(Step& step, NodeId from, const Waiting& waiting) {
+  Round* round = FindRound(waiting.round);
+  const auto shard = map_.LedBy(from);
+  if (phase_ != Phase::kRunning || round == nullptr || !shard || waiting.attempt != round->attempt) return;
+  round->answered.resize(map_.shards.size());
+  round->answered[*shard] = true;
+  // One leader that misses most of what others have is itself cut off.
+  if (waiting.missing.size() > 1 && 2 * waiting.missing.size() > round->expected_count()) {
+    if (++roster_.Find(from)->missed >= kMissedMax) Remove(step, from, "most workers can't reach it");
+    return;
+  }
+  for (const Contributor& missing : waiting.missing) {
+    NodeRecord* node = roster_.Find(missing.node);
+    if (node == nullptr || node->incarnation != missing.incarnation) continue;
+    if (++node->missed >= kMissedMax) {
+      Remove(step, missing.node, "did not push to leader " + std::to_string(ToInt(from)));
+      if (phase_ != Phase::kRunning) return;
+    }
+  }
+}
+
+void Manager::OnStaged(Step& step, NodeId from, const Staged& staged) {
+  Round* round = FindRound(staged.round);
+  const auto shard = map_.LedBy(from);
+  if (phase_ != Phase::kRunning || round == nullptr || !shard || staged.attempt != round->attempt) return;
+  std::optional<Staged>& slot = round->staged[*shard];
+  if (!slot) ++round->staged_count;
+  slot = staged;
+  roster_.Find(from)->missed = 0;
+  if (round->staged_count == map_.shards.size()) {
+    stage_bound_.Add(step.now - std::max(round->closed_at, round->whole_at));
+  }
+}
+
+double Manager::ScaleOf(const Round& round, int64_t samples) const {
+  if (samples == 0) return 0;
+  const double mean = 1 / static_cast<double>(samples);
+  if (options_.gradient_norm_max <= 0) return mean;
+  double norm2 = 0;
+  for (const auto& staged : round.staged) norm2 += staged->norm2;
+  const double norm = std::sqrt(norm2) * mean;
+  return norm > options_.gradient_norm_max ? mean * options_.gradient_norm_max / norm : mean;
+}
+
+bool Manager::CommitFirst(Step& step) {
+  if (rounds_.empty()) return FinishIfDone(step);
+  Round& round = rounds_.front();
+  if (round.whole() && round.whole_at == Instant{}) round.whole_at = step.now;
+  if (!IsFull(round) || !round.whole() || round.attempt == 0 || round.staged_count < map_.shards.size()) return false;
+  EDDL_CHECK(round.round() == version_) << "round " << ToInt(round.round()) << " at version " << ToInt(version_);
+  const int64_t samples = round.samples();
+  double norm2 = 0;
+  for (const auto& staged : round.staged) {
+    if (!staged->finite) {
+      Over(step, "the sum of gradients of round " + std::to_string(ToInt(version_)) + " is not finite");
+      return false;
+    }
+    norm2 += staged->norm2;
+    if (staged->cover == round.cover() && staged->samples == samples) continue;
+    ChangeView(
+        step, "a leader folded other micro-batches into round " + std::to_string(ToInt(version_)) + " than were dealt");
+    return false;
+  }
+  // All leaders and backups have applied this round's base: nothing can undo the commits that made it.
+  ledger_.MakeStable(version_);
+  if (round.pool().empty()) return FinishFinalRound(step);
+
+  CommitRecord record{.round = version_,
+                      .view = view_,
+                      .micro_batches = round.pool(),
+                      .samples = samples,
+                      .learning_rate = options_.learning_rate(ledger_.samples_done()),
+                      .scale = ScaleOf(round, samples),
+                      .step = ToInt(version_) + 1};
+  record.checkpoint = std::exchange(checkpoint_wanted_, false) ||
+                      (options_.checkpoint_rounds > 0 &&
+                       (ToInt(version_) + 1) % static_cast<uint64_t>(options_.checkpoint_rounds) == 0);
+  ledger_.Commit(version_, record.micro_batches);
+  noise_scale_.AddWhole(norm2, static_cast<double>(samples));
+  const uint32_t attempt = round.attempt;
+  for (const NodeId id : roster_.Present()) roster_.Find(id)->parts.erase(version_);
+  rounds_.pop_front();
+  version_ = Next(version_);
+  if (record.checkpoint) checkpoint_ledgers_.emplace(version_, ledger_);
+  records_.push_back(record);
+  step.out.Do(Journal{record});
+  std::vector<NodeId> leaders;
+  for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
+  step.out.SendToAll(std::move(leaders), Commit{.record = std::move(record), .attempt = attempt, .durable = durable_});
+  serve_ = true;
+  return true;
+}
+
+bool Manager::FinishIfDone(Step& step) {
+  if (!ledger_.finished()) return false;
+  // One more round with nothing in it: that leaders stage it proves that the last version is stable.
+  rounds_.emplace_back(version_, version_, RoundRule{}, std::vector<MicroBatch>{});
+  CloseRound(step, rounds_.back(), /*remind=*/false);
+  return false;
+}
+
+bool Manager::FinishFinalRound(Step& step) {
+  rounds_.pop_front();
+  if (ledger_.finished()) {
+    Over(step, "");
+    return false;
+  }
+  return true;  // all of its micro-batches were poisonous, or their node is gone
+}
+
+}  // namespace eddl::net

@@ -1,0 +1,70 @@
+// Manager: what is measured, and the plans that follow from it.
+#include <algorithm>
+#include <utility>
+
+#include "net/node/manager.h"
+
+namespace eddl::net {
+namespace {
+
+// A shard moves only if some leader's share changes by more than this part of the whole: a move costs bytes, too.
+constexpr double kShareChangeMin = 0.02;
+
+bool SameLeaders(const std::vector<LeaderShare>& a, const std::vector<LeaderShare>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const LeaderShare& x, const LeaderShare& y) {
+    return x.node == y.node && std::abs(x.fraction - y.fraction) <= kShareChangeMin;
+  });
+}
+
+}  // namespace
+
+ClusterView Manager::Observe() const {
+  ClusterView view{.parameter_count = options_.parameter_count,
+                   .batch_size = options_.batch_size,
+                   .micro_batch_size = options_.ledger.micro_batch_size,
+                   .noise_scale = noise_scale_.Get(),
+                   .current = plan_};
+  for (const NodeId id : roster_.Present()) {
+    const NodeRecord& node = *roster_.Find(id);
+    if (node.state != NodeRecord::State::kLive || node.paused) continue;
+    const TimeFit::Line line = node.fit.line();
+    view.nodes.push_back({.node = id,
+                          .can_work = node.capabilities.can_work,
+                          .can_lead = node.capabilities.can_lead,
+                          .fixed_seconds = line.fixed_seconds,
+                          .seconds_per_sample = line.seconds_per_sample,
+                          .variation = line.variation,
+                          .up_bytes_per_second = node.up_bytes_per_second,
+                          .down_bytes_per_second = node.down_bytes_per_second,
+                          .round_trip = node.round_trip,
+                          .cell = node.capabilities.cell});
+  }
+  return view;
+}
+
+void Manager::PlanFirst(Step& step) {
+  decision_ = Choose(Observe(), options_.planner);
+  plan_ = decision_.plan;
+  Say(step, "plan", decision_.why);
+}
+
+void Manager::Replan(Step& step) {
+  replan_ = false;
+  planned_at_ = version_;
+  decision_ = Choose(Observe(), options_.planner);
+  if (decision_.changed) Adopt(step, decision_.plan, decision_.why);
+}
+
+void Manager::Adopt(Step& step, const Plan& plan, const std::string& why) {
+  const bool move = !SameLeaders(plan.leaders, plan_.leaders) || plan.codec != plan_.codec;
+  Say(step, "plan", why);
+  plan_ = plan;
+  for (const NodeId id : roster_.Present()) {
+    roster_.Find(id)->parked = std::binary_search(plan_.parked.begin(), plan_.parked.end(), id);
+    TellGate(id);
+  }
+  serve_ = true;
+  if (move && phase_ == Phase::kRunning) ChangeView(step, "shards move: " + why);
+}
+
+}  // namespace eddl::net

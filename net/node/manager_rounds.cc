@@ -1,0 +1,376 @@
+// Manager: dealing micro-batches to whoever asks, and what comes back.
+#include <algorithm>
+#include <utility>
+
+#include "net/node/manager.h"
+#include "runtime/base/check.h"
+
+namespace eddl::net {
+namespace {
+
+// Leases that one node holds at most, however short they are beside its round trip.
+constexpr int64_t kLeasesMax = 16;
+// Rounds that are open at once: one in exchange, one in computation.
+constexpr size_t kOpenRoundsMax = 2;
+// More poisoned micro-batches than this, or than this fraction of the pool, and the model is diverging.
+constexpr int64_t kPoisonedMax = 3;
+constexpr int64_t kPoisonedFraction = 100;
+
+bool IsAll(const Round& round, const std::vector<MicroBatch>& mbs, bool (*test)(const Round&, MicroBatch)) {
+  return std::all_of(mbs.begin(), mbs.end(), [&](MicroBatch mb) { return test(round, mb); });
+}
+
+}  // namespace
+
+size_t Manager::RoomFor(const NodeRecord& node) const {
+  const double lease_seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
+  int64_t depth = 1;
+  if (lease_seconds > 0) {
+    depth += static_cast<int64_t>(std::min<double>(kLeasesMax, node.round_trip.seconds() / lease_seconds)) + 1;
+  }
+  depth = std::min(depth, kLeasesMax);
+  const auto used = static_cast<int64_t>(node.leases.size());
+  return static_cast<size_t>(std::max<int64_t>(0, depth - used));
+}
+
+void Manager::ServeAll(Step& step) {
+  // One lease each, then the next: no node takes two while another has none.
+  std::vector<NodeId> asking = roster_.Workers();
+  while (!asking.empty()) {
+    std::erase_if(asking, [&](NodeId node) { return !Serve(step, node); });
+  }
+}
+
+bool Manager::Serve(Step& step, NodeId id) {
+  const NodeRecord& node = *roster_.Find(id);
+  if (!node.can_work() || RoomFor(node) == 0) return false;
+  for (Round& round : rounds_) {
+    if (GrantFrom(step, round, id)) return true;
+  }
+  if (OpenRound() && GrantFrom(step, rounds_.back(), id)) return true;
+  return GrantDuplicate(step, id);
+}
+
+bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
+  NodeRecord& node = *roster_.Find(id);
+  const bool async = round.rule().mode == Mode::kAsync;
+  if (async && results_.size() >= round.rule().quorum) return false;  // leaders are behind
+  const int64_t free = async ? options_.batch_size / options_.ledger.micro_batch_size + 1 : round.free_count();
+  if (free == 0 || (async && ledger_.all_taken())) return false;
+  const int64_t count = gate_.Decide(id, step.now, free, node.round_trip).micro_batches;
+  if (count == 0) return false;
+
+  NodeRecord::Parts& parts = node.parts[round.round()];
+  if (parts.used == 0 || parts.ended || async) {
+    parts.open = Part{parts.used++};
+    parts.ended = false;
+  }
+  std::vector<MicroBatch> mbs;
+  if (async) {
+    mbs = ledger_.Take(count);
+    parts.ended = true;
+  } else {
+    mbs = round.Lease(id, node.incarnation, parts.open, count);
+    parts.ended = round.free_count() == 0;
+    if (parts.ended) round.MarkLast(id, parts.open);
+  }
+  EndPartsBefore(id, round.round());
+  SendGrant(step, id, round, parts.open, std::move(mbs), /*duplicate=*/false);
+  return true;
+}
+
+void Manager::EndPartsBefore(NodeId id, Version round) {
+  NodeRecord& node = *roster_.Find(id);
+  for (Round& earlier : rounds_) {
+    if (earlier.round() >= round || earlier.rule().mode == Mode::kAsync) continue;
+    const auto it = node.parts.find(earlier.round());
+    if (it == node.parts.end() || it->second.ended) continue;
+    it->second.ended = true;
+    earlier.MarkLast(id, it->second.open);
+  }
+}
+
+void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, std::vector<MicroBatch> mbs,
+                        bool duplicate) {
+  NodeRecord& node = *roster_.Find(id);
+  const bool async = round.rule().mode == Mode::kAsync;
+  Lease lease{.round = round.round(), .part = part, .micro_batches = std::move(mbs), .granted = step.now};
+  for (const MicroBatch mb : lease.micro_batches) lease.samples += ledger_.SampleCount(mb);
+  lease.duplicate = duplicate;
+  lease.async = async;
+  const Instant begin = node.leases.empty() ? step.now : std::max(step.now, node.leases.back().predicted_end);
+  lease.predicted_end = begin + Seconds(node.fit.Predict(static_cast<double>(lease.samples)));
+  gate_.Granted(id, static_cast<int64_t>(lease.micro_batches.size()), step.now);
+  if (!async && !duplicate) ends_.insert({lease.round, lease.predicted_end, id, lease.micro_batches.front()});
+  step.out.SendTo(id, Grant{.round = lease.round,
+                            .base = round.base(),
+                            .part = part,
+                            .micro_batches = lease.micro_batches,
+                            .samples = lease.samples,
+                            .last = !async && !duplicate && node.parts[lease.round].ended,
+                            .on_assign = async || duplicate,
+                            .mode = round.rule().mode});
+  node.leases.push_back(std::move(lease));
+}
+
+bool Manager::OpenRound() {
+  if (phase_ != Phase::kRunning || rounds_.size() >= kOpenRoundsMax) return false;
+  if (!rounds_.empty()) {
+    const Round& last = rounds_.back();
+    const bool dealt = last.rule().mode == Mode::kAsync ? last.attempt > 0 : last.free_count() == 0;
+    if (!dealt) return false;
+  }
+  const RoundRule rule = plan_.rule;
+  const Version version = rounds_.empty() ? version_ : Next(rounds_.back().round());
+  std::vector<MicroBatch> pool;
+  if (rule.mode != Mode::kAsync) {
+    const int64_t size = options_.ledger.micro_batch_size;
+    pool = ledger_.Take((options_.batch_size + size - 1) / size);
+    if (pool.empty()) return false;
+  } else if (ledger_.all_taken() && results_.empty()) {
+    return false;
+  }
+  const uint64_t lag = rule.mode == Mode::kSync ? 0 : rule.mode == Mode::kPipe ? 1 : rule.staleness_max;
+  rounds_.emplace_back(version, Back(version, lag, started_version_), rule, std::move(pool));
+  serve_ = true;
+  return true;
+}
+
+bool Manager::GrantDuplicate(Step& step, NodeId id) {
+  NodeRecord& node = *roster_.Find(id);
+  if (!options_.speculate || !node.leases.empty() || rounds_.empty()) return false;
+  Round& round = rounds_.front();
+  if (round.rule().mode == Mode::kAsync || round.free_count() > 0 || round.whole()) return false;
+  // Who will be last: the latest predicted end, or one that is overdue, which may take as long again.
+  const auto begin = ends_.lower_bound({round.round(), Instant{INT64_MIN}, NodeId{0}, MicroBatch{0}});
+  const auto end = ends_.lower_bound({Next(round.round()), Instant{INT64_MIN}, NodeId{0}, MicroBatch{0}});
+  if (begin == end) return false;
+  Lease* slowest = nullptr;
+  NodeId owner{};
+  Instant slowest_end{INT64_MIN};
+  for (const auto& candidate : {*begin, *std::prev(end)}) {
+    const auto& [version, predicted_end, candidate_owner, mb] = candidate;
+    Lease* lease = FindLease(candidate_owner, version, mb);
+    if (lease == nullptr || lease->doubled || candidate_owner == id) continue;
+    const Instant likely_end = predicted_end > step.now ? predicted_end : step.now + (step.now - lease->granted);
+    if (slowest == nullptr || likely_end > slowest_end) {
+      slowest = lease;
+      owner = candidate_owner;
+      slowest_end = likely_end;
+    }
+  }
+  if (slowest == nullptr || !gate_.ShouldDuplicate(id, owner, step.now)) return false;
+  slowest->doubled = true;
+  NodeRecord::Parts& parts = node.parts[round.round()];
+  const Part part{parts.used++};
+  if (parts.used == 1) parts.ended = true;  // no other part is open
+  duplicates_.push_back({.round = round.round(),
+                         .node = id,
+                         .part = part,
+                         .micro_batches = slowest->micro_batches,
+                         .samples = slowest->samples});
+  SendGrant(step, id, round, part, slowest->micro_batches, /*duplicate=*/true);
+  return true;
+}
+
+Lease* Manager::FindLease(NodeId id, Version round, MicroBatch mb) {
+  for (Lease& lease : roster_.Find(id)->leases) {
+    if (lease.round == round && !lease.duplicate && lease.micro_batches.front() == mb) return &lease;
+  }
+  return nullptr;
+}
+
+void Manager::OnDone(Step& step, NodeId from, const Done& done) {
+  if (phase_ != Phase::kRunning) return;
+  NodeRecord& node = *roster_.Find(from);
+  const auto it = std::find_if(node.leases.begin(), node.leases.end(), [&](const Lease& lease) {
+    return lease.round == done.round && lease.part == done.part && lease.micro_batches == done.micro_batches;
+  });
+  if (it == node.leases.end()) return Strike(step, from, "answered for a lease that it does not have");
+  const Lease lease = std::move(*it);
+  node.leases.erase(it);
+  ends_.erase({lease.round, lease.predicted_end, from, lease.micro_batches.front()});
+  if (!done.cancelled) {
+    ++node.micro_batches_done;
+    node.fit.Add(static_cast<double>(lease.samples), done.compute.seconds());
+    TellGate(from);
+    if (done.finite) noise_scale_.AddPart(done.gradient_norm2, static_cast<double>(lease.samples));
+  }
+  if (gate_.Has(from)) gate_.Finished(from, static_cast<int64_t>(lease.micro_batches.size()), step.now);
+
+  Round* round = FindRound(lease.round);
+  if (lease.async) {
+    OnAsyncDone(step, from, lease, done);
+  } else if (lease.duplicate) {
+    OnDuplicateDone(step, from, done);
+  } else if (round != nullptr) {
+    if (done.cancelled) {
+      round->GiveUp(from, lease.part, lease.micro_batches);
+      serve_ = true;
+    } else if (!done.finite) {
+      OnPoison(step, from, *round, done);
+    } else {
+      round->Finish(from, lease.part, lease.micro_batches, lease.samples);
+    }
+    if (lease.doubled) SettleDuplicates(step);
+  }
+  if (phase_ != Phase::kRunning) return;
+  while (Serve(step, from)) {
+  }
+}
+
+void Manager::OnAsyncDone(Step& step, NodeId from, const Lease& lease, const Done& done) {
+  if (done.cancelled || !done.finite) {
+    step.out.SendTo(from, Drop{.round = lease.round, .part = lease.part});
+    if (!done.cancelled) return Poisoned(step, from, lease.micro_batches, nullptr);
+    ledger_.Free(lease.micro_batches);
+    return;
+  }
+  results_.push_back({.node = from,
+                      .label = lease.round,
+                      .part = lease.part,
+                      .contribution = {.incarnation = roster_.Find(from)->incarnation,
+                                       .base = done.base,
+                                       .finished = static_cast<int64_t>(lease.micro_batches.size()),
+                                       .samples = lease.samples,
+                                       .cover = CoverHash(lease.micro_batches),
+                                       .last = true},
+                      .micro_batches = lease.micro_batches});
+}
+
+void Manager::OnPoison(Step& step, NodeId from, Round& round, const Done& done) {
+  round.GiveUp(from, done.part, done.micro_batches);
+  Poisoned(step, from, done.micro_batches, &round);
+}
+
+void Manager::Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& mbs, Round* round) {
+  // The first device to say so may be broken itself; a second makes it the data's fault.
+  for (const MicroBatch mb : mbs) {
+    const auto [it, is_new] = poisoned_by_.emplace(mb, from);
+    if (is_new || it->second == from) {
+      if (round == nullptr) ledger_.Free({&mb, 1});
+      continue;
+    }
+    ledger_.Quarantine(mb);
+    if (round != nullptr) round->Drop(mb);
+    ++poisoned_count_;
+    Say(step, "data",
+        "micro-batch " + std::to_string(ToInt(mb)) + " gives numbers that are not finite on nodes " +
+            std::to_string(ToInt(it->second)) + " and " + std::to_string(ToInt(from)) + ": left out");
+  }
+  serve_ = true;
+  const int64_t per_round = options_.batch_size / options_.ledger.micro_batch_size;
+  if (poisoned_count_ > std::max(kPoisonedMax, per_round / kPoisonedFraction)) {
+    return Over(step, "the model diverges: " + std::to_string(poisoned_count_) +
+                          " micro-batches gave gradients that are not finite; lower the learning rate. The last good "
+                          "checkpoint is version " +
+                          std::to_string(ToInt(checkpoint_)));
+  }
+  Strike(step, from, "gradients that are not finite");
+}
+
+void Manager::OnDuplicateDone(Step& step, NodeId from, const Done& done) {
+  const auto it = std::find_if(duplicates_.begin(), duplicates_.end(), [&](const Duplicate& duplicate) {
+    return duplicate.node == from && duplicate.round == done.round && duplicate.part == done.part;
+  });
+  if (it == duplicates_.end()) {
+    step.out.SendTo(from, Drop{.round = done.round, .part = done.part});
+    return;
+  }
+  it->finished = true;
+  it->lost = it->lost || done.cancelled || !done.finite;
+  SettleDuplicates(step);
+}
+
+void Manager::SettleDuplicates(Step& step) {
+  std::erase_if(duplicates_, [&](Duplicate& duplicate) {
+    Round* round = FindRound(duplicate.round);
+    const std::vector<MicroBatch>& mbs = duplicate.micro_batches;
+    const bool free =
+        round != nullptr && IsAll(*round, mbs, [](const Round& r, MicroBatch mb) { return r.IsFree(mb); });
+    const bool leased =
+        round != nullptr && IsAll(*round, mbs, [](const Round& r, MicroBatch mb) { return r.IsLeased(mb); });
+    if (!free && !leased) duplicate.lost = true;
+    if (!duplicate.finished) {
+      if (duplicate.lost) CancelLease(step, duplicate.node, duplicate.round, duplicate.part);
+      return false;  // its Done will come
+    }
+    if (duplicate.lost) {
+      step.out.SendTo(duplicate.node, Drop{.round = duplicate.round, .part = duplicate.part});
+      return true;
+    }
+    if (leased) {  // the owner must say first that its sum will not contain them
+      const Round::Key owner = *round->OwnerOf(mbs.front());
+      CancelLease(step, owner.first, duplicate.round, owner.second);
+      return false;
+    }
+    round->Replace(duplicate.node, roster_.Find(duplicate.node)->incarnation, duplicate.part, mbs, duplicate.samples);
+    step.out.SendTo(duplicate.node, Assign{.round = duplicate.round, .into = duplicate.round, .part = duplicate.part});
+    return true;
+  });
+}
+
+void Manager::CancelLease(Step& step, NodeId id, Version round, Part part) {
+  for (Lease& lease : roster_.Find(id)->leases) {
+    if (lease.round != round || lease.part != part || lease.cancelled) continue;
+    if (!lease.duplicate && !lease.doubled) continue;
+    lease.cancelled = true;
+    step.out.SendTo(id, Cancel{.round = round, .part = part, .micro_batches = lease.micro_batches});
+  }
+}
+
+void Manager::DropLeases(NodeId id) {
+  NodeRecord& node = *roster_.Find(id);
+  for (const Lease& lease : node.leases) {
+    if (!lease.async && !lease.duplicate) {
+      ends_.erase({lease.round, lease.predicted_end, id, lease.micro_batches.front()});
+    }
+  }
+  node.leases.clear();
+  node.parts.clear();
+  if (gate_.Has(id)) gate_.Leave(id);
+}
+
+void Manager::TellGate(NodeId id) {
+  const NodeRecord& node = *roster_.Find(id);
+  if (node.can_work() != gate_.Has(id)) node.can_work() ? gate_.Join(id) : gate_.Leave(id);
+  if (!node.can_work()) return;
+  const double seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
+  if (seconds > 0) {
+    gate_.SetRate(id, 1 / seconds);
+  } else if (node.capabilities.micro_batches_per_second > 0) {
+    gate_.SetRate(id, node.capabilities.micro_batches_per_second);
+  }
+}
+
+void Manager::DropWork(Step& step, NodeId id) {
+  for (const Lease& lease : roster_.Find(id)->leases) {
+    if (lease.async && phase_ == Phase::kRunning) ledger_.Free(lease.micro_batches);
+  }
+  DropLeases(id);
+  std::erase_if(results_, [&](const Result& result) {
+    if (result.node != id) return false;
+    ledger_.Free(result.micro_batches);
+    return true;
+  });
+  std::erase_if(duplicates_, [&](const Duplicate& duplicate) {
+    if (duplicate.node != id) return false;
+    const Round* round = FindRound(duplicate.round);
+    const auto owner = round != nullptr ? round->OwnerOf(duplicate.micro_batches.front()) : std::nullopt;
+    Lease* lease = owner ? FindLease(owner->first, duplicate.round, duplicate.micro_batches.front()) : nullptr;
+    if (lease != nullptr) lease->doubled = false;
+    return true;
+  });
+  for (Round& round : rounds_) {
+    if (!round.Remove(id)) continue;
+    serve_ = true;
+    if (round.rule().mode != Mode::kAsync) continue;
+    for (const MicroBatch mb : round.FreeOnes()) {
+      round.Drop(mb);
+      ledger_.Free({&mb, 1});
+    }
+  }
+  SettleDuplicates(step);
+}
+
+}  // namespace eddl::net

@@ -1,0 +1,240 @@
+// Manager: agreeing on views. A view is one map of leaders and backups, and one version to go on from.
+#include <algorithm>
+#include <utility>
+
+#include "net/node/manager.h"
+#include "runtime/base/check.h"
+
+namespace eddl::net {
+namespace {
+
+// Views whose holders are remembered as equal while no round commits.
+constexpr size_t kHistoriesMax = 16;
+
+}  // namespace
+
+void Manager::EnterNextView(Step& step) {
+  view_ = Next(view_);
+  next_counter_ = 0;
+  step.out.Enter(view_, {view_, 0});
+  step.out.Do(JournalView{view_});
+}
+
+void Manager::ChangeView(Step& step, const std::string& why) {
+  EDDL_CHECK(phase_ == Phase::kRunning) << "a change of view while agreeing on one";
+  phase_ = Phase::kAgreeing;
+  agreeing_since_ = step.now;
+  patience_over_ = false;
+  rounds_.clear();
+  duplicates_.clear();
+  results_.clear();
+  checkpoint_parts_.clear();
+  EnterNextView(step);
+  std::vector<NodeId> asked;
+  for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
+    NodeRecord& node = *roster_.Find(NodeId{i});
+    DropLeases(NodeId{i});
+    node.acked = false;
+    node.held.clear();
+    node.records.clear();
+    if (node.present()) asked.push_back(NodeId{i});
+  }
+  Say(step, "view", "view " + std::to_string(ToInt(view_)) + ": " + why);
+  step.out.SendToAll(std::move(asked), ViewChange{why});
+}
+
+void Manager::OnViewAck(Step& step, NodeId from, const ViewAck& ack) {
+  if (phase_ != Phase::kAgreeing) return;
+  NodeRecord& node = *roster_.Find(from);
+  node.acked = true;
+  node.held = ack.held;
+  node.held_view = ack.held_view;
+  node.records = ack.records;
+  agree_bound_.Add(step.now - agreeing_since_);
+}
+
+void Manager::TryStart(Step& step) {
+  const std::vector<NodeId> present = roster_.Present();
+  uint32_t workers = 0;
+  uint32_t leaders = 0;
+  for (const NodeId id : present) {
+    const NodeRecord& node = *roster_.Find(id);
+    if (!node.acked) return;
+    workers += node.capabilities.can_work && node.state == NodeRecord::State::kLive ? 1 : 0;
+    leaders += node.capabilities.can_lead && node.state == NodeRecord::State::kLive ? 1 : 0;
+  }
+  const bool first = ToInt(started_) == 0;
+  if (workers < (first ? options_.workers_min : 1) || leaders < (first ? options_.leaders_min : 1)) return;
+  if (first) return StartView(step, Version{0}, {});
+
+  const std::vector<Held> held = UsableHoldings();
+  const std::optional<Version> complete = NewestComplete(held, options_.stripe_count);
+  if (complete && AdoptRecords(step, *complete)) return StartView(step, *complete, held);
+  // Somebody who is away may hold what is missing.
+  if (patience_over_) ReturnToCheckpoint(step);
+}
+
+std::vector<Held> Manager::UsableHoldings() const {
+  std::vector<Held> usable;
+  for (const NodeId id : roster_.Present()) {
+    const NodeRecord& node = *roster_.Find(id);
+    const bool current = node.held_view == started_;
+    if (!current && std::find(histories_.begin(), histories_.end(), node.held_view) == histories_.end()) continue;
+    for (Held held : node.held) {
+      if (held.newest == kNoVersion) continue;
+      held.node = id;
+      // What it held beyond the version from which the newest view started was undone by that start.
+      if (!current) held.newest = std::min(held.newest, started_version_);
+      if (held.oldest <= held.newest) usable.push_back(std::move(held));
+    }
+  }
+  return usable;
+}
+
+bool Manager::AdoptRecords(Step& step, Version version) {
+  if (version <= version_) return true;
+  std::vector<CommitRecord> adopted;
+  for (Version round = version_; round < version; round = Next(round)) {
+    for (const NodeId id : roster_.Present()) {
+      const std::vector<CommitRecord>& records = roster_.Find(id)->records;
+      const auto it = std::find_if(records.begin(), records.end(),
+                                   [round](const CommitRecord& record) { return record.round == round; });
+      if (it == records.end()) continue;
+      adopted.push_back(*it);
+      break;
+    }
+    if (adopted.empty() || adopted.back().round != round) return false;
+  }
+  ledger_.Rollback(version_);
+  for (const CommitRecord& record : adopted) {
+    ledger_.Replay(record.round, record.micro_batches);
+    records_.push_back(record);
+    step.out.Do(Journal{record});
+  }
+  version_ = version;
+  return true;
+}
+
+void Manager::ReturnToCheckpoint(Step& step) {
+  Say(step, "view",
+      "no node holds some stripes: two that backed each other up are gone. Back from version " +
+          std::to_string(ToInt(version_)) + " to the checkpoint of version " + std::to_string(ToInt(checkpoint_)));
+  ledger_ = checkpoint_ledger_;
+  version_ = checkpoint_;
+  histories_.clear();
+  started_ = View{0};
+  StartView(step, checkpoint_, {});
+}
+
+std::vector<LeaderShare> Manager::ChooseLeaders() const {
+  std::vector<LeaderShare> leaders;
+  const auto may_lead = [this](NodeId id) {
+    const NodeRecord* node = roster_.Find(id);
+    return node != nullptr && node->state == NodeRecord::State::kLive && node->capabilities.can_lead;
+  };
+  for (const LeaderShare& share : plan_.leaders) {
+    if (may_lead(share.node)) leaders.push_back(share);
+  }
+  if (!leaders.empty()) return leaders;
+  for (const NodeId id : roster_.Present()) {
+    if (may_lead(id) && leaders.size() < options_.stripe_count) leaders.push_back({.node = id, .fraction = 1});
+  }
+  return leaders;
+}
+
+std::vector<Transfer> Manager::PlanTransfers(const ShardMap& map, Version version,
+                                             const std::vector<Held>& held) const {
+  std::vector<Transfer> transfers;
+  const auto give = [&](NodeId to, bool backup, const std::vector<StripeRange>& stripes) {
+    std::vector<StripeRange> missing = stripes;
+    const auto take_from = [&](const Held& source) {
+      if (source.oldest > version || source.newest < version) return;
+      const std::vector<StripeRange> part = Intersect(missing, source.stripes);
+      if (part.empty()) return;
+      transfers.push_back({.from = source.node, .to = to, .backup = backup, .stripes = part});
+      missing = Subtract(missing, part);
+    };
+    for (const Held& source : held) {
+      if (source.node == to) take_from(source);
+    }
+    for (const Held& source : held) take_from(source);
+    if (missing.empty()) return;
+    // Nobody has it: the start of a job, made from its seed, or a checkpoint, which the manager sends.
+    EDDL_CHECK(held.empty()) << "version " << ToInt(version) << " is not complete";
+    transfers.push_back({.from = ToInt(version) == 0 ? to : kManager, .to = to, .backup = backup, .stripes = missing});
+  };
+  for (const Shard& shard : map.shards) {
+    give(shard.leader, false, shard.stripes);
+    if (shard.backup != shard.leader) give(shard.backup, true, shard.stripes);
+  }
+  return transfers;
+}
+
+void Manager::StartView(Step& step, Version version, const std::vector<Held>& held) {
+  if (plan_.leaders.empty()) PlanFirst(step);
+  map_ = DealStripes(ChooseLeaders(), options_.stripe_count);
+  ledger_.Rollback(version);
+  std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= version; });
+  if (!held.empty() && version == started_version_) {
+    if (histories_.size() >= kHistoriesMax) histories_.erase(histories_.begin());
+    histories_.push_back(started_);
+  } else {
+    histories_ = held.empty() ? std::vector<View>{} : std::vector<View>{started_};
+  }
+  if (version < version_) {
+    Say(step, "view",
+        "rounds from " + std::to_string(ToInt(version)) + " to " + std::to_string(ToInt(version_) - 1) +
+            " are undone: their samples are free again");
+  }
+  started_ = view_;
+  started_version_ = version_ = version;
+  next_attempt_ = 0;
+  phase_ = Phase::kRunning;
+  step.out.Do(JournalStart{.view = view_, .version = version, .map = map_, .histories = histories_});
+
+  Start start{.map = map_,
+              .version = version,
+              .histories = histories_,
+              .transfers = PlanTransfers(map_, version, held),
+              .workers = roster_.Workers(),
+              .codec = plan_.codec};
+  std::vector<Transfer> from_checkpoint;
+  for (const Transfer& transfer : start.transfers) {
+    if (transfer.from == kManager) from_checkpoint.push_back(transfer);
+  }
+  Say(step, "view",
+      "view " + std::to_string(ToInt(view_)) + " starts at version " + std::to_string(ToInt(version)) +
+          " with leaders " + ToString(map_));
+  step.out.SendToAll(roster_.Present(), std::move(start));
+  for (const Transfer& transfer : from_checkpoint) {
+    const Payload payload = names_.Next();
+    step.out.Do(Snapshot{.version = version, .stripes = transfer.stripes, .payload = payload});
+    step.out.SendTo(
+        transfer.to,
+        Move{.stripes = transfer.stripes, .version = version, .backup = transfer.backup, .payload = payload});
+    step.out.Do(Release{payload});
+  }
+  for (const NodeId id : roster_.Workers()) TellGate(id);
+  serve_ = true;
+}
+
+void Manager::OnCheckpointPart(Step& step, const Move& move) {
+  const auto saved = checkpoint_ledgers_.find(move.version);
+  if (saved == checkpoint_ledgers_.end() || !move.intact) {
+    step.out.Do(Release{move.payload});
+    return;
+  }
+  std::vector<StripeRange>& parts = checkpoint_parts_[move.version];
+  parts.insert(parts.end(), move.stripes.begin(), move.stripes.end());
+  std::sort(parts.begin(), parts.end());
+  if (CountStripes(parts) < options_.stripe_count) return;
+  checkpoint_ = move.version;
+  checkpoint_ledger_ = saved->second;
+  checkpoint_ledgers_.erase(checkpoint_ledgers_.begin(), std::next(saved));
+  checkpoint_parts_.erase(checkpoint_parts_.begin(), checkpoint_parts_.upper_bound(move.version));
+  std::erase_if(records_, [&](const CommitRecord& record) { return record.round < checkpoint_; });
+  step.out.Do(Checkpointed{move.version});
+  Say(step, "checkpoint", "version " + std::to_string(ToInt(move.version)) + " is safe");
+}
+
+}  // namespace eddl::net

@@ -1,0 +1,96 @@
+// Roster: what the manager knows of every node that ever joined: alive or not, what it is working on, how fast it is.
+//
+// Pure; one thread. Nodes are dense small integers, so that ten thousand of them cost no more than a vector.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/messages.h"
+#include "net/policy/failure_detector.h"
+#include "net/policy/time_fit.h"
+#include "runtime/base/time.h"
+
+namespace eddl::net {
+
+// Micro-batches that a node was told to compute as one batch, and has not answered for.
+struct Lease {
+  Version round{};
+  Part part{};
+  std::vector<MicroBatch> micro_batches;
+  int64_t samples = 0;
+  Instant granted;
+  Instant predicted_end;
+  bool async = false;
+  bool duplicate = false;  // of another node's
+  bool doubled = false;    // another node computes it too
+  bool cancelled = false;  // was told to give it up
+
+  bool operator==(const Lease&) const = default;
+};
+
+struct NodeRecord {
+  enum class State : uint8_t {
+    kAbsent,  // never joined, left, or fenced
+    kLive,
+    kDown,     // a leader whose connection is closed: may come back
+    kLeaving,  // finishes what it has, gets nothing more
+  };
+  // Parts of one open round.
+  struct Parts {
+    Part open{};         // what the next lease belongs to, unless `ended`
+    bool ended = false;  // was told to push
+    uint32_t used = 0;   // parts given so far
+  };
+
+  State state = State::kAbsent;
+  Incarnation incarnation;
+  Capabilities capabilities;
+  bool paused = false;  // by its owner
+  bool parked = false;  // by the planner
+  Instant down_since;
+  int32_t strikes = 0;  // what it did wrong: damaged or non-finite contributions
+  int32_t missed = 0;   // times in a row that a leader missed its push
+
+  std::vector<Lease> leases;  // in the order of granting
+  std::map<Version, Parts> parts;
+
+  // While a view is being agreed on.
+  bool acked = false;
+  std::vector<Held> held;
+  View held_view{};
+  std::vector<CommitRecord> records;
+
+  // Measured.
+  TimeFit fit;
+  FailureDetector heartbeat;
+  double up_bytes_per_second = 0;
+  double down_bytes_per_second = 0;
+  Duration round_trip;
+  int64_t micro_batches_done = 0;
+
+  bool present() const { return state == State::kLive || state == State::kLeaving; }
+  bool can_work() const { return state == State::kLive && capabilities.can_work && !paused && !parked; }
+};
+
+class Roster {
+ public:
+  // Grows as needed. REQUIRES: not the manager's id.
+  NodeRecord& At(NodeId node);
+  const NodeRecord* Find(NodeId node) const;
+  NodeRecord* Find(NodeId node);
+
+  // Ids that exist are in [1, end).
+  NodeId end() const { return NodeId{static_cast<uint32_t>(nodes_.size())}; }
+  // Those that are present, in order.
+  std::vector<NodeId> Present() const;
+  // Present ones that may be given leases by their capabilities, paused and parked ones included.
+  std::vector<NodeId> Workers() const;
+
+ private:
+  std::vector<NodeRecord> nodes_{1};  // the first is never used
+};
+
+}  // namespace eddl::net
