@@ -57,6 +57,21 @@ class Leader {
   // Newest version of the own shard; kNoVersion while loading.
   Version version() const { return own_.newest; }
 
+  // All that its future depends on, for model checking; see digest.h.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(shard_, predecessor_, start_, own_, backup_, kept_, subscribers_, pulls_, backed_up_, replica_, sent_,
+               records_, fenced_);
+    if (replica_) digest.Add(replica_payload_);
+    digest.AddUnordered(open_, [](Digest& part, const auto& entry) {
+      const auto& [round, fold] = entry;
+      part.Add(round, fold.attempt, fold.expected, fold.sealing, fold.sealed.has_value());
+      part.AddUnordered(fold.folded, [](Digest& folded, const auto& push) {
+        folded.Add(push.first, push.second.base, push.second.cover, push.second.samples);
+      });
+    });
+  }
+
  private:
   // Stripes that are held, at which versions.
   struct Holding {

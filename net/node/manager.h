@@ -87,6 +87,22 @@ class Manager {
   const Decision& decision() const { return decision_; }
   int64_t rejected_count() const { return rejected_count_; }
 
+  // All that its future depends on but for speeds and times, for model checking; see digest.h.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(phase_, view_, started_, histories_, started_version_, version_, checkpoint_, durable_, map_, plan_,
+               ledger_, checkpoint_ledger_, checkpoint_ledgers_, checkpoint_parts_, checkpoint_wanted_, roster_,
+               rounds_, duplicates_, results_, poisoned_by_, poisoned_count_, records_, next_counter_, next_attempt_,
+               serve_, replan_, planned_at_, patience_over_);
+    for (const Round& round : rounds_) {
+      digest.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
+        const size_t index = *map_.LedBy(shard.leader);
+        part.Add(shard.leader, index < round.staged.size() && round.staged[index],
+                 index < round.answered.size() && round.answered[index]);
+      });
+    }
+  }
+
  private:
   // A lease that was granted a second time, as a part of its own that owns nothing until the first owner has given up.
   struct Duplicate {

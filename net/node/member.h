@@ -40,6 +40,12 @@ class Member {
   // In a view that has started.
   bool active() const { return active_; }
 
+  // All that its future depends on, for model checking; see digest.h.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(view_, history_, incarnation_, active_, connected_, early_, beat_.paused, worker_, leader_);
+  }
+
  private:
   void OnMessage(NodeId from, const Message& message, Actions& actions);
   void OnCurrent(NodeId from, const Message& message, Outbox& out);

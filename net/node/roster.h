@@ -71,6 +71,14 @@ struct NodeRecord {
   Duration round_trip;
   int64_t micro_batches_done = 0;
 
+  // All that its future depends on, for model checking; see digest.h.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(state, strikes, micro_batches_done > 0);
+    if (state == State::kAbsent) return;
+    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, acked, held, held_view, records);
+  }
+
   bool present() const { return state == State::kLive || state == State::kLeaving; }
   bool can_work() const { return state == State::kLive && capabilities.can_work && !paused && !parked; }
 };
@@ -88,6 +96,14 @@ class Roster {
   std::vector<NodeId> Present() const;
   // Present ones that may be given leases by their capabilities, paused and parked ones included.
   std::vector<NodeId> Workers() const;
+
+  // All that its future depends on, for model checking; see digest.h.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.AddUnordered(nodes_, [this](Digest& part, const NodeRecord& node) {
+      part.Add(NodeId{static_cast<uint32_t>(&node - nodes_.data())}, node);
+    });
+  }
 
  private:
   std::vector<NodeRecord> nodes_{1};  // the first is never used

@@ -45,6 +45,18 @@ class Worker {
   // The newest complete version; kNoVersion before the first.
   Version version() const { return complete_.empty() ? kNoVersion : complete_.back(); }
 
+  // All that its future depends on, for model checking; see digest.h.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(map_, queue_, computing_, abandoned_, sums_, complete_, held_);
+    digest.AddUnordered(incoming_, [this](Digest& version, const auto& entry) {
+      version.Add(entry.first);
+      version.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
+        part.Add(shard.leader, entry.second[*map_.LedBy(shard.leader)]);
+      });
+    });
+  }
+
  private:
   using Key = std::pair<Version, Part>;
 

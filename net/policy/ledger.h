@@ -84,6 +84,21 @@ class Ledger {
   // "e1: 5 done, 2 taken, 3 free" for each open epoch, for tests and for people.
   std::string ToString() const;
 
+  // All that its future depends on, for model checking.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(samples_done_, stable_, closed_);
+    auto next = closed_.size() * static_cast<uint64_t>(per_epoch_);
+    for (const Epoch& epoch : epochs_) {
+      digest.AddUnordered(epoch.states, [&](Digest& part, State state) { part.Add(MicroBatch{next++}, state); });
+    }
+    for (const Run& run : unstable_) {
+      std::vector<MicroBatch> mbs;
+      for (uint64_t mb = run.begin; mb < run.end; ++mb) mbs.push_back(MicroBatch{mb});
+      digest.Add(run.round, mbs);
+    }
+  }
+
  private:
   enum class State : uint8_t { kFree, kTaken, kDone, kQuarantined, kDeferred };
   static constexpr size_t kStateCount = 5;

@@ -86,6 +86,16 @@ class Round {
   bool TakeUntold() { return std::exchange(untold_, false); }
   size_t expected_count() const { return contributions_.size(); }
 
+  // All that its future depends on, but for what is kept by shard, for model checking.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(round_, base_, rule_.mode, rule_.quorum, rule_.staleness_max, pool_, contributions_, changed_, untold_,
+               attempt, staged_count, reminders);
+    digest.AddUnordered(entries_, [this](Digest& part, const Entry& entry) {
+      part.Add(pool_[static_cast<size_t>(&entry - entries_.data())], entry.state, entry.node, entry.part);
+    });
+  }
+
   // The exchange, kept by the manager.
   uint32_t attempt = 0;                       // that leaders were told last; 0: not closed
   std::vector<std::optional<Staged>> staged;  // by shard, for `attempt`
