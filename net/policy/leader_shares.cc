@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "runtime/base/check.h"
@@ -19,23 +20,39 @@ constexpr double kSlowestLink = 1;  // bytes/s; below, there is no link to speak
 constexpr double kStripeBytes = 65536;
 constexpr double kStripesPerLeader = 20;
 constexpr uint32_t kStripesMax = 1u << 16;
+constexpr double kFittingMax = 1e9;  // more leaders than any cluster has
 constexpr size_t kAllCountsUpTo = 16;
 constexpr int kBisections = 60;
+constexpr double kPrecision = 1e-11;  // of the time that is searched for
 constexpr int kDoublingsMax = 400;
 
-// One node that may lead. `base` is what it carries with no share.
+// One node that may lead.
 struct Leader {
   NodeId node{};
   double up = 0;
   double down = 0;
-  double base = 0;       // bytes each way
-  double per_share = 0;  // bytes each way for the whole of the parameters
+  double work = 0;   // S w: bytes each way as a worker, if it leads nothing
+  double serve = 0;  // S (W - w): bytes each way as a leader, if it leads everything
   uint32_t cell = 0;
+
+  // Bytes each way for the whole of the parameters on top of `work`, pushes and pulls together.
+  double per_share() const { return serve - work; }
 };
 
-struct Shared {
-  double base_seconds = 0;  // of air, with no share anywhere
+// Seconds of air.
+struct Air {
+  double up = 0;
+  double down = 0;
 };
+
+// What one node sends and receives in a part of the exchange.
+struct Traffic {
+  double up = 0;
+  double down = 0;
+};
+
+// Which parts of an exchange are on the links at the same time.
+enum class Phase : uint8_t { kPush, kPull, kBoth };
 
 // y = clamp(slope x + offset, low, high): such functions are closed under composition, which solves a ring in one walk.
 struct Clamped {
@@ -65,7 +82,8 @@ double FixedPoint(const Clamped& f) {
 // The cluster as the formulas see it.
 class Network {
  public:
-  static absl::StatusOr<Network> Create(std::span<const ShareNode> nodes, const ShareOptions& options);
+  // Answers for rings of up to `ring_max` leaders.
+  static absl::StatusOr<Network> Create(std::span<const ShareNode> nodes, const ShareOptions& options, size_t ring_max);
 
   const std::vector<Leader>& eligible() const { return eligible_; }  // sorted by node
   int64_t worker_count() const { return worker_count_; }
@@ -77,15 +95,22 @@ class Network {
   Leader MakeLeader(const ShareNode& node) const;
 
  private:
-  double FillAt(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
-  bool FitIntoAir(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
+  using Slowest = std::vector<std::pair<double, NodeId>>;  // seconds of a worker that leads nothing, longest first
+
+  std::pair<double, ExchangeBound> Wait(Phase phase, std::span<const Leader> ring,
+                                        std::span<const double> shares) const;
+  Traffic Load(Phase phase, std::span<const Leader> ring, std::span<const double> shares, size_t i) const;
+  bool Fits(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
+  bool FitOverlapped(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
+  bool FitPhases(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
+  bool FitAir(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
   double Backup(size_t leader_count) const { return leader_count > 1 ? options_.backup_bytes : 0; }
 
   ShareOptions options_;
   int64_t worker_count_ = 0;
-  double slowest_seconds_ = 0;  // the link of a worker with no share
-  NodeId slowest_{};
-  std::map<uint32_t, Shared> cells_;
+  Slowest slowest_up_;
+  Slowest slowest_down_;
+  std::map<uint32_t, Air> cells_;  // of workers, without shares
   std::vector<Leader> eligible_;
 };
 
@@ -94,41 +119,53 @@ bool HasLink(const ShareNode& node) {
   return node.up_bytes_per_second >= kSlowestLink && node.down_bytes_per_second >= kSlowestLink;
 }
 
-absl::StatusOr<Network> Network::Create(std::span<const ShareNode> nodes, const ShareOptions& options) {
+absl::Status Validate(std::span<const ShareNode> nodes, const ShareOptions& options) {
   const auto text = [](double x) { return std::to_string(x); };
   if (!(options.payload_bytes > 0) || !std::isfinite(options.payload_bytes) || !(options.backup_bytes >= 0) ||
       !std::isfinite(options.backup_bytes)) {
     return InvalidArgument("leader shares: payload of " + text(options.payload_bytes) + " bytes, backups of " +
                            text(options.backup_bytes) + "; give sizes of the parameters on the wire");
   }
-  Network network;
-  network.options_ = options;
+  bool anyone_works = false;
   for (size_t i = 0; i < nodes.size(); ++i) {
-    EDDL_CHECK(i == 0 || nodes[i - 1].node < nodes[i].node) << "not sorted at node " << ToInt(nodes[i].node);
-    network.worker_count_ += nodes[i].works ? 1 : 0;
-  }
-  if (network.worker_count_ == 0) {
-    return InvalidArgument("leader shares: none of " + std::to_string(nodes.size()) +
-                           " nodes works; let at least one train");
-  }
-  for (const ShareNode& node : nodes) {
-    const bool linked = HasLink(node);
-    if (!linked && node.works) {
+    const ShareNode& node = nodes[i];
+    EDDL_CHECK(i == 0 || nodes[i - 1].node < node.node) << "not sorted at node " << ToInt(node.node);
+    anyone_works |= node.works;
+    if (node.works && !HasLink(node)) {
       return InvalidArgument("leader shares: node " + std::to_string(ToInt(node.node)) + " works, but its link has " +
                              text(node.up_bytes_per_second) + " bytes/s up and " + text(node.down_bytes_per_second) +
                              " down; measure it, or assume a rate");
     }
-    if (!linked) continue;
+  }
+  if (anyone_works) return absl::OkStatus();
+  return InvalidArgument("leader shares: none of " + std::to_string(nodes.size()) +
+                         " nodes works; let at least one train");
+}
+
+absl::StatusOr<Network> Network::Create(std::span<const ShareNode> nodes, const ShareOptions& options,
+                                        size_t ring_max) {
+  EDDL_RETURN_IF_ERROR(Validate(nodes, options));
+  Network network;
+  network.options_ = options;
+  for (const ShareNode& node : nodes) network.worker_count_ += node.works ? 1 : 0;
+  for (const ShareNode& node : nodes) {
+    if (!HasLink(node)) continue;
     const Leader leader = network.MakeLeader(node);
     if (node.can_lead) network.eligible_.push_back(leader);
     if (!node.works) continue;
-    const double seconds = leader.base / std::min(leader.up, leader.down);
-    if (seconds > network.slowest_seconds_) {
-      network.slowest_seconds_ = seconds;
-      network.slowest_ = leader.node;
-    }
-    if (leader.cell != 0)
-      network.cells_[leader.cell].base_seconds += leader.base / leader.up + leader.base / leader.down;
+    network.slowest_up_.push_back({leader.work / leader.up, leader.node});
+    network.slowest_down_.push_back({leader.work / leader.down, leader.node});
+    if (leader.cell == 0) continue;
+    Air& air = network.cells_[leader.cell];
+    air.up += leader.work / leader.up;
+    air.down += leader.work / leader.down;
+  }
+  // A ring of k leaves at least one of the k + 1 slowest workers without a share, or all of them lead.
+  for (Slowest* slowest : {&network.slowest_up_, &network.slowest_down_}) {
+    const auto kept = static_cast<ptrdiff_t>(std::min(ring_max + 1, slowest->size()));
+    std::partial_sort(slowest->begin(), slowest->begin() + kept, slowest->end(),
+                      [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a < b; });
+    slowest->resize(static_cast<size_t>(kept));
   }
   return network;
 }
@@ -138,57 +175,90 @@ Leader Network::MakeLeader(const ShareNode& node) const {
   return {.node = node.node,
           .up = std::min(node.up_bytes_per_second, kFastestLink),
           .down = std::min(node.down_bytes_per_second, kFastestLink),
-          .base = options_.payload_bytes * works,
-          .per_share = options_.payload_bytes * (static_cast<double>(worker_count_) - 2 * works),
+          .work = options_.payload_bytes * works,
+          .serve = options_.payload_bytes * (static_cast<double>(worker_count_) - works),
           .cell = node.cell};
 }
 
-Exchange Network::Evaluate(std::span<const Leader> ring, std::span<const double> shares) const {
+Traffic Network::Load(Phase phase, std::span<const Leader> ring, std::span<const double> shares, size_t i) const {
   const double backup = Backup(ring.size());
-  Exchange exchange;
-  exchange.message_seconds = 2 * static_cast<double>(ring.size()) * options_.message_seconds;
-  const auto wait = [&exchange](double seconds, ExchangeBound::Kind kind, uint32_t id) {
-    if (seconds > exchange.transfer_seconds) {
-      exchange.transfer_seconds = seconds;
-      exchange.bound = {kind, id};
+  const double work = ring[i].work * (1 - shares[i]);
+  const double serve = ring[i].serve * shares[i];
+  const Traffic push = {.up = work, .down = serve};
+  const Traffic pull = {.up = serve + backup * shares[i],
+                        .down = work + backup * shares[(i + ring.size() - 1) % ring.size()]};
+  if (phase == Phase::kPush) return push;
+  if (phase == Phase::kPull) return pull;
+  return {.up = push.up + pull.up, .down = push.down + pull.down};
+}
+
+std::pair<double, ExchangeBound> Network::Wait(Phase phase, std::span<const Leader> ring,
+                                               std::span<const double> shares) const {
+  std::pair<double, ExchangeBound> longest;
+  const auto wait = [&longest](double seconds, ExchangeBound::Kind kind, uint32_t id) {
+    if (seconds > longest.first) longest = {seconds, {kind, id}};
+  };
+  const auto wait_for_workers = [&](const Slowest& slowest) {
+    for (const auto& [seconds, node] : slowest) {
+      const auto found = std::lower_bound(ring.begin(), ring.end(), node,
+                                          [](const Leader& leader, NodeId id) { return leader.node < id; });
+      if (found != ring.end() && found->node == node) continue;
+      return wait(seconds, ExchangeBound::Kind::kLink, ToInt(node));
     }
   };
-  // A share adds to what a worker carries, but for the only worker of a job: it leads itself.
-  const bool leads_itself = worker_count_ == 1 && std::any_of(ring.begin(), ring.end(), [this](const Leader& leader) {
-                              return leader.node == slowest_;
-                            });
-  if (!leads_itself) wait(slowest_seconds_, ExchangeBound::Kind::kLink, ToInt(slowest_));
-  std::map<uint32_t, double> air;
+  if (phase != Phase::kPull) wait_for_workers(slowest_up_);
+  if (phase != Phase::kPush) wait_for_workers(slowest_down_);
+  std::map<uint32_t, double> cells;
+  for (const auto& [cell, air] : cells_) {
+    cells[cell] = (phase != Phase::kPull ? air.up : 0) + (phase != Phase::kPush ? air.down : 0);
+  }
   for (size_t i = 0; i < ring.size(); ++i) {
     const Leader& leader = ring[i];
-    const double both = leader.base + leader.per_share * shares[i];
-    const double up = (both + backup * shares[i]) / leader.up;
-    const double down = (both + backup * shares[(i + ring.size() - 1) % ring.size()]) / leader.down;
-    wait(std::max(up, down), ExchangeBound::Kind::kLink, ToInt(leader.node));
-    if (leader.cell != 0) air[leader.cell] += up + down - leader.base / leader.up - leader.base / leader.down;
+    const Traffic load = Load(phase, ring, shares, i);
+    wait(std::max(load.up / leader.up, load.down / leader.down), ExchangeBound::Kind::kLink, ToInt(leader.node));
+    if (leader.cell == 0) continue;
+    const double counted =
+        (phase != Phase::kPull ? leader.work / leader.up : 0) + (phase != Phase::kPush ? leader.work / leader.down : 0);
+    cells[leader.cell] += load.up / leader.up + load.down / leader.down - counted;
   }
-  for (const auto& [cell, seconds] : cells_) air[cell] += seconds.base_seconds;
-  for (const auto& [cell, seconds] : air) wait(seconds, ExchangeBound::Kind::kAir, cell);
+  for (const auto& [cell, seconds] : cells) wait(seconds, ExchangeBound::Kind::kAir, cell);
+  return longest;
+}
+
+Exchange Network::Evaluate(std::span<const Leader> ring, std::span<const double> shares) const {
+  Exchange exchange{.message_seconds = 2 * static_cast<double>(ring.size()) * options_.message_seconds};
+  if (options_.overlapped) {
+    std::tie(exchange.transfer_seconds, exchange.bound) = Wait(Phase::kBoth, ring, shares);
+    return exchange;
+  }
+  const auto [push_seconds, push_bound] = Wait(Phase::kPush, ring, shares);
+  const auto [pull_seconds, pull_bound] = Wait(Phase::kPull, ring, shares);
+  exchange.transfer_seconds = push_seconds + pull_seconds;
+  exchange.bound = push_seconds > pull_seconds ? push_bound : pull_bound;
   return exchange;
 }
 
-// The largest shares with which `ring` is done in `seconds`; their sum, or -1 if even no share fits.
+bool Network::Fits(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
+  return options_.overlapped ? FitOverlapped(seconds, ring, shares) : FitPhases(seconds / 2, ring, shares);
+}
+
+// The largest shares with which `ring` is done in `seconds`, and whether they make a whole.
 //
 // Without backups each share has its own cap. With them, the share of one leader takes from its successor's downlink:
-// x_i = clamp((D_i - R x_(i-1)) / A_i, 0, cap_i), where cap_i also leaves the successor's base load room. These
+// x_i = clamp((D_i - R x_(i-1)) / A_i, 0, cap_i), where cap_i also leaves the successor's own work room. These
 // equations around the ring have one solution if R < A_i, and linear programming's dual shows that it is the largest.
-double Network::FillAt(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
+bool Network::FitOverlapped(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
   const size_t count = ring.size();
   const double backup = Backup(count);
   const auto share = [&](size_t i) {
     const Leader& leader = ring[i];
-    double cap = (seconds * leader.up - leader.base) / (leader.per_share + backup);
+    double cap = (seconds * leader.up - leader.work) / (leader.per_share() + backup);
     if (backup > 0) {
       const Leader& next = ring[(i + 1) % count];
-      cap = std::min(cap, (seconds * next.down - next.base) / backup);
+      cap = std::min(cap, (seconds * next.down - next.work) / backup);
     }
-    return Clamped{.slope = -backup / leader.per_share,
-                   .offset = (seconds * leader.down - leader.base) / leader.per_share,
+    return Clamped{.slope = -backup / leader.per_share(),
+                   .offset = (seconds * leader.down - leader.work) / leader.per_share(),
                    .low = 0,
                    .high = std::clamp(cap, 0.0, 1.0)};
   };
@@ -199,38 +269,70 @@ double Network::FillAt(double seconds, std::span<const Leader> ring, std::vector
     before = FixedPoint(around);
   }
   for (size_t i = 0; i < count; ++i) before = shares[i] = share(i)(before);
-  if (!FitIntoAir(seconds, ring, shares)) return -1;
-  return std::accumulate(shares.begin(), shares.end(), 0.0);
+  return FitAir(seconds, ring, shares) && std::accumulate(shares.begin(), shares.end(), 0.0) >= 1;
+}
+
+// Shares with which both pushes and pulls are done in `seconds`, one after the other. A share adds to what a leader
+// serves and takes from what it sends and gets as a worker, so it is bounded from both sides. The successor's downlink
+// is left room for the backup as if it led nothing.
+bool Network::FitPhases(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
+  const size_t count = ring.size();
+  const double backup = Backup(count);
+  std::vector<double> high(count);
+  double low_sum = 0;
+  double high_sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const Leader& leader = ring[i];
+    const double room = std::min(leader.up, leader.down) * seconds;
+    shares[i] = leader.work > 0 ? std::max(0.0, 1 - room / leader.work) : 0;
+    high[i] = std::min({1.0, leader.down * seconds / leader.serve, leader.up * seconds / (leader.serve + backup)});
+    if (shares[i] > high[i]) return false;
+    low_sum += shares[i];
+    high_sum += high[i];
+  }
+  if (low_sum > 1 || high_sum < 1) return false;
+  const double part = high_sum > low_sum ? (1 - low_sum) / (high_sum - low_sum) : 0;
+  for (size_t i = 0; i < count; ++i) shares[i] += part * (high[i] - shares[i]);
+  if (cells_.empty() && std::none_of(ring.begin(), ring.end(), [](const Leader& one) { return one.cell != 0; })) {
+    return true;
+  }
+  // The air must carry both phases; shares as large as links allow leave the choice to it.
+  std::vector<double> largest = high;
+  if (!FitAir(2 * seconds, ring, largest)) return false;
+  const double sum = std::accumulate(largest.begin(), largest.end(), 0.0);
+  if (sum < 1) return false;
+  for (size_t i = 0; i < count; ++i) shares[i] = largest[i] / sum;
+  return true;
 }
 
 // Lowers shares of leaders in cells until their air is enough: at a fixed time a fractional knapsack, in which the
-// leaders that take the least air for a share are filled first.
-bool Network::FitIntoAir(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
+// leaders that take the least air for a share are filled first. False if even no share is too much.
+bool Network::FitAir(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
   if (cells_.empty() && std::none_of(ring.begin(), ring.end(), [](const Leader& one) { return one.cell != 0; })) {
     return true;
   }
   const double backup = Backup(ring.size());
-  struct Item {
-    double price = 0;  // seconds of air for the whole of the parameters
-    size_t index = 0;
+  struct Content {
+    double used = 0;                               // seconds of air
+    std::vector<std::pair<double, size_t>> items;  // seconds of air for the whole of the parameters, and the leader
   };
-  std::map<uint32_t, std::pair<double, std::vector<Item>>> cells;
-  for (const auto& [cell, shared] : cells_) cells[cell].first = shared.base_seconds;
+  std::map<uint32_t, Content> cells;
+  for (const auto& [cell, air] : cells_) cells[cell].used = air.up + air.down;
   for (size_t i = 0; i < ring.size(); ++i) {
     const Leader& leader = ring[i];
     if (leader.cell == 0) continue;
-    auto& [used, items] = cells[leader.cell];
-    used += backup * shares[(i + ring.size() - 1) % ring.size()] / leader.down;
-    items.push_back({leader.per_share * (1 / leader.up + 1 / leader.down) + backup / leader.up, i});
+    Content& content = cells[leader.cell];
+    content.used += backup * shares[(i + ring.size() - 1) % ring.size()] / leader.down;
+    content.items.push_back({leader.per_share() * (1 / leader.up + 1 / leader.down) + backup / leader.up, i});
   }
   for (auto& [cell, content] : cells) {
-    double left = seconds - content.first;
+    double left = seconds - content.used;
     if (left < 0) return false;
-    std::stable_sort(content.second.begin(), content.second.end(),
-                     [](const Item& a, const Item& b) { return a.price < b.price; });
-    for (const Item& item : content.second) {
-      shares[item.index] = std::min(shares[item.index], left / item.price);
-      left = std::max(0.0, left - shares[item.index] * item.price);
+    std::sort(content.items.begin(), content.items.end());
+    for (const auto& [price, index] : content.items) {
+      if (price <= 0) continue;
+      shares[index] = std::min(shares[index], left / price);
+      left = std::max(0.0, left - shares[index] * price);
     }
   }
   return true;
@@ -239,22 +341,19 @@ bool Network::FitIntoAir(double seconds, std::span<const Leader> ring, std::vect
 std::vector<double> Network::Fill(std::span<const Leader> ring) const {
   std::vector<double> shares(ring.size(), 1.0);
   if (ring.size() == 1) return shares;
-  double low = slowest_seconds_;
-  for (const auto& [cell, shared] : cells_) low = std::max(low, shared.base_seconds);
-  if (FillAt(low, ring, shares) < 1) {
-    double high = low;
-    int doublings = 0;
-    while (FillAt(high, ring, shares) < 1) {
-      low = high;
-      high *= 2;
-      EDDL_CHECK(++doublings < kDoublingsMax) << ring.size() << " leaders, " << high << " s";
-    }
-    for (int i = 0; i < kBisections; ++i) {
-      const double middle = low + (high - low) / 2;
-      (FillAt(middle, ring, shares) < 1 ? low : high) = middle;
-    }
-    FillAt(high, ring, shares);
+  double low = 0;
+  double high =
+      Evaluate(ring, std::vector<double>(ring.size(), 1.0 / static_cast<double>(ring.size()))).transfer_seconds;
+  for (int i = 0; !Fits(high, ring, shares); ++i) {
+    EDDL_CHECK(i < kDoublingsMax) << ring.size() << " leaders, " << high << " s";
+    low = high;
+    high *= 2;
   }
+  for (int i = 0; i < kBisections && high - low > kPrecision * high; ++i) {
+    const double middle = low + (high - low) / 2;
+    (Fits(middle, ring, shares) ? high : low) = middle;
+  }
+  Fits(high, ring, shares);
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
   for (double& share : shares) share /= sum;
   return shares;
@@ -317,7 +416,7 @@ std::string ToString(ExchangeBound bound) {
 
 absl::StatusOr<Exchange> ExchangeTime(std::span<const ShareNode> nodes, std::span<const LeaderShare> leaders,
                                       const ShareOptions& options) {
-  EDDL_ASSIGN_OR_RETURN(const Network network, Network::Create(nodes, options));
+  EDDL_ASSIGN_OR_RETURN(const Network network, Network::Create(nodes, options, leaders.size()));
   std::vector<Leader> ring;
   std::vector<double> shares;
   for (const LeaderShare& share : leaders) {
@@ -334,14 +433,16 @@ absl::StatusOr<Exchange> ExchangeTime(std::span<const ShareNode> nodes, std::spa
 }
 
 absl::StatusOr<SharePlan> FillShares(std::span<const ShareNode> nodes, const ShareOptions& options) {
-  EDDL_ASSIGN_OR_RETURN(const Network network, Network::Create(nodes, options));
+  const double fitting = options.payload_bytes / std::max(options.share_bytes_min, 1.0);
+  const size_t most =
+      std::clamp<size_t>(fitting < kFittingMax ? static_cast<size_t>(fitting) : nodes.size(), 1, options.leaders_max);
+  EDDL_ASSIGN_OR_RETURN(const Network network, Network::Create(nodes, options, most));
   if (network.eligible().empty()) {
     return FailedPrecondition("leader shares: none of " + std::to_string(nodes.size()) +
                               " nodes can lead; one must accept connections from all others");
   }
-  const double fitting = std::max(1.0, options.payload_bytes / std::max(options.share_bytes_min, 1.0));
-  size_t most = std::min<size_t>(network.worker_count() <= 2 ? 1 : std::max(options.leaders_max, 1u),
-                                 fitting < 1e9 ? static_cast<size_t>(fitting) : SIZE_MAX);
+  // One worker leads itself best, and two that push while they pull gain nothing from a second leader.
+  const bool alone = network.worker_count() <= (options.overlapped ? 2 : 1);
   std::vector<std::vector<Leader>> families = {network.eligible()};
   std::vector<Leader> wired;
   std::copy_if(network.eligible().begin(), network.eligible().end(), std::back_inserter(wired),
@@ -351,11 +452,11 @@ absl::StatusOr<SharePlan> FillShares(std::span<const ShareNode> nodes, const Sha
   SharePlan best;
   for (std::vector<Leader>& family : families) {
     // The fastest first: by how long each would take alone.
-    const auto alone = [](const Leader& a) { return (a.base + a.per_share) / std::min(a.up, a.down); };
+    const auto seconds = [](const Leader& a) { return a.serve / std::min(a.up, a.down); };
     std::sort(family.begin(), family.end(), [&](const Leader& a, const Leader& b) {
-      return std::pair(alone(a), a.node) < std::pair(alone(b), b.node);
+      return std::pair(seconds(a), a.node) < std::pair(seconds(b), b.node);
     });
-    for (const size_t count : LeaderCounts(std::min(most, family.size()))) {
+    for (const size_t count : LeaderCounts(alone ? 1 : std::min(most, family.size()))) {
       std::vector<Leader> ring(family.begin(), family.begin() + static_cast<ptrdiff_t>(count));
       std::sort(ring.begin(), ring.end(), [](const Leader& a, const Leader& b) { return a.node < b.node; });
       for (SharePlan plan : {Equal(network, ring), FillAndPrune(network, options, ring)}) {

@@ -158,12 +158,62 @@ TEST(LeaderSharesTest, NoMoveOfSharesShortensAnExchangeInCellsWithoutBackups) {
   }
 }
 
+// Each worker's link carries 2 S in any case when pushes end before pulls begin: a fast leader helps little.
+TEST(LeaderSharesTest, NoMoveOfSharesShortensAnExchangeInPhasesWithoutBackups) {
+  Rng rng(12);
+  for (int trial = 0; trial < 300; ++trial) {
+    std::vector<ShareNode> nodes = RandomNodes(rng, 3 + rng.Below(9), 0);
+    for (ShareNode& node : nodes) node.down_bytes_per_second = node.up_bytes_per_second;
+    ShareOptions options = Ideal();
+    options.overlapped = false;
+    const SharePlan plan = FillShares(nodes, options).value();
+    ExpectWellFormed(plan);
+    EXPECT_LT(BestMove(rng, nodes, plan, options), 1e-7) << "trial " << trial;
+  }
+}
+
+TEST(LeaderSharesTest, MovesOfSharesShortenAnExchangeInPhasesWithBackupsByLittle) {
+  Rng rng(13);
+  double most = 0;
+  double sum = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    const std::vector<ShareNode> nodes = RandomNodes(rng, 3 + rng.Below(9), 0);
+    ShareOptions options = Ideal();
+    options.backup_bytes = kPerNetBytes;
+    options.overlapped = false;
+    const double gain = BestMove(rng, nodes, FillShares(nodes, options).value(), options);
+    most = std::max(most, gain);
+    sum += gain;
+  }
+  EXPECT_LT(most, 0.25);
+  EXPECT_LT(sum / 300, 0.03);
+}
+
+// The paper's single leader: pushes, then pulls, of n workers over one link: 2 n S / B.
+TEST(LeaderSharesTest, OneLeaderInPhasesTakesTheTimeOfThePaper) {
+  std::vector<ShareNode> nodes = Workers(16, 100);
+  nodes.push_back(Worker(17, 100));
+  nodes.back().works = false;
+  ShareOptions options = Ideal();
+  options.overlapped = false;
+  const std::vector<LeaderShare> one = {{NodeId{17}, 1.0}};
+  EXPECT_NEAR(Seconds(nodes, one, options), 2 * 16 * kPerNetBytes / (100 * kMbps), 1e-9);
+}
+
+TEST(LeaderSharesTest, EqualNodesExchangeAsFastInPhasesAsOverlapped) {
+  ShareOptions options = Ideal();
+  const double overlapped = FillShares(Workers(16, 100), options).value().exchange.seconds();
+  options.overlapped = false;
+  EXPECT_NEAR(FillShares(Workers(16, 100), options).value().exchange.seconds(), overlapped, 1e-9);
+}
+
 TEST(LeaderSharesTest, IsNeverSlowerThanEqualSharesOrOneLeader) {
   Rng rng(9);
   for (int trial = 0; trial < 300; ++trial) {
     const std::vector<ShareNode> nodes = RandomNodes(rng, 3 + rng.Below(14), trial % 3);
     ShareOptions options = Ideal();
     options.backup_bytes = kPerNetBytes * static_cast<double>(trial % 2) * 2;
+    options.overlapped = trial % 4 < 2;
     const double seconds = FillShares(nodes, options).value().exchange.seconds();
     EXPECT_LE(seconds, Seconds(nodes, EqualShares(nodes), options) * (1 + 1e-9)) << "trial " << trial;
     options.leaders_max = 1;
@@ -233,7 +283,8 @@ TEST(LeaderSharesTest, AnyProfileGivesAWellFormedPlanOrAStatus) {
       node.can_lead = rng.Below(3) != 0;
     }
     const auto plan = FillShares(nodes, {.payload_bytes = rng.Below(20) == 0 ? odd[rng.Below(8)] : 1e6,
-                                         .backup_bytes = rng.Below(2) == 0 ? 1e6 : 0});
+                                         .backup_bytes = rng.Below(2) == 0 ? 1e6 : 0,
+                                         .overlapped = rng.Below(2) == 0});
     if (!plan.ok()) {
       EXPECT_NE(plan.status().message().find("; "), absl::string_view::npos) << plan.status();
       continue;
