@@ -56,9 +56,7 @@ void LeaseGate::Granted(NodeId node, int64_t micro_batches, Instant now) {
 
 void LeaseGate::Finished(NodeId node, int64_t micro_batches, Instant now) {
   Worker& worker = At(node);
-  EDDL_CHECK(micro_batches <= worker.outstanding)
-      << "node " << ToInt(node) << " finished " << micro_batches << " of " << worker.outstanding << " micro-batches";
-  worker.outstanding -= micro_batches;
+  worker.outstanding = std::max<int64_t>(0, worker.outstanding - micro_batches);
   worker.started = now;
   Refresh(node, now);
 }
@@ -159,9 +157,11 @@ Instant LeaseGate::PredictedFinish(NodeId node, Instant now) const {
   return end > now ? end : now + (now - end) + Duration{worker.cost_ns};
 }
 
-bool LeaseGate::ShouldDuplicate(NodeId idle, NodeId owner, Instant now) const {
+bool LeaseGate::ShouldDuplicate(NodeId idle, NodeId owner, Instant now) {
   const Worker& worker = At(idle);
-  return worker.cost_ns > 0 && PredictedFinish(idle, now) + Duration{worker.cost_ns} < PredictedFinish(owner, now);
+  if (worker.cost_ns == 0) return false;
+  const Instant end = PredictedFinish(idle, now) + Duration{worker.cost_ns};
+  return end < PredictedFinish(owner, now) && Decide(idle, now, 1, {}).micro_batches > 0;
 }
 
 }  // namespace eddl::net

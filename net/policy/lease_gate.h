@@ -46,7 +46,8 @@ class LeaseGate {
   void SetRate(NodeId node, double micro_batches_per_second);
   // It was granted a lease, behind what it has already: duplicates and evaluations too.
   void Granted(NodeId node, int64_t micro_batches, Instant now);
-  // It has finished or given up a lease, and goes on with the next that it has.
+  // It has finished or given up a lease, and goes on with the next that it has. A lease from before it joined (it was
+  // paused, say) is not known here, and changes nothing.
   void Finished(NodeId node, int64_t micro_batches, Instant now);
 
   // `pool_size` micro-batches are free. A grant holds ten times as much work as a `round_trip` takes, as far as the
@@ -56,8 +57,10 @@ class LeaseGate {
   // When it will have finished all that it was granted. Of one that is overdue nobody knows: as late again as it is by
   // now, and the cost of a micro-batch.
   Instant PredictedFinish(NodeId node, Instant now) const;
-  // Nothing is free, and `idle` could compute a duplicate of a micro-batch of `owner`: would it be the first to finish?
-  bool ShouldDuplicate(NodeId idle, NodeId owner, Instant now) const;
+  // Nothing is free, and `idle` could compute a duplicate of a micro-batch of `owner`: would it be done first, before
+  // any other worker could? The same rule, for a pool of one: else the slow, idle for long, would take the duplicates
+  // from the fast, who will be idle in a moment.
+  bool ShouldDuplicate(NodeId idle, NodeId owner, Instant now);
 
  private:
   struct Worker {
