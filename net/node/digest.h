@@ -55,9 +55,10 @@ struct DigestValue {
 
 // What ids are called in a digest. Ids that a table does not have keep their names.
 struct Names {
-  std::vector<NodeId> nodes;                      // by node
-  std::vector<MicroBatch> micro_batches;          // by micro-batch
-  std::vector<Stripe> stripes;                    // by stripe
+  std::vector<NodeId> nodes;              // by node
+  std::vector<MicroBatch> micro_batches;  // by micro-batch
+  std::vector<Stripe> stripes;            // by stripe
+  std::map<Incarnation, Incarnation> incarnations;
   std::unordered_map<uint64_t, uint64_t> covers;  // CoverHash of a set, and of the set renamed
 };
 
@@ -136,6 +137,12 @@ class Digest {
       if (const auto it = payloads_->find(id); it != payloads_->end()) value = &it->second;
     }
     AddOne(value != nullptr ? *value : DigestValue{ToInt(id), 0});
+  }
+  void AddOne(const Incarnation& incarnation) {
+    const auto it = names_.incarnations.find(incarnation);
+    const Incarnation& named = it != names_.incarnations.end() ? it->second : incarnation;
+    AddWord(ToInt(named.view));
+    AddWord(named.counter);
   }
   void AddOne(const DigestValue& value) {
     AddWord(value.low);

@@ -11,11 +11,6 @@ namespace {
 // Open rounds that a leader folds at once: two at the manager, and one whose commit is still under way to us.
 constexpr uint64_t kRoundsAhead = 2;
 
-void InsertSorted(std::vector<NodeId>& nodes, NodeId node) {
-  const auto it = std::lower_bound(nodes.begin(), nodes.end(), node);
-  if (it == nodes.end() || *it != node) nodes.insert(it, node);
-}
-
 std::vector<StripeRange> Union(const std::vector<StripeRange>& a, const std::vector<StripeRange>& b) {
   std::vector<StripeRange> all = Subtract(b, a);
   all.insert(all.end(), a.begin(), a.end());
@@ -46,10 +41,9 @@ void Leader::Begin(const Start& start, Outbox& out) {
   own_ = backup_ = {};
   open_.clear();
   sent_.clear();
-  fenced_.clear();
   replica_.reset();
   backed_up_ = kNoVersion;
-  subscribers_ = start.workers;
+  for (const NodeId worker : start.workers) subscribers_.try_emplace(worker);
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= start.version; });
   shard_.reset();
   if (const auto index = start.map.LedBy(self_)) {
@@ -85,6 +79,7 @@ void Leader::Stop(Outbox& out) {
   }
   open_.clear();
   pulls_.clear();
+  fenced_.clear();
   if (replica_) out.Do(Release{replica_payload_});
   replica_.reset();
   subscribers_.clear();
@@ -250,7 +245,9 @@ void Leader::OnCommit(const Commit& commit, Outbox& out) {
     replica_payload_ = slice;
     SendReplica(out);
   }
-  PublishTo(subscribers_, out);
+  std::vector<NodeId> subscribers;
+  for (const auto& [node, incarnation] : subscribers_) subscribers.push_back(node);
+  PublishTo(std::move(subscribers), out);
   if (record.checkpoint) {
     const Payload payload = names_.Next();
     out.Do(Snapshot{.version = own_.newest, .stripes = own_.stripes, .payload = payload});
@@ -311,7 +308,10 @@ void Leader::OnNack(NodeId from, const Nack& nack, Outbox& out) {
   }
 }
 
-void Leader::OnPull(NodeId from, const Pull& pull, Outbox& out) {
+void Leader::OnPull(NodeId from, Incarnation incarnation, const Pull& pull, Outbox& out) {
+  const auto dead = fenced_.find(from);
+  if (dead != fenced_.end() && incarnation <= dead->second) return;
+  subscribers_[from] = incarnation;
   if (own_.complete() && shard_) {
     Answer(from, pull.have, out);
   } else {
@@ -320,7 +320,6 @@ void Leader::OnPull(NodeId from, const Pull& pull, Outbox& out) {
 }
 
 void Leader::Answer(NodeId to, Version have, Outbox& out) {
-  InsertSorted(subscribers_, to);
   if (have == own_.newest) {
     out.SendTo(to, Publish{.version = have});
   } else {
@@ -331,7 +330,9 @@ void Leader::Answer(NodeId to, Version have, Outbox& out) {
 void Leader::OnFence(const Fence& fence) {
   Incarnation& dead = fenced_[fence.node];
   dead = std::max(dead, fence.incarnation);
-  std::erase(subscribers_, fence.node);
+  const auto subscriber = subscribers_.find(fence.node);
+  if (subscriber == subscribers_.end() || subscriber->second > dead) return;
+  subscribers_.erase(subscriber);
   pulls_.erase(fence.node);
 }
 

@@ -47,7 +47,7 @@ class Leader {
   void OnNack(NodeId from, const Nack& nack, Outbox& out);
   void OnMove(NodeId from, const Move& move, Outbox& out);
   void OnLoaded(const Loaded& loaded, Outbox& out);
-  void OnPull(NodeId from, const Pull& pull, Outbox& out);
+  void OnPull(NodeId from, Incarnation incarnation, const Pull& pull, Outbox& out);
   // The node's life is over: it gets nothing more, and nothing more of it is folded.
   void OnFence(const Fence& fence);
   // A connection is up again: what may have been lost on it is sent again.
@@ -107,8 +107,8 @@ class Leader {
   Holding own_;
   Holding backup_;
   std::vector<Held> kept_;               // of the view before, until this one's first commit
-  std::vector<NodeId> subscribers_;      // sorted
-  std::map<NodeId, Version> pulls_;      // not answered: this node has no shard yet, or is loading it
+  std::map<NodeId, Incarnation> subscribers_;  // a fence of an older life must not end a newer one's
+  std::map<NodeId, Version> pulls_;  // of subscribers, to be answered when the shard is here
   std::map<Version, OpenRound> open_;    // two, and one whose commit is under way to us
   Version backed_up_ = kNoVersion;       // newest that our backup has confirmed
   std::optional<CommitRecord> replica_;  // sent, not confirmed

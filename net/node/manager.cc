@@ -76,9 +76,9 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
   // Of another view, or of a life that is over: nothing of it counts.
   const bool alive = node != nullptr && node->state != NodeRecord::State::kAbsent;
   if (message.view != view_ || !alive || message.incarnation != node->incarnation) return;
-  node->heartbeat.Beat(step.now);
   std::visit(Overloaded{
                  [&](const Beat& beat) {
+                   node->heartbeat.Beat(step.now);  // these alone come regularly
                    if (beat.paused != std::exchange(node->paused, beat.paused)) {
                      TellGate(from);
                      serve_ = replan_ = true;
@@ -112,6 +112,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   node.capabilities = hello.capabilities;
   node.paused = false;
   node.missed = 0;
+  node.async_parts = 0;
   node.heartbeat = {};
   node.heartbeat.Beat(step.now);
   if (!known) {

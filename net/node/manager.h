@@ -161,7 +161,9 @@ class Manager {
   std::vector<Transfer> PlanTransfers(const ShardMap& map, Version version, const std::vector<Held>& held) const;
   // The journal was behind what was applied: the leaders' records, up to `version`. False if one is missing.
   bool AdoptRecords(Step& step, Version version);
-  void ReturnToCheckpoint(Step& step);
+  // What was stable is lost: the ledger as it was at an older version, >= the checkpoint's.
+  void ReplayTo(Step& step, Version version);
+  NodeId ChooseStandby(NodeId leader) const;
   void OnCheckpointPart(Step& step, const Move& move);
 
   // manager_rounds.cc: dealing.

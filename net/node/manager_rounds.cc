@@ -60,21 +60,20 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   const int64_t count = gate_.Decide(id, step.now, free, node.round_trip).micro_batches;
   if (count == 0) return false;
 
+  EndPartsBefore(id, round.round());
+  if (async) {
+    // Which round it will be part of is not known yet: its part is unique among all of this node.
+    SendGrant(step, id, round, Part{node.async_parts++}, ledger_.Take(count), /*duplicate=*/false);
+    return true;
+  }
   NodeRecord::Parts& parts = node.parts[round.round()];
-  if (parts.used == 0 || parts.ended || async) {
+  if (parts.used == 0 || parts.ended) {
     parts.open = Part{parts.used++};
     parts.ended = false;
   }
-  std::vector<MicroBatch> mbs;
-  if (async) {
-    mbs = ledger_.Take(count);
-    parts.ended = true;
-  } else {
-    mbs = round.Lease(id, node.incarnation, parts.open, count);
-    parts.ended = round.free_count() == 0;
-    if (parts.ended) round.MarkLast(id, parts.open);
-  }
-  EndPartsBefore(id, round.round());
+  std::vector<MicroBatch> mbs = round.Lease(id, node.incarnation, parts.open, count);
+  parts.ended = round.free_count() == 0;
+  if (parts.ended) round.MarkLast(id, parts.open);
   SendGrant(step, id, round, parts.open, std::move(mbs), /*duplicate=*/false);
   return true;
 }

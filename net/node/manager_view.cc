@@ -69,9 +69,19 @@ void Manager::TryStart(Step& step) {
 
   const std::vector<Held> held = UsableHoldings();
   const std::optional<Version> complete = NewestComplete(held, options_.stripe_count);
-  if (complete && AdoptRecords(step, *complete)) return StartView(step, *complete, held);
-  // Somebody who is away may hold what is missing.
-  if (patience_over_) ReturnToCheckpoint(step);
+  const bool lossless = complete && *complete >= ledger_.stable();
+  if (lossless && AdoptRecords(step, *complete)) return StartView(step, *complete, held);
+  // Somebody who is away may hold what is missing. If not, the best that is left: a shard that was kept when it moved,
+  // or the checkpoint.
+  if (!patience_over_) return;
+  if (complete && !lossless && *complete > checkpoint_) {
+    ReplayTo(step, *complete);
+    StartView(step, *complete, held);
+  } else {
+    ReplayTo(step, checkpoint_);
+    histories_.clear();
+    StartView(step, checkpoint_, {});
+  }
 }
 
 std::vector<Held> Manager::UsableHoldings() const {
@@ -115,15 +125,15 @@ bool Manager::AdoptRecords(Step& step, Version version) {
   return true;
 }
 
-void Manager::ReturnToCheckpoint(Step& step) {
+void Manager::ReplayTo(Step& step, Version version) {
   Say(step, "view",
-      "no node holds some stripes: two that backed each other up are gone. Back from version " +
-          std::to_string(ToInt(version_)) + " to the checkpoint of version " + std::to_string(ToInt(checkpoint_)));
+      "no node holds all of version " + std::to_string(ToInt(ledger_.stable())) +
+          ": two that backed each other up are gone. Back from version " + std::to_string(ToInt(version_)) + " to " +
+          std::to_string(ToInt(version)) + ", whose samples since then will be used again");
   ledger_ = checkpoint_ledger_;
-  version_ = checkpoint_;
-  histories_.clear();
-  started_ = View{0};
-  StartView(step, checkpoint_, {});
+  for (const CommitRecord& record : records_) {
+    if (record.round < version) ledger_.Replay(record.round, record.micro_batches);
+  }
 }
 
 std::vector<LeaderShare> Manager::ChooseLeaders() const {
@@ -140,6 +150,14 @@ std::vector<LeaderShare> Manager::ChooseLeaders() const {
     if (may_lead(id) && leaders.size() < options_.stripe_count) leaders.push_back({.node = id, .fraction = 1});
   }
   return leaders;
+}
+
+NodeId Manager::ChooseStandby(NodeId leader) const {
+  for (const NodeId id : roster_.Present()) {
+    const NodeRecord& node = *roster_.Find(id);
+    if (id != leader && node.state == NodeRecord::State::kLive && node.capabilities.can_lead) return id;
+  }
+  return kManager;
 }
 
 std::vector<Transfer> Manager::PlanTransfers(const ShardMap& map, Version version,
@@ -172,7 +190,8 @@ std::vector<Transfer> Manager::PlanTransfers(const ShardMap& map, Version versio
 
 void Manager::StartView(Step& step, Version version, const std::vector<Held>& held) {
   if (plan_.leaders.empty()) PlanFirst(step);
-  map_ = DealStripes(ChooseLeaders(), options_.stripe_count);
+  const std::vector<LeaderShare> leaders = ChooseLeaders();
+  map_ = DealStripes(leaders, options_.stripe_count, ChooseStandby(leaders.front().node));
   ledger_.Rollback(version);
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= version; });
   if (!held.empty() && version == started_version_) {

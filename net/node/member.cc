@@ -70,12 +70,18 @@ void Member::SayHello(Outbox& out) {
 }
 
 void Member::EndView(Outbox& out) {
-  for (const Received& early : std::exchange(early_, {})) {
-    if (const Payload payload = PayloadOf(early.message.body); payload != Payload{}) out.Do(Release{payload});
-  }
   if (!std::exchange(active_, false)) return;
   worker_.Stop(out);
   leader_.Stop(out);
+}
+
+void Member::Enter(View view, Actions& actions) {
+  view_ = view;
+  std::erase_if(early_, [&](const Received& early) {
+    if (early.message.view >= view) return false;
+    ReleasePayload(early.message.body, actions);
+    return true;
+  });
 }
 
 void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
@@ -84,9 +90,10 @@ void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
   if (agreeing && message.view >= view_) {
     Outbox before(actions, view_, incarnation_);
     EndView(before);
-    view_ = message.view;
+    Enter(message.view, actions);
     if (const auto* welcome = std::get_if<Welcome>(&message.body)) incarnation_ = welcome->incarnation;
   }
+  if (message.view > view_) return KeepEarly(from, message, actions);  // our own news of it are still on the way
   if (message.view != view_) return ReleasePayload(message.body, actions);
   Outbox out(actions, view_, incarnation_);
   if (const auto* welcome = std::get_if<Welcome>(&message.body)) return OnWelcome(*welcome, out);
@@ -109,9 +116,10 @@ void Member::OnWelcome(const Welcome& welcome, Outbox& out) {
   if (welcome.map.shards.empty()) return;  // Start is to come
   // The others went on: what is held here may be of no use to them, or undone.
   leader_.Reset(out);
-  worker_.Begin(welcome.map, kNoVersion, false, out);
   history_ = view_;
   active_ = true;
+  if (options_.capabilities.can_work) worker_.Begin(welcome.map, kNoVersion, false, out);
+  TakeEarly(out);
 }
 
 void Member::OnStart(const Start& start, Outbox& out) {
@@ -122,8 +130,20 @@ void Member::OnStart(const Start& start, Outbox& out) {
   history_ = view_;
   active_ = true;
   leader_.Begin(start, out);
-  worker_.Begin(start.map, start.version, same_history, out);
-  for (const Received& early : std::exchange(early_, {})) OnCurrent(early.from, early.message, out);
+  if (options_.capabilities.can_work) worker_.Begin(start.map, start.version, same_history, out);
+  TakeEarly(out);
+}
+
+void Member::TakeEarly(Outbox& out) {
+  std::vector<Received> later;
+  for (Received& early : std::exchange(early_, {})) {
+    if (early.message.view == view_) {
+      OnCurrent(early.from, early.message, out);
+    } else {
+      later.push_back(std::move(early));
+    }
+  }
+  early_ = std::move(later);
 }
 
 void Member::OnFence(const Fence& fence, Outbox& out) {
@@ -148,7 +168,7 @@ void Member::OnCurrent(NodeId from, const Message& message, Outbox& out) {
                  [&](const Replica& body) { leader_.OnReplica(from, body, out); },
                  [&](const ReplicaOk& body) { leader_.OnReplicaOk(from, body, out); },
                  [&](const Move& body) { leader_.OnMove(from, body, out); },
-                 [&](const Pull& body) { leader_.OnPull(from, body, out); },
+                 [&](const Pull& body) { leader_.OnPull(from, message.incarnation, body, out); },
                  [&](const auto&) {},  // not a member's business: a peer that errs does no harm
              },
              message.body);

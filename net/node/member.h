@@ -55,6 +55,8 @@ class Member {
   void OnPeerUp(NodeId node, Instant now, Outbox& out);
   void SayHello(Outbox& out);
   void EndView(Outbox& out);
+  void Enter(View view, Actions& actions);
+  void TakeEarly(Outbox& out);
   void KeepEarly(NodeId from, const Message& message, Actions& actions);
   static void ReleasePayload(const Body& body, Actions& actions);
 

@@ -56,6 +56,7 @@ struct NodeRecord {
 
   std::vector<Lease> leases;  // in the order of granting
   std::map<Version, Parts> parts;
+  uint32_t async_parts = 0;  // given so far in this life
 
   // While a view is being agreed on.
   bool acked = false;
@@ -76,7 +77,7 @@ struct NodeRecord {
   void AddTo(Digest& digest) const {
     digest.Add(state, strikes, micro_batches_done > 0);
     if (state == State::kAbsent) return;
-    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, acked, held, held_view, records);
+    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, acked, held, held_view, records);
   }
 
   bool present() const { return state == State::kLive || state == State::kLeaving; }

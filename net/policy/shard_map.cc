@@ -59,7 +59,7 @@ std::vector<StripeRange> Subtract(std::span<const StripeRange> a, std::span<cons
   return result;
 }
 
-ShardMap DealStripes(std::span<const LeaderShare> leaders, uint32_t stripe_count) {
+ShardMap DealStripes(std::span<const LeaderShare> leaders, uint32_t stripe_count, NodeId standby) {
   EDDL_CHECK(!leaders.empty() && stripe_count >= leaders.size())
       << leaders.size() << " leaders, " << stripe_count << " stripes";
   ShardMap map;
@@ -70,6 +70,7 @@ ShardMap DealStripes(std::span<const LeaderShare> leaders, uint32_t stripe_count
     map.shards.push_back({.leader = leader.node});
   }
   for (size_t i = 0; i < map.shards.size(); ++i) map.shards[i].backup = map.shards[(i + 1) % map.shards.size()].leader;
+  if (leaders.size() == 1 && standby != kManager) map.shards[0].backup = standby;
 
   // Each stripe goes to whom is furthest behind its share; the last ones to those that still have none.
   std::vector<uint32_t> dealt(leaders.size(), 0);

@@ -52,9 +52,10 @@ std::vector<StripeRange> Intersect(std::span<const StripeRange> a, std::span<con
 std::vector<StripeRange> Subtract(std::span<const StripeRange> a, std::span<const StripeRange> b);
 
 // Deals `stripe_count` stripes to the leaders in proportion to their fractions, by weighted round-robin; each leader
-// gets at least one. The backup of each is the next leader by node id, around the ring.
+// gets at least one. The backup of each is the next leader by node id, around the ring; a leader alone is backed up by
+// `standby`, if that is not kManager.
 // REQUIRES: stripe_count >= leaders.size() >= 1, sorted by node without duplicates, fractions > 0.
-ShardMap DealStripes(std::span<const LeaderShare> leaders, uint32_t stripe_count);
+ShardMap DealStripes(std::span<const LeaderShare> leaders, uint32_t stripe_count, NodeId standby = kManager);
 
 // What one node can produce after a failure: these stripes at each of these versions, optimizer state included.
 struct Held {

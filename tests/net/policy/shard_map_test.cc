@@ -20,8 +20,9 @@ TEST(ShardMapTest, EveryLeaderGetsAStripeHoweverSmallItsShare) {
             "1:[0,1)<2 2:[1,2)<3 3:[2,3)<1");
 }
 
-TEST(ShardMapTest, ALeaderAloneIsItsOwnBackup) {
+TEST(ShardMapTest, ALeaderAloneIsBackedUpByTheStandbyElseByItself) {
   EXPECT_EQ(ToString(DealStripes(std::vector{Share(4, 1)}, 2)), "4:[0,2)<4");
+  EXPECT_EQ(ToString(DealStripes(std::vector{Share(4, 1)}, 2, NodeId{9})), "4:[0,2)<9");
 }
 
 TEST(ShardMapTest, AnyDealCoversEachStripeOnceAndIsCloseToItsShare) {
