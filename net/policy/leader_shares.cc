@@ -226,15 +226,19 @@ std::pair<double, ExchangeBound> Network::Wait(Phase phase, std::span<const Lead
 }
 
 Exchange Network::Evaluate(std::span<const Leader> ring, std::span<const double> shares) const {
-  Exchange exchange{.message_seconds = 2 * static_cast<double>(ring.size()) * options_.message_seconds};
+  Exchange exchange;
   if (options_.overlapped) {
     std::tie(exchange.transfer_seconds, exchange.bound) = Wait(Phase::kBoth, ring, shares);
-    return exchange;
+  } else {
+    const auto [push_seconds, push_bound] = Wait(Phase::kPush, ring, shares);
+    const auto [pull_seconds, pull_bound] = Wait(Phase::kPull, ring, shares);
+    exchange.transfer_seconds = push_seconds + pull_seconds;
+    exchange.bound = push_seconds > pull_seconds ? push_bound : pull_bound;
   }
-  const auto [push_seconds, push_bound] = Wait(Phase::kPush, ring, shares);
-  const auto [pull_seconds, pull_bound] = Wait(Phase::kPull, ring, shares);
-  exchange.transfer_seconds = push_seconds + pull_seconds;
-  exchange.bound = push_seconds > pull_seconds ? push_bound : pull_bound;
+  // A worker that leads itself sends nothing.
+  if (exchange.transfer_seconds > 0) {
+    exchange.message_seconds = 2 * static_cast<double>(ring.size()) * options_.message_seconds;
+  }
   return exchange;
 }
 

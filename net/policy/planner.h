@@ -1,56 +1,31 @@
 // Planner: which plan makes the most progress per second, by prediction. Every decision keeps all its candidates.
 //
 // Pure: equal views give equal decisions. Runs at the manager alone; others are told the result as values.
-// Candidates are {sync, pipe, async} × {one leader, water-filled leaders} × {f32, f16} × {park the slowest, admit all}.
+// Candidates are {sync, pipe, async} × {one leader, water-filled leaders} × {f32, f16} × {chosen workers, all workers}.
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "net/ids.h"
 #include "net/plan.h"
-#include "runtime/base/time.h"
+#include "net/policy/predictor.h"
 
 namespace eddl::net {
 
-// What is known of one node: fits where there are measurements, else what it said of itself.
-struct NodeProfile {
-  NodeId node{};
-  bool can_work = true;
-  bool can_lead = true;
-  double fixed_seconds = 0;       // a of t(b) = a + c b, b in samples
-  double seconds_per_sample = 0;  // c; > 0 for workers
-  double variation = 0;           // standard deviation of t over its mean
-  double up_bytes_per_second = 0;
-  double down_bytes_per_second = 0;
-  Duration round_trip;
-  uint32_t cell = 0;  // shared medium; 0: its own wire
-  double leaves_per_second = 0;
-};
-
-struct ClusterView {
-  std::vector<NodeProfile> nodes;  // sorted by node; paused and fenced ones are not in it
-  int64_t parameter_count = 0;
-  int64_t batch_size = 0;        // samples a synchronous round, all workers together
-  int64_t micro_batch_size = 0;  // samples
-  double noise_scale = 0;        // φ = tr Σ / |G|², in samples; 0: not known yet
-  double async_penalty =
-      1.5;  // κ: samples that async needs for the loss that sync reaches, beyond what staleness explains
-  double wait_factor = 1.1;  // measured round over oracle round, compute part
-  Plan current;
-};
-
-struct Candidate {
-  Plan plan;
-  double compute_seconds = 0;   // of a round
-  double exchange_seconds = 0;  // exposed: not hidden behind compute
-  double samples_per_second = 0;
-  double efficiency = 0;  // progress of one sample, relative to small batches without staleness
-  double progress = 0;    // samples_per_second × efficiency: the score
-  std::string bound;      // what limits it, for people: "compute", "link of node 7", "air of cell 1"
-
-  bool operator==(const Candidate&) const = default;
+// What the job leaves open, and how reluctantly a plan is changed.
+struct PlannerOptions {
+  std::optional<Mode> mode;          // this one only
+  std::optional<Codec> codec;        // this one only; kExact also means sync, unless a mode is given
+  std::vector<LeaderShare> leaders;  // not empty: these only
+  bool allow_f16 = true;
+  bool allow_parking = true;
+  double hysteresis = 0.10;  // a plan is replaced by one that is better by more than this
+  // Waiting workers are admitted if they add at least this part to progress; working ones are parked if that adds more
+  // than twice as much.
+  double admission = 0.02;
+  PredictorOptions predictor;
 };
 
 struct Decision {
@@ -58,17 +33,24 @@ struct Decision {
   Plan plan;                          // what to do: that of the best, or the current one
   bool changed = false;
   std::string why;  // one line for people
+
+  bool operator==(const Decision&) const = default;
 };
 
-struct PlannerOptions {};
+// Chooses workers, then how they work:
+// 1. Workers that are parked now wait; the others work. The waiting ones, fastest first, are admitted by ones, twos,
+//    fours … if together they add `admission`; else the slowest are parked if that adds more than twice as much. With
+//    one leader, much more exchange than compute and a batch that grows with the workers, this is the rule of EDDL
+//    (Hao and Zhang, SEC 2021): admit while n / t_sync rises.
+// 2. All candidates are predicted. The best replaces the current plan if it is better by more than `hysteresis`, or if
+//    the current one can't go on: a leader is gone or can't lead, or the options rule it out. Plans that are within a
+//    thousandth of each other are ordered by simplicity: one leader, f32 and sync first.
+// 3. If the current plan stays, it still takes the workers of 1. when that helps it by as much.
+// A parked worker may lead. If no plan is possible (nobody works, or nobody leads), the current one stays, without
+// candidates, and `why` says what is missing.
+Decision Choose(const ClusterView& view, const PlannerOptions& options);
 
-// The best plan for what is known.
-inline Decision Choose(const ClusterView& view, const PlannerOptions&) {
-  Decision decision{.plan = view.current};
-  for (const NodeProfile& node : view.nodes) {
-    if (node.can_lead && view.current.leaders.empty()) decision.plan.leaders.push_back({node.node, 1.0});
-  }
-  return decision;
-}
+// "sync, f16, 16 leaders, 2 parked".
+std::string Describe(const Plan& plan);
 
 }  // namespace eddl::net
