@@ -66,7 +66,8 @@ Instant LeaseGate::BusyUntil(const Worker& worker) {
 }
 
 Instant LeaseGate::FreeAt(const Worker& worker) const {
-  return worker.outstanding == 0 ? now_ : std::max(BusyUntil(worker), now_);
+  // Believed to be on time until it is overdue, so that slots of busy workers don't change as time goes by.
+  return worker.outstanding == 0 ? now_ : BusyUntil(worker);
 }
 
 int64_t LeaseGate::CountSlots(const Worker& worker, Instant level) const {
@@ -112,12 +113,13 @@ void LeaseGate::Expire(Instant now) {
 }
 
 void LeaseGate::MoveLevel(int64_t pool_size) {
-  // `low` has too few slots, `high` enough: by then, some worker alone has drained the pool.
+  // `low` has no slots, `high` enough: by then, some worker alone has drained the pool.
   Instant low = now_;
   Instant high{INT64_MAX};
   for (const Worker& worker : workers_) {
     if (!worker.counted) continue;
     const Instant free_at = FreeAt(worker);
+    low = std::min(low, free_at);
     if (pool_size <= (high - free_at).ns / worker.cost_ns) high = free_at + Duration{pool_size * worker.cost_ns};
   }
   if (high == Instant{INT64_MAX}) high = now_;  // there is nobody to count on
