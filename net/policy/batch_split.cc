@@ -11,6 +11,7 @@ namespace eddl::net {
 namespace {
 
 constexpr int kBisectionsMax = 100;
+constexpr double kSecondsMax = 1e18;
 constexpr double kItemsMax = 1e15;  // counts are exact in a double, with room for a sum
 
 int64_t Fits(const SplitWorker& worker, double seconds, int64_t items) {
@@ -27,8 +28,8 @@ absl::Status Validate(std::span<const SplitWorker> workers, int64_t items) {
   double room = 0;
   for (size_t i = 0; i < workers.size(); ++i) {
     const SplitWorker& worker = workers[i];
-    if (!(worker.seconds_per_item > 0) || !std::isfinite(worker.seconds_per_item) || !(worker.fixed_seconds >= 0) ||
-        !std::isfinite(worker.fixed_seconds) || worker.items_max < 0) {
+    if (!(worker.seconds_per_item > 0) || !(worker.seconds_per_item < kSecondsMax) || !(worker.fixed_seconds >= 0) ||
+        !(worker.fixed_seconds < kSecondsMax) || worker.items_max < 0) {
       return InvalidArgument("batch split: worker " + std::to_string(i) + " takes " +
                              std::to_string(worker.fixed_seconds) + " s + " + std::to_string(worker.seconds_per_item) +
                              " s an item, at most " + std::to_string(worker.items_max) +
@@ -54,9 +55,15 @@ double FindTime(std::span<const SplitWorker> workers, int64_t items) {
     return sum;
   };
   const auto surplus_max = static_cast<int64_t>(workers.size() / 16 + 1);
-  double high = 1e-9;
-  while (surplus_in(high) < 0) high *= 2;
+  // Parts of items, no caps and nobody left out: not later than any real split.
+  double rate = 0;
+  for (const SplitWorker& worker : workers) rate += 1 / worker.seconds_per_item;
   double low = 0;
+  double high = static_cast<double>(items) / rate;
+  while (surplus_in(high) < 0) {
+    low = high;
+    high *= 2;
+  }
   for (int i = 0; i < kBisectionsMax; ++i) {
     const double middle = low + (high - low) / 2;
     const int64_t surplus = surplus_in(middle);

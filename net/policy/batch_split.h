@@ -26,7 +26,8 @@ struct BatchSplit {
 // The split with the least `seconds`, among whole items; ties leave the item with the earlier worker.
 // With t the time, worker i fits min(items_max, (t - fixed) / per item) items; the least t for which they all fit the
 // batch is bisected, then the surplus is taken from whoever would finish last.
-// kInvalidArgument: a time is not finite or out of range, items < 0, or items_max together are fewer than the batch.
+// kInvalidArgument: a time is out of range or beyond 10^18 s, items < 0, or items_max together are fewer than the
+// batch.
 absl::StatusOr<BatchSplit> SplitBatch(std::span<const SplitWorker> workers, int64_t items);
 
 }  // namespace eddl::net

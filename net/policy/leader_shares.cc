@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
-#include <map>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -14,45 +12,14 @@
 namespace eddl::net {
 namespace {
 
-// An infinite link (a node beside itself, a link not yet limited) must not turn sums into inf - inf.
-constexpr double kFastestLink = 1e15;
-constexpr double kSlowestLink = 1;  // bytes/s; below, there is no link to speak of
+using Leader = ExchangeModel::Leader;
+
 constexpr double kStripeBytes = 65536;
 constexpr double kStripesPerLeader = 20;
 constexpr uint32_t kStripesMax = 1u << 16;
-constexpr double kFittingMax = 1e9;  // more leaders than any cluster has
 constexpr size_t kAllCountsUpTo = 16;
-constexpr int kBisections = 60;
+constexpr int kStepsMax = 200;
 constexpr double kPrecision = 1e-11;  // of the time that is searched for
-constexpr int kDoublingsMax = 400;
-
-// One node that may lead.
-struct Leader {
-  NodeId node{};
-  double up = 0;
-  double down = 0;
-  double work = 0;   // S w: bytes each way as a worker, if it leads nothing
-  double serve = 0;  // S (W - w): bytes each way as a leader, if it leads everything
-  uint32_t cell = 0;
-
-  // Bytes each way for the whole of the parameters on top of `work`, pushes and pulls together.
-  double per_share() const { return serve - work; }
-};
-
-// Seconds of air.
-struct Air {
-  double up = 0;
-  double down = 0;
-};
-
-// What one node sends and receives in a part of the exchange.
-struct Traffic {
-  double up = 0;
-  double down = 0;
-};
-
-// Which parts of an exchange are on the links at the same time.
-enum class Phase : uint8_t { kPush, kPull, kBoth };
 
 // y = clamp(slope x + offset, low, high): such functions are closed under composition, which solves a ring in one walk.
 struct Clamped {
@@ -79,304 +46,190 @@ double FixedPoint(const Clamped& f) {
   return f.slope * f.high + f.offset >= f.high ? f.high : f.low;
 }
 
-// The cluster as the formulas see it.
-class Network {
+// Finds the best shares of one ring of leaders.
+class Filler {
  public:
-  // Answers for rings of up to `ring_max` leaders.
-  static absl::StatusOr<Network> Create(std::span<const ShareNode> nodes, const ShareOptions& options, size_t ring_max);
+  Filler(const ExchangeModel& model, const ShareOptions& options, std::span<const Leader> ring);
 
-  const std::vector<Leader>& eligible() const { return eligible_; }  // sorted by node
-  int64_t worker_count() const { return worker_count_; }
-
-  Exchange Evaluate(std::span<const Leader> ring, std::span<const double> shares) const;
-  // Shares of the ring, sorted by node, that make its exchange shortest. They sum to 1; some may be 0.
-  std::vector<double> Fill(std::span<const Leader> ring) const;
-  // As a leader, whether it may be one or not.
-  Leader MakeLeader(const ShareNode& node) const;
+  // They sum to 1; some may be 0.
+  std::vector<double> Fill();
 
  private:
-  using Slowest = std::vector<std::pair<double, NodeId>>;  // seconds of a worker that leads nothing, longest first
+  // Sets shares_ to the largest with which the ring is done in `seconds`. Returns how far they are beyond a whole, or a
+  // negative number if they are not one: continuous and growing with `seconds`.
+  double Excess(double seconds) {
+    return options_.overlapped ? ExcessOverlapped(seconds) : ExcessInPhases(seconds / 2);
+  }
+  double ExcessOverlapped(double seconds);
+  double ExcessInPhases(double seconds);
+  double FitAir(double seconds);
 
-  std::pair<double, ExchangeBound> Wait(Phase phase, std::span<const Leader> ring,
-                                        std::span<const double> shares) const;
-  Traffic Load(Phase phase, std::span<const Leader> ring, std::span<const double> shares, size_t i) const;
-  bool Fits(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
-  bool FitOverlapped(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
-  bool FitPhases(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
-  bool FitAir(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const;
-  double Backup(size_t leader_count) const { return leader_count > 1 ? options_.backup_bytes : 0; }
-
-  ShareOptions options_;
-  int64_t worker_count_ = 0;
-  Slowest slowest_up_;
-  Slowest slowest_down_;
-  std::map<uint32_t, Air> cells_;  // of workers, without shares
-  std::vector<Leader> eligible_;
+  const ExchangeModel& model_;
+  const ShareOptions& options_;
+  std::span<const Leader> ring_;
+  double payload_;
+  double backup_;
+  // Leaders in cells: those of a cell together, that with the least air for a share first.
+  struct Wireless {
+    size_t cell = 0;
+    double price = 0;  // seconds of air for the whole of the parameters
+    size_t index = 0;
+  };
+  std::vector<Wireless> wireless_;
+  std::vector<double> shares_;
+  std::vector<double> high_;
 };
 
-// False for NaN, too.
-bool HasLink(const ShareNode& node) {
-  return node.up_bytes_per_second >= kSlowestLink && node.down_bytes_per_second >= kSlowestLink;
-}
-
-absl::Status Validate(std::span<const ShareNode> nodes, const ShareOptions& options) {
-  const auto text = [](double x) { return std::to_string(x); };
-  if (!(options.payload_bytes > 0) || !std::isfinite(options.payload_bytes) || !(options.backup_bytes >= 0) ||
-      !std::isfinite(options.backup_bytes)) {
-    return InvalidArgument("leader shares: payload of " + text(options.payload_bytes) + " bytes, backups of " +
-                           text(options.backup_bytes) + "; give sizes of the parameters on the wire");
-  }
-  bool anyone_works = false;
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    const ShareNode& node = nodes[i];
-    EDDL_CHECK(i == 0 || nodes[i - 1].node < node.node) << "not sorted at node " << ToInt(node.node);
-    anyone_works |= node.works;
-    if (node.works && !HasLink(node)) {
-      return InvalidArgument("leader shares: node " + std::to_string(ToInt(node.node)) + " works, but its link has " +
-                             text(node.up_bytes_per_second) + " bytes/s up and " + text(node.down_bytes_per_second) +
-                             " down; measure it, or assume a rate");
-    }
-  }
-  if (anyone_works) return absl::OkStatus();
-  return InvalidArgument("leader shares: none of " + std::to_string(nodes.size()) +
-                         " nodes works; let at least one train");
-}
-
-absl::StatusOr<Network> Network::Create(std::span<const ShareNode> nodes, const ShareOptions& options,
-                                        size_t ring_max) {
-  EDDL_RETURN_IF_ERROR(Validate(nodes, options));
-  Network network;
-  network.options_ = options;
-  for (const ShareNode& node : nodes) network.worker_count_ += node.works ? 1 : 0;
-  for (const ShareNode& node : nodes) {
-    if (!HasLink(node)) continue;
-    const Leader leader = network.MakeLeader(node);
-    if (node.can_lead) network.eligible_.push_back(leader);
-    if (!node.works) continue;
-    network.slowest_up_.push_back({leader.work / leader.up, leader.node});
-    network.slowest_down_.push_back({leader.work / leader.down, leader.node});
-    if (leader.cell == 0) continue;
-    Air& air = network.cells_[leader.cell];
-    air.up += leader.work / leader.up;
-    air.down += leader.work / leader.down;
-  }
-  // A ring of k leaves at least one of the k + 1 slowest workers without a share, or all of them lead.
-  for (Slowest* slowest : {&network.slowest_up_, &network.slowest_down_}) {
-    const auto kept = static_cast<ptrdiff_t>(std::min(ring_max + 1, slowest->size()));
-    std::partial_sort(slowest->begin(), slowest->begin() + kept, slowest->end(),
-                      [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a < b; });
-    slowest->resize(static_cast<size_t>(kept));
-  }
-  return network;
-}
-
-Leader Network::MakeLeader(const ShareNode& node) const {
-  const double works = node.works ? 1 : 0;
-  return {.node = node.node,
-          .up = std::min(node.up_bytes_per_second, kFastestLink),
-          .down = std::min(node.down_bytes_per_second, kFastestLink),
-          .work = options_.payload_bytes * works,
-          .serve = options_.payload_bytes * (static_cast<double>(worker_count_) - works),
-          .cell = node.cell};
-}
-
-Traffic Network::Load(Phase phase, std::span<const Leader> ring, std::span<const double> shares, size_t i) const {
-  const double backup = Backup(ring.size());
-  const double work = ring[i].work * (1 - shares[i]);
-  const double serve = ring[i].serve * shares[i];
-  const Traffic push = {.up = work, .down = serve};
-  const Traffic pull = {.up = serve + backup * shares[i],
-                        .down = work + backup * shares[(i + ring.size() - 1) % ring.size()]};
-  if (phase == Phase::kPush) return push;
-  if (phase == Phase::kPull) return pull;
-  return {.up = push.up + pull.up, .down = push.down + pull.down};
-}
-
-std::pair<double, ExchangeBound> Network::Wait(Phase phase, std::span<const Leader> ring,
-                                               std::span<const double> shares) const {
-  std::pair<double, ExchangeBound> longest;
-  const auto wait = [&longest](double seconds, ExchangeBound::Kind kind, uint32_t id) {
-    if (seconds > longest.first) longest = {seconds, {kind, id}};
-  };
-  const auto wait_for_workers = [&](const Slowest& slowest) {
-    for (const auto& [seconds, node] : slowest) {
-      const auto found = std::lower_bound(ring.begin(), ring.end(), node,
-                                          [](const Leader& leader, NodeId id) { return leader.node < id; });
-      if (found != ring.end() && found->node == node) continue;
-      return wait(seconds, ExchangeBound::Kind::kLink, ToInt(node));
-    }
-  };
-  if (phase != Phase::kPull) wait_for_workers(slowest_up_);
-  if (phase != Phase::kPush) wait_for_workers(slowest_down_);
-  std::map<uint32_t, double> cells;
-  for (const auto& [cell, air] : cells_) {
-    cells[cell] = (phase != Phase::kPull ? air.up : 0) + (phase != Phase::kPush ? air.down : 0);
-  }
+Filler::Filler(const ExchangeModel& model, const ShareOptions& options, std::span<const Leader> ring)
+    : model_(model),
+      options_(options),
+      ring_(ring),
+      payload_(options.payload_bytes),
+      backup_(ring.size() > 1 ? options.backup_bytes : 0),
+      shares_(ring.size()),
+      high_(ring.size()) {
   for (size_t i = 0; i < ring.size(); ++i) {
     const Leader& leader = ring[i];
-    const Traffic load = Load(phase, ring, shares, i);
-    wait(std::max(load.up / leader.up, load.down / leader.down), ExchangeBound::Kind::kLink, ToInt(leader.node));
-    if (leader.cell == 0) continue;
-    const double counted =
-        (phase != Phase::kPull ? leader.work / leader.up : 0) + (phase != Phase::kPush ? leader.work / leader.down : 0);
-    cells[leader.cell] += load.up / leader.up + load.down / leader.down - counted;
+    if (leader.cell == ExchangeModel::kNoCell) continue;
+    const double per_share = payload_ * (leader.serves - leader.works);
+    wireless_.push_back({leader.cell, per_share * (1 / leader.up + 1 / leader.down) + backup_ / leader.up, i});
   }
-  for (const auto& [cell, seconds] : cells) wait(seconds, ExchangeBound::Kind::kAir, cell);
-  return longest;
+  std::sort(wireless_.begin(), wireless_.end(), [](const Wireless& a, const Wireless& b) {
+    return std::tie(a.cell, a.price, a.index) < std::tie(b.cell, b.price, b.index);
+  });
 }
 
-Exchange Network::Evaluate(std::span<const Leader> ring, std::span<const double> shares) const {
-  Exchange exchange;
-  if (options_.overlapped) {
-    std::tie(exchange.transfer_seconds, exchange.bound) = Wait(Phase::kBoth, ring, shares);
-  } else {
-    const auto [push_seconds, push_bound] = Wait(Phase::kPush, ring, shares);
-    const auto [pull_seconds, pull_bound] = Wait(Phase::kPull, ring, shares);
-    exchange.transfer_seconds = push_seconds + pull_seconds;
-    exchange.bound = push_seconds > pull_seconds ? push_bound : pull_bound;
-  }
-  // A worker that leads itself sends nothing.
-  if (exchange.transfer_seconds > 0) {
-    exchange.message_seconds = 2 * static_cast<double>(ring.size()) * options_.message_seconds;
-  }
-  return exchange;
-}
-
-bool Network::Fits(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
-  return options_.overlapped ? FitOverlapped(seconds, ring, shares) : FitPhases(seconds / 2, ring, shares);
-}
-
-// The largest shares with which `ring` is done in `seconds`, and whether they make a whole.
-//
 // Without backups each share has its own cap. With them, the share of one leader takes from its successor's downlink:
 // x_i = clamp((D_i - R x_(i-1)) / A_i, 0, cap_i), where cap_i also leaves the successor's own work room. These
 // equations around the ring have one solution if R < A_i, and linear programming's dual shows that it is the largest.
-bool Network::FitOverlapped(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
-  const size_t count = ring.size();
-  const double backup = Backup(count);
+double Filler::ExcessOverlapped(double seconds) {
+  const size_t count = ring_.size();
   const auto share = [&](size_t i) {
-    const Leader& leader = ring[i];
-    double cap = (seconds * leader.up - leader.work) / (leader.per_share() + backup);
-    if (backup > 0) {
-      const Leader& next = ring[(i + 1) % count];
-      cap = std::min(cap, (seconds * next.down - next.work) / backup);
+    const Leader& leader = ring_[i];
+    const double work = payload_ * leader.works;
+    const double per_share = payload_ * (leader.serves - leader.works);
+    double cap = (seconds * leader.up - work) / (per_share + backup_);
+    if (backup_ > 0) {
+      const Leader& next = ring_[i + 1 < count ? i + 1 : 0];
+      cap = std::min(cap, (seconds * next.down - payload_ * next.works) / backup_);
     }
-    return Clamped{.slope = -backup / leader.per_share(),
-                   .offset = (seconds * leader.down - leader.work) / leader.per_share(),
+    return Clamped{.slope = -backup_ / per_share,
+                   .offset = (seconds * leader.down - work) / per_share,
                    .low = 0,
                    .high = std::clamp(cap, 0.0, 1.0)};
   };
   double before = 0;
-  if (backup > 0) {
+  if (backup_ > 0) {
     Clamped around = share(0);
     for (size_t i = 1; i < count; ++i) around = Compose(share(i), around);
     before = FixedPoint(around);
   }
-  for (size_t i = 0; i < count; ++i) before = shares[i] = share(i)(before);
-  return FitAir(seconds, ring, shares) && std::accumulate(shares.begin(), shares.end(), 0.0) >= 1;
+  for (size_t i = 0; i < count; ++i) before = shares_[i] = share(i)(before);
+  const double air = FitAir(seconds);
+  return air < 0 ? air : std::accumulate(shares_.begin(), shares_.end(), 0.0) - 1;
 }
 
-// Shares with which both pushes and pulls are done in `seconds`, one after the other. A share adds to what a leader
-// serves and takes from what it sends and gets as a worker, so it is bounded from both sides. The successor's downlink
-// is left room for the backup as if it led nothing.
-bool Network::FitPhases(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
-  const size_t count = ring.size();
-  const double backup = Backup(count);
-  std::vector<double> high(count);
+// Both pushes and pulls are to be done in `seconds`, one after the other. A share adds to what a leader serves and
+// takes from what it sends and gets as a worker, so it is bounded from both sides. The successor's downlink is left
+// room for the backup as if it led nothing.
+double Filler::ExcessInPhases(double seconds) {
+  const size_t count = ring_.size();
   double low_sum = 0;
   double high_sum = 0;
+  double room = 1;
   for (size_t i = 0; i < count; ++i) {
-    const Leader& leader = ring[i];
-    const double room = std::min(leader.up, leader.down) * seconds;
-    shares[i] = leader.work > 0 ? std::max(0.0, 1 - room / leader.work) : 0;
-    high[i] = std::min({1.0, leader.down * seconds / leader.serve, leader.up * seconds / (leader.serve + backup)});
-    if (shares[i] > high[i]) return false;
-    low_sum += shares[i];
-    high_sum += high[i];
+    const Leader& leader = ring_[i];
+    const double work_part = std::min(leader.up, leader.down) * seconds / payload_;
+    shares_[i] = leader.works > 0 ? std::max(0.0, 1 - work_part) : 0;
+    high_[i] = std::min({1.0, leader.down * seconds / (payload_ * leader.serves),
+                         leader.up * seconds / (payload_ * leader.serves + backup_)});
+    room = std::min(room, high_[i] - shares_[i]);
+    low_sum += shares_[i];
+    high_sum += high_[i];
   }
-  if (low_sum > 1 || high_sum < 1) return false;
+  const double excess = std::min({high_sum - 1, 1 - low_sum, room});
+  if (!wireless_.empty() || !model_.cells().empty()) {
+    // The air must carry both phases, and does not ask for more than nothing from anybody.
+    shares_ = high_;
+    const double air = FitAir(2 * seconds);
+    return std::min({air, excess, std::accumulate(shares_.begin(), shares_.end(), 0.0) - 1});
+  }
   const double part = high_sum > low_sum ? (1 - low_sum) / (high_sum - low_sum) : 0;
-  for (size_t i = 0; i < count; ++i) shares[i] += part * (high[i] - shares[i]);
-  if (cells_.empty() && std::none_of(ring.begin(), ring.end(), [](const Leader& one) { return one.cell != 0; })) {
-    return true;
-  }
-  // The air must carry both phases; shares as large as links allow leave the choice to it.
-  std::vector<double> largest = high;
-  if (!FitAir(2 * seconds, ring, largest)) return false;
-  const double sum = std::accumulate(largest.begin(), largest.end(), 0.0);
-  if (sum < 1) return false;
-  for (size_t i = 0; i < count; ++i) shares[i] = largest[i] / sum;
-  return true;
+  for (size_t i = 0; i < count; ++i) shares_[i] += part * (high_[i] - shares_[i]);
+  return excess;
 }
 
 // Lowers shares of leaders in cells until their air is enough: at a fixed time a fractional knapsack, in which the
-// leaders that take the least air for a share are filled first. False if even no share is too much.
-bool Network::FitAir(double seconds, std::span<const Leader> ring, std::vector<double>& shares) const {
-  if (cells_.empty() && std::none_of(ring.begin(), ring.end(), [](const Leader& one) { return one.cell != 0; })) {
-    return true;
-  }
-  const double backup = Backup(ring.size());
-  struct Content {
-    double used = 0;                               // seconds of air
-    std::vector<std::pair<double, size_t>> items;  // seconds of air for the whole of the parameters, and the leader
-  };
-  std::map<uint32_t, Content> cells;
-  for (const auto& [cell, air] : cells_) cells[cell].used = air.up + air.down;
-  for (size_t i = 0; i < ring.size(); ++i) {
-    const Leader& leader = ring[i];
-    if (leader.cell == 0) continue;
-    Content& content = cells[leader.cell];
-    content.used += backup * shares[(i + ring.size() - 1) % ring.size()] / leader.down;
-    content.items.push_back({leader.per_share() * (1 / leader.up + 1 / leader.down) + backup / leader.up, i});
-  }
-  for (auto& [cell, content] : cells) {
-    double left = seconds - content.used;
-    if (left < 0) return false;
-    std::sort(content.items.begin(), content.items.end());
-    for (const auto& [price, index] : content.items) {
-      if (price <= 0) continue;
-      shares[index] = std::min(shares[index], left / price);
-      left = std::max(0.0, left - shares[index] * price);
+// leaders that take the least air for a share are filled first. Negative if even no share is too much.
+double Filler::FitAir(double seconds) {
+  if (model_.cells().empty()) return 0;
+  double worst = std::min(0.0, 1 - payload_ * model_.air_max() / seconds);
+  for (size_t begin = 0, end = 0; begin < wireless_.size(); begin = end) {
+    const ExchangeModel::Air& air = model_.cells()[wireless_[begin].cell];
+    double left = seconds - payload_ * (air.up + air.down);
+    for (end = begin; end < wireless_.size() && wireless_[end].cell == wireless_[begin].cell; ++end) {
+      const size_t i = wireless_[end].index;
+      left -= backup_ * shares_[i > 0 ? i - 1 : ring_.size() - 1] / ring_[i].down;
+    }
+    worst = std::min(worst, left / seconds);
+    left = std::max(0.0, left);
+    for (size_t k = begin; k < end; ++k) {
+      if (wireless_[k].price <= 0) continue;
+      double& share = shares_[wireless_[k].index];
+      share = std::min(share, left / wireless_[k].price);
+      left = std::max(0.0, left - share * wireless_[k].price);
     }
   }
-  return true;
+  return worst;
 }
 
-std::vector<double> Network::Fill(std::span<const Leader> ring) const {
-  std::vector<double> shares(ring.size(), 1.0);
-  if (ring.size() == 1) return shares;
+std::vector<double> Filler::Fill() {
+  const size_t count = ring_.size();
+  if (count == 1) return {1.0};
+  const std::vector<double> equal(count, 1 / static_cast<double>(count));
   double low = 0;
-  double high =
-      Evaluate(ring, std::vector<double>(ring.size(), 1.0 / static_cast<double>(ring.size()))).transfer_seconds;
-  for (int i = 0; !Fits(high, ring, shares); ++i) {
-    EDDL_CHECK(i < kDoublingsMax) << ring.size() << " leaders, " << high << " s";
+  double low_excess = -1;
+  double high = model_.Evaluate(ring_, equal, options_).transfer_seconds;
+  double high_excess = Excess(high);
+  int steps = 0;
+  for (; high_excess < 0 && steps < kStepsMax; ++steps) {
     low = high;
+    low_excess = high_excess;
     high *= 2;
+    high_excess = Excess(high);
   }
-  for (int i = 0; i < kBisections && high - low > kPrecision * high; ++i) {
-    const double middle = low + (high - low) / 2;
-    (Fits(middle, ring, shares) ? high : low) = middle;
+  // Excess is piecewise linear: the secant ends in few steps, if halving keeps it from creeping up from one side.
+  for (; high - low > kPrecision * high && high_excess > 0 && steps < kStepsMax; ++steps) {
+    const double secant = low + (high - low) * low_excess / (low_excess - high_excess);
+    const double margin = 0.5 * kPrecision * high;
+    const double middle = steps % 3 == 2 ? low + (high - low) / 2 : std::clamp(secant, low + margin, high - margin);
+    const double excess = Excess(middle);
+    (excess < 0 ? low : high) = middle;
+    (excess < 0 ? low_excess : high_excess) = excess;
   }
-  Fits(high, ring, shares);
-  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
-  for (double& share : shares) share /= sum;
-  return shares;
+  EDDL_CHECK(Excess(high) >= 0) << count << " leaders, " << high << " s";
+  const double sum = std::accumulate(shares_.begin(), shares_.end(), 0.0);
+  for (double& share : shares_) share /= sum;
+  return shares_;
+}
+
+SharePlan MakePlan(const ExchangeModel& model, const ShareOptions& options, std::span<const Leader> ring,
+                   std::span<const double> shares) {
+  SharePlan plan{.exchange = model.Evaluate(ring, shares, options)};
+  for (size_t i = 0; i < ring.size(); ++i) plan.leaders.push_back({ring[i].node, shares[i]});
+  return plan;
 }
 
 // Leaves out leaders whose shares are too small, the smaller half of them at a time, since the others then get more.
-SharePlan FillAndPrune(const Network& network, const ShareOptions& options, std::vector<Leader> ring) {
+SharePlan FillAndPrune(const ExchangeModel& model, const ShareOptions& options, std::vector<Leader> ring) {
   const double fraction_min = std::max(options.share_bytes_min / options.payload_bytes, 1e-9);
   while (true) {
-    const std::vector<double> shares = network.Fill(ring);
+    const std::vector<double> shares = Filler(model, options, ring).Fill();
     std::vector<std::pair<double, size_t>> small;
     for (size_t i = 0; i < ring.size(); ++i) {
       if (shares[i] < fraction_min * (1 - 1e-9)) small.push_back({shares[i], i});
     }
-    if (small.empty() || ring.size() == 1) {
-      SharePlan plan{.exchange = network.Evaluate(ring, shares)};
-      for (size_t i = 0; i < ring.size(); ++i) plan.leaders.push_back({ring[i].node, shares[i]});
-      return plan;
-    }
+    if (small.empty() || ring.size() == 1) return MakePlan(model, options, ring, shares);
     std::sort(small.begin(), small.end());
     small.resize(std::min((small.size() + 1) / 2, ring.size() - 1));
     std::vector<bool> drop(ring.size(), false);
@@ -389,81 +242,41 @@ SharePlan FillAndPrune(const Network& network, const ShareOptions& options, std:
   }
 }
 
-SharePlan Equal(const Network& network, std::span<const Leader> ring) {
-  const std::vector<double> shares(ring.size(), 1.0 / static_cast<double>(ring.size()));
-  SharePlan plan{.exchange = network.Evaluate(ring, shares)};
-  for (size_t i = 0; i < ring.size(); ++i) plan.leaders.push_back({ring[i].node, shares[i]});
-  return plan;
-}
-
-// Every count up to 16, then a quarter more each; `most` itself is always one.
+// Every count up to 16, then half as many again each; `most` itself is always one.
 std::vector<size_t> LeaderCounts(size_t most) {
   std::vector<size_t> counts;
-  for (size_t count = 1; count < most; count += count < kAllCountsUpTo ? 1 : count / 4) counts.push_back(count);
-  counts.push_back(most);
+  for (size_t count = 1; count < most; count += count < kAllCountsUpTo ? 1 : count / 2) counts.push_back(count);
+  if (most > 0) counts.push_back(most);
   return counts;
+}
+
+// As many as share_bytes_min allows, and as are worth a try.
+size_t MostLeaders(const ExchangeModel& model, const ShareOptions& options) {
+  // One worker leads itself best, and two that push while they pull gain nothing from a second leader.
+  if (model.worker_count() <= (options.overlapped ? 2 : 1)) return 1;
+  const double fitting = options.payload_bytes / std::max(options.share_bytes_min, 1.0);
+  const double most =
+      std::min({fitting, static_cast<double>(options.leaders_max), static_cast<double>(ExchangeModel::kLeadersMax)});
+  return static_cast<size_t>(std::max(1.0, most));
 }
 
 }  // namespace
 
-std::string ToString(ExchangeBound bound) {
-  switch (bound.kind) {
-    case ExchangeBound::Kind::kNothing:
-      return "nothing";
-    case ExchangeBound::Kind::kLink:
-      return "link of node " + std::to_string(bound.id);
-    case ExchangeBound::Kind::kAir:
-      return "air of cell " + std::to_string(bound.id);
+absl::StatusOr<SharePlan> FillShares(const ExchangeModel& model, const ShareOptions& options) {
+  EDDL_RETURN_IF_ERROR(Validate(options));
+  if (model.fastest().empty()) {
+    return FailedPrecondition(
+        "leader shares: no node can lead; one with a link must accept connections from all others");
   }
-  return "nothing";
-}
-
-absl::StatusOr<Exchange> ExchangeTime(std::span<const ShareNode> nodes, std::span<const LeaderShare> leaders,
-                                      const ShareOptions& options) {
-  EDDL_ASSIGN_OR_RETURN(const Network network, Network::Create(nodes, options, leaders.size()));
-  std::vector<Leader> ring;
-  std::vector<double> shares;
-  for (const LeaderShare& share : leaders) {
-    const auto node = std::lower_bound(nodes.begin(), nodes.end(), share.node,
-                                       [](const ShareNode& a, NodeId id) { return a.node < id; });
-    if (node == nodes.end() || node->node != share.node || !HasLink(*node)) {
-      return InvalidArgument("exchange time: leader " + std::to_string(ToInt(share.node)) +
-                             " is not among the nodes, or has no link; choose leaders anew");
-    }
-    ring.push_back(network.MakeLeader(*node));
-    shares.push_back(share.fraction);
-  }
-  return network.Evaluate(ring, shares);
-}
-
-absl::StatusOr<SharePlan> FillShares(std::span<const ShareNode> nodes, const ShareOptions& options) {
-  const double fitting = options.payload_bytes / std::max(options.share_bytes_min, 1.0);
-  const size_t most =
-      std::clamp<size_t>(fitting < kFittingMax ? static_cast<size_t>(fitting) : nodes.size(), 1, options.leaders_max);
-  EDDL_ASSIGN_OR_RETURN(const Network network, Network::Create(nodes, options, most));
-  if (network.eligible().empty()) {
-    return FailedPrecondition("leader shares: none of " + std::to_string(nodes.size()) +
-                              " nodes can lead; one must accept connections from all others");
-  }
-  // One worker leads itself best, and two that push while they pull gain nothing from a second leader.
-  const bool alone = network.worker_count() <= (options.overlapped ? 2 : 1);
-  std::vector<std::vector<Leader>> families = {network.eligible()};
-  std::vector<Leader> wired;
-  std::copy_if(network.eligible().begin(), network.eligible().end(), std::back_inserter(wired),
-               [](const Leader& leader) { return leader.cell == 0; });
-  if (!wired.empty() && wired.size() < network.eligible().size()) families.push_back(std::move(wired));
-
+  std::vector<const std::vector<Leader>*> families = {&model.fastest()};
+  if (model.fastest_wired().size() < model.fastest().size()) families.push_back(&model.fastest_wired());
   SharePlan best;
-  for (std::vector<Leader>& family : families) {
-    // The fastest first: by how long each would take alone.
-    const auto seconds = [](const Leader& a) { return a.serve / std::min(a.up, a.down); };
-    std::sort(family.begin(), family.end(), [&](const Leader& a, const Leader& b) {
-      return std::pair(seconds(a), a.node) < std::pair(seconds(b), b.node);
-    });
-    for (const size_t count : LeaderCounts(alone ? 1 : std::min(most, family.size()))) {
-      std::vector<Leader> ring(family.begin(), family.begin() + static_cast<ptrdiff_t>(count));
+  for (const std::vector<Leader>* family : families) {
+    for (const size_t count : LeaderCounts(std::min(MostLeaders(model, options), family->size()))) {
+      std::vector<Leader> ring(family->begin(), family->begin() + static_cast<ptrdiff_t>(count));
       std::sort(ring.begin(), ring.end(), [](const Leader& a, const Leader& b) { return a.node < b.node; });
-      for (SharePlan plan : {Equal(network, ring), FillAndPrune(network, options, ring)}) {
+      const std::vector<double> equal(count, 1 / static_cast<double>(count));
+      for (SharePlan& plan : std::vector{MakePlan(model, options, ring, equal), FillAndPrune(model, options, ring)}) {
         // Rounding errors must not decide between plans that are equal.
         const bool better = plan.exchange.seconds() < best.exchange.seconds() * (1 - 1e-9);
         if (best.leaders.empty() || better) best = std::move(plan);
@@ -471,6 +284,11 @@ absl::StatusOr<SharePlan> FillShares(std::span<const ShareNode> nodes, const Sha
     }
   }
   return best;
+}
+
+absl::StatusOr<SharePlan> FillShares(std::span<const ShareNode> nodes, const ShareOptions& options) {
+  EDDL_ASSIGN_OR_RETURN(const ExchangeModel model, ExchangeModel::Create(nodes));
+  return FillShares(model, options);
 }
 
 uint32_t StripeCount(std::span<const LeaderShare> leaders, int64_t parameter_count) {

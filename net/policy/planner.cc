@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 #include <iterator>
+#include <map>
+#include <tuple>
 #include <utility>
 
 #include "runtime/base/status.h"
@@ -16,12 +18,6 @@ constexpr size_t kManyWorkers = 256;
 constexpr size_t kStep = 2;
 constexpr size_t kStepOfMany = 8;
 constexpr double kSameProgress = 1e-3;
-
-struct Shape {
-  Mode mode{};
-  Codec codec{};
-  bool one_leader = false;
-};
 
 std::vector<Mode> Modes(const PlannerOptions& options) {
   if (options.mode) return {*options.mode};
@@ -40,24 +36,45 @@ bool Contains(const std::vector<T>& values, T value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
-// Simplest first.
-std::vector<Shape> Shapes(const PlannerOptions& options) {
-  std::vector<Shape> shapes;
+// How many leaders at most: one, and as many as pay; or the job's.
+std::vector<uint32_t> LeaderLimits(const PlannerOptions& options) {
+  if (!options.leaders.empty()) return {UINT32_MAX};
+  return {1, UINT32_MAX};
+}
+
+absl::StatusOr<std::vector<LeaderShare>> Leaders(const Predictor& predictor, Mode mode, Codec codec, uint32_t limit,
+                                                 const PlannerOptions& options) {
+  if (!options.leaders.empty()) return options.leaders;
+  EDDL_ASSIGN_OR_RETURN(SharePlan shares, predictor.Shares(mode, codec, limit));
+  return std::move(shares.leaders);
+}
+
+// Every mode, codec and kind of leaders that the job leaves open, simplest first.
+absl::StatusOr<std::vector<Candidate>> PredictAll(const Predictor& predictor, const PlannerOptions& options) {
+  std::vector<Candidate> candidates;
+  // Pipe and async load links alike, so they share their leaders.
+  std::map<std::tuple<bool, Codec, uint32_t>, std::vector<LeaderShare>> leaders;
   for (const Mode mode : Modes(options)) {
     for (const Codec codec : Codecs(options)) {
-      for (const bool one_leader : {true, false}) {
-        if (!one_leader || options.leaders.empty()) shapes.push_back({mode, codec, one_leader});
+      for (const uint32_t limit : LeaderLimits(options)) {
+        const auto [found, is_new] = leaders.try_emplace({mode == Mode::kSync, codec, limit});
+        if (is_new) {
+          EDDL_ASSIGN_OR_RETURN(found->second, Leaders(predictor, mode, codec, limit, options));
+        }
+        EDDL_ASSIGN_OR_RETURN(Candidate candidate, predictor.Predict(mode, codec, found->second));
+        candidates.push_back(std::move(candidate));
       }
     }
   }
-  return shapes;
+  return candidates;
 }
 
-absl::StatusOr<Candidate> Predict(const Predictor& predictor, const Shape& shape, const PlannerOptions& options) {
-  if (!options.leaders.empty()) return predictor.Predict(shape.mode, shape.codec, options.leaders);
-  EDDL_ASSIGN_OR_RETURN(SharePlan shares, predictor.Shares(shape.mode, shape.codec, shape.one_leader ? 1 : UINT32_MAX));
-  return predictor.Predict(shape.mode, shape.codec, std::move(shares.leaders));
+// So that equal plans keep their order, from the simplest, whatever rounding says.
+double Grade(const Candidate& candidate) {
+  return std::floor(std::log(std::max(candidate.progress, 1e-300)) / kSameProgress + 0.5);
 }
+
+bool IsBetter(const Candidate& a, const Candidate& b) { return Grade(a) > Grade(b); }
 
 absl::Status MayContinue(const ClusterView& view, const PlannerOptions& options) {
   const Plan& plan = view.current;
@@ -95,80 +112,86 @@ std::vector<size_t> Counts(size_t most, size_t workers) {
   return counts;
 }
 
-// A way to choose workers, and the progress that it makes with one shape.
+// Chooses workers for one mode and codec, by the rules of admission.
 class WorkerChoice {
  public:
-  WorkerChoice(const ClusterView& view, const PlannerOptions& options) : view_(view), options_(options) {
-    const bool goes_on = MayContinue(view, options).ok();
-    shape_ = {.mode = goes_on ? view.current.rule.mode : Modes(options).front(),
-              .codec = goes_on ? view.current.codec : Codecs(options).front()};
-  }
+  WorkerChoice(const ClusterView& view, const PlannerOptions& options, const Candidate& shape)
+      : view_(view), options_(options), shape_(shape) {}
 
-  // Who should be parked, sorted; by the rules of admission.
-  std::vector<NodeId> Parked() {
-    const std::vector<NodeId> waiting = options_.allow_parking ? Waiting(view_) : std::vector<NodeId>();
-    const auto kept = Predictor::Create(view_, options_.predictor, waiting);
-    const auto all = Predictor::Create(view_, options_.predictor, {});
-    if (!kept.ok() || !all.ok()) return {};  // everybody is parked: start over
-    if (!options_.allow_parking) return {};
-    const double before = Progress(*kept);
-    std::vector<NodeId> best = waiting;
-
-    double most = before * (1 + options_.admission);
-    const std::vector<NodeId> candidates = Sorted(*all, waiting);  // slowest first
+  // Who should be parked, sorted, if now these are, and the others are `kept`.
+  std::vector<NodeId> Parked(const std::vector<NodeId>& waiting, const Predictor& kept) {
+    best_ = waiting;
+    most_ = shape_.progress * (1 + options_.admission);
+    const std::vector<NodeId> slowest_waiting = SlowestFirst(waiting);
     for (const size_t count : Counts(waiting.size(), view_.nodes.size())) {
-      std::vector<NodeId> parked(candidates.begin(), candidates.end() - static_cast<ptrdiff_t>(count));
-      if (const double progress = ProgressWithout(parked); progress >= most) {
-        most = progress * (1 + kSameProgress);
-        best = std::move(parked);
-      }
+      Try({slowest_waiting.begin(), slowest_waiting.end() - static_cast<ptrdiff_t>(count)});
     }
-    if (best != waiting) return Ordered(best);
+    if (best_ != waiting) return best_;
 
-    most = before * (1 + 2 * options_.admission);
-    const std::vector<size_t> slowest = kept->SlowestFirst();
-    for (const size_t count : Counts(slowest.size() / 2, view_.nodes.size())) {
+    most_ = shape_.progress * (1 + 2 * options_.admission);
+    const std::vector<size_t> slowest = kept.SlowestFirst();
+    for (const size_t count : Counts(slowest.size() - 1, view_.nodes.size())) {
       std::vector<NodeId> parked = waiting;
       for (size_t i = 0; i < count; ++i) parked.push_back(view_.nodes[slowest[i]].node);
-      if (const double progress = ProgressWithout(parked); progress > most) {
-        most = progress * (1 + kSameProgress);
-        best = std::move(parked);
-      }
+      Try(std::move(parked));
     }
-    return Ordered(best);
+    return best_;
   }
 
  private:
-  static std::vector<NodeId> Ordered(std::vector<NodeId> nodes) {
-    std::sort(nodes.begin(), nodes.end());
-    return nodes;
-  }
-
-  // Those of `nodes`, slowest first.
-  std::vector<NodeId> Sorted(const Predictor& all, const std::vector<NodeId>& nodes) const {
+  std::vector<NodeId> SlowestFirst(const std::vector<NodeId>& nodes) const {
     std::vector<NodeId> sorted;
-    if (nodes.empty()) return sorted;
-    for (const size_t index : all.SlowestFirst()) {
+    const auto all = Predictor::Create(view_, options_.predictor, {});
+    if (nodes.empty() || !all.ok()) return nodes;
+    for (const size_t index : all->SlowestFirst()) {
       const NodeId node = view_.nodes[index].node;
       if (std::binary_search(nodes.begin(), nodes.end(), node)) sorted.push_back(node);
     }
     return sorted;
   }
 
-  double Progress(const Predictor& predictor) const {
-    const auto candidate = Predict(predictor, shape_, options_);
-    return candidate.ok() ? candidate->progress : 0;
-  }
-
-  double ProgressWithout(const std::vector<NodeId>& parked) const {
-    const auto predictor = Predictor::Create(view_, options_.predictor, Ordered(parked));
-    return predictor.ok() ? Progress(*predictor) : 0;
+  // Takes it for the best if it makes more than `most_`.
+  void Try(std::vector<NodeId> parked) {
+    std::sort(parked.begin(), parked.end());
+    const auto predictor = Predictor::Create(view_, options_.predictor, parked);
+    if (!predictor.ok()) return;
+    const Mode mode = shape_.plan.rule.mode;
+    const Codec codec = shape_.plan.codec;
+    auto leaders = Leaders(*predictor, mode, codec, UINT32_MAX, options_);
+    if (!leaders.ok()) return;
+    const auto candidate = predictor->Predict(mode, codec, *std::move(leaders));
+    if (!candidate.ok() || candidate->progress < most_) return;
+    most_ = candidate->progress * (1 + kSameProgress);
+    best_ = std::move(parked);
   }
 
   const ClusterView& view_;
   const PlannerOptions& options_;
-  Shape shape_;
+  const Candidate& shape_;
+  std::vector<NodeId> best_;
+  double most_ = 0;
 };
+
+// Predicts all plans for the workers of now and, if others would be better, for these; returns who should be parked.
+absl::StatusOr<std::vector<NodeId>> ChooseWorkers(const ClusterView& view, const PlannerOptions& options,
+                                                  std::vector<Candidate>& candidates) {
+  std::vector<NodeId> waiting = options.allow_parking ? Waiting(view) : std::vector<NodeId>();
+  absl::StatusOr<Predictor> kept = Predictor::Create(view, options.predictor, waiting);
+  if (!kept.ok() && !waiting.empty()) {
+    waiting.clear();  // all who are left are parked: they start over
+    kept = Predictor::Create(view, options.predictor, waiting);
+  }
+  if (!kept.ok()) return kept.status();
+  EDDL_ASSIGN_OR_RETURN(candidates, PredictAll(*kept, options));
+  if (!options.allow_parking) return waiting;
+  const Candidate shape = *std::min_element(candidates.begin(), candidates.end(), IsBetter);
+  std::vector<NodeId> parked = WorkerChoice(view, options, shape).Parked(waiting, *kept);
+  if (parked == waiting) return parked;
+  EDDL_ASSIGN_OR_RETURN(const Predictor chosen, Predictor::Create(view, options.predictor, parked));
+  EDDL_ASSIGN_OR_RETURN(std::vector<Candidate> others, PredictAll(chosen, options));
+  std::move(others.begin(), others.end(), std::back_inserter(candidates));
+  return parked;
+}
 
 std::string Number(double x) {
   char text[32];
@@ -194,31 +217,6 @@ absl::StatusOr<Candidate> PredictCurrent(const ClusterView& view, const PlannerO
   return predictor.Predict(view.current.rule.mode, view.current.codec, view.current.leaders);
 }
 
-// Appends every shape with these workers parked and, if these are some, with nobody parked; OK if any is possible.
-absl::Status Gather(const ClusterView& view, const PlannerOptions& options, const std::vector<NodeId>& parked,
-                    std::vector<Candidate>& candidates) {
-  absl::Status problem;
-  std::vector<std::vector<NodeId>> choices = {parked};
-  if (!parked.empty()) choices.push_back({});
-  for (const std::vector<NodeId>& choice : choices) {
-    EDDL_ASSIGN_OR_RETURN(const Predictor predictor, Predictor::Create(view, options.predictor, choice));
-    for (const Shape& shape : Shapes(options)) {
-      absl::StatusOr<Candidate> candidate = Predict(predictor, shape, options);
-      if (!candidate.ok()) {
-        problem = candidate.status();
-      } else {
-        candidates.push_back(*std::move(candidate));
-      }
-    }
-  }
-  return candidates.empty() ? problem : absl::OkStatus();
-}
-
-// So that equal plans keep their order, from the simplest, whatever rounding says.
-double Grade(const Candidate& candidate) {
-  return std::floor(std::log(std::max(candidate.progress, 1e-300)) / kSameProgress + 0.5);
-}
-
 }  // namespace
 
 std::string Describe(const Plan& plan) {
@@ -228,15 +226,15 @@ std::string Describe(const Plan& plan) {
 
 Decision Choose(const ClusterView& view, const PlannerOptions& options) {
   Decision decision{.plan = view.current};
-  const std::vector<NodeId> parked = WorkerChoice(view, options).Parked();
-  if (const absl::Status problem = Gather(view, options, parked, decision.candidates); !problem.ok()) {
-    decision.why = "no plan: " + MessageOf(problem);
+  const absl::StatusOr<std::vector<NodeId>> parked = ChooseWorkers(view, options, decision.candidates);
+  if (!parked.ok()) {
+    decision.candidates.clear();
+    decision.why = "no plan: " + MessageOf(parked.status());
     return decision;
   }
   const absl::StatusOr<Candidate> current = PredictCurrent(view, options, Waiting(view));
   if (current.ok()) decision.candidates.push_back(*current);
-  std::stable_sort(decision.candidates.begin(), decision.candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return Grade(a) > Grade(b); });
+  std::stable_sort(decision.candidates.begin(), decision.candidates.end(), IsBetter);
 
   const Candidate& best = decision.candidates.front();
   const auto adopt = [&decision](const Candidate& candidate, const std::string& reason) {
@@ -253,14 +251,14 @@ Decision Choose(const ClusterView& view, const PlannerOptions& options) {
     return adopt(best, gain + " (" + Describe(view.current) + ")");
   }
   const std::vector<NodeId> waiting = Waiting(view);
-  if (parked != waiting) {
-    const absl::StatusOr<Candidate> moved = PredictCurrent(view, options, parked);
-    const bool admits = parked.size() < waiting.size();
+  if (*parked != waiting) {
+    const absl::StatusOr<Candidate> moved = PredictCurrent(view, options, *parked);
+    const bool admits = parked->size() < waiting.size();
     const double least = 1 + options.admission * (admits ? 1 : 2);
     if (moved.ok() && moved->progress >= least * current->progress) {
       return adopt(*moved, (admits ? "admits " : "parks ") +
-                               std::to_string(std::max(parked.size(), waiting.size()) -
-                                              std::min(parked.size(), waiting.size())) +
+                               std::to_string(std::max(parked->size(), waiting.size()) -
+                                              std::min(parked->size(), waiting.size())) +
                                " for " + Ratio(*moved, *current) + " the progress");
     }
   }

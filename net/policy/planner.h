@@ -1,7 +1,7 @@
 // Planner: which plan makes the most progress per second, by prediction. Every decision keeps all its candidates.
 //
 // Pure: equal views give equal decisions. Runs at the manager alone; others are told the result as values.
-// Candidates are {sync, pipe, async} × {one leader, water-filled leaders} × {f32, f16} × {chosen workers, all workers}.
+// Candidates are {sync, pipe, async} × {one leader, water-filled leaders} × {f32, f16} × {workers of now, better ones}.
 #pragma once
 
 #include <optional>
@@ -29,7 +29,7 @@ struct PlannerOptions {
 };
 
 struct Decision {
-  std::vector<Candidate> candidates;  // best first
+  std::vector<Candidate> candidates;  // best first; the current plan is one of them
   Plan plan;                          // what to do: that of the best, or the current one
   bool changed = false;
   std::string why;  // one line for people
@@ -37,15 +37,16 @@ struct Decision {
   bool operator==(const Decision&) const = default;
 };
 
-// Chooses workers, then how they work:
-// 1. Workers that are parked now wait; the others work. The waiting ones, fastest first, are admitted by ones, twos,
-//    fours … if together they add `admission`; else the slowest are parked if that adds more than twice as much. With
-//    one leader, much more exchange than compute and a batch that grows with the workers, this is the rule of EDDL
-//    (Hao and Zhang, SEC 2021): admit while n / t_sync rises.
-// 2. All candidates are predicted. The best replaces the current plan if it is better by more than `hysteresis`, or if
-//    the current one can't go on: a leader is gone or can't lead, or the options rule it out. Plans that are within a
-//    thousandth of each other are ordered by simplicity: one leader, f32 and sync first.
-// 3. If the current plan stays, it still takes the workers of 1. when that helps it by as much.
+// 1. All plans are predicted for the workers of now: all but those that are parked and wait.
+// 2. With the best of these, workers are chosen. The waiting ones, fastest first, are admitted by ones, twos, fours …
+// if
+//    together they add `admission`; else the slowest are parked if that adds more than twice as much. With one leader,
+//    much more exchange than compute and a batch that grows with the workers, this is the rule of EDDL (Hao and Zhang,
+//    SEC 2021): admit while n / t_sync rises. If that changes anything, all plans are predicted for these workers, too.
+// 3. The best replaces the current plan if it is better by more than `hysteresis`, or if the current one can't go on: a
+//    leader is gone or can't lead, or the options rule it out. Plans within a thousandth of each other are ordered by
+//    simplicity: sync, f32 and one leader first. If the current plan stays, it still takes the workers of 2. when that
+//    helps it by as much.
 // A parked worker may lead. If no plan is possible (nobody works, or nobody leads), the current one stays, without
 // candidates, and `why` says what is missing.
 Decision Choose(const ClusterView& view, const PlannerOptions& options);

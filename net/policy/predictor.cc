@@ -17,29 +17,27 @@ namespace {
 // Assumed while nobody has measured anything: a small board on Fast Ethernet.
 constexpr double kAssumedSecondsPerSample = 0.001;
 constexpr double kAssumedBytesPerSecond = 12.5e6;
-constexpr double kHops = 4;  // one-way trips of a round: push, staged, commit, publish
+constexpr double kHops = 4;       // one-way trips of a round: push, staged, commit, publish
+constexpr double kAbsurd = 1e15;  // seconds, rates and sizes that nothing has
 // What the loss of a leader costs: the open round and the one that is undone.
 constexpr double kRoundsLostWithALeader = 2;
 // A lease is made so long that asking for it, one round trip, is a tenth of it.
 constexpr double kLeaseRoundTrips = 10;
 
-bool Known(double x) { return std::isfinite(x) && x > 0; }
+bool Known(double x) { return x > 0 && x < kAbsurd; }
+double KnownOr(double x, double otherwise) { return Known(x) ? x : otherwise; }
 
-// The middle of the known ones.
-double MedianOr(std::vector<double> values, double otherwise) {
-  std::erase_if(values, [](double x) { return !Known(x); });
+// The middle of the known values of a field; `otherwise` if there are none.
+double MedianOf(const std::vector<NodeProfile>& nodes, double NodeProfile::*field, double otherwise) {
+  std::vector<double> values;
+  values.reserve(nodes.size());
+  for (const NodeProfile& node : nodes) {
+    if (Known(node.*field)) values.push_back(node.*field);
+  }
   if (values.empty()) return otherwise;
   const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
-}
-
-template <typename Field>
-double MedianOf(const std::vector<NodeProfile>& nodes, Field field, double otherwise) {
-  std::vector<double> values;
-  values.reserve(nodes.size());
-  for (const NodeProfile& node : nodes) values.push_back(node.*field);
-  return MedianOr(std::move(values), otherwise);
 }
 
 double BytesPerParameter(Codec codec) {
@@ -73,54 +71,63 @@ absl::StatusOr<Predictor> Predictor::Create(const ClusterView& view, const Predi
   predictor.batch_ = static_cast<double>(view.batch_size);
   predictor.micro_batch_ = static_cast<double>(std::min(view.micro_batch_size, view.batch_size));
   predictor.micro_batch_count_ = std::ceil(predictor.batch_ / predictor.micro_batch_);
-  predictor.noise_scale_ = Known(view.noise_scale) ? view.noise_scale : 0;
-  predictor.async_penalty_ = Known(view.async_penalty) ? view.async_penalty : 1;
-  predictor.wait_factor_ = Known(view.wait_factor) ? std::max(1.0, view.wait_factor) : 1;
+  predictor.noise_scale_ = KnownOr(view.noise_scale, 0);
+  predictor.async_penalty_ = KnownOr(view.async_penalty, 1);
+  predictor.wait_factor_ = std::max(1.0, KnownOr(view.wait_factor, 1));
 
-  const double seconds = MedianOf(view.nodes, &NodeProfile::seconds_per_sample, kAssumedSecondsPerSample);
+  EDDL_RETURN_IF_ERROR(predictor.AddNodes(view));
+  predictor.compute_seconds_ = predictor.BestSplit(view);
+  return predictor;
+}
+
+absl::Status Predictor::AddNodes(const ClusterView& view) {
+  const double per_sample = MedianOf(view.nodes, &NodeProfile::seconds_per_sample, kAssumedSecondsPerSample);
   const double up = MedianOf(view.nodes, &NodeProfile::up_bytes_per_second, kAssumedBytesPerSecond);
   const double down = MedianOf(view.nodes, &NodeProfile::down_bytes_per_second, kAssumedBytesPerSecond);
+  std::vector<ShareNode> links;
+  links.reserve(view.nodes.size());
   for (size_t i = 0; i < view.nodes.size(); ++i) {
     const NodeProfile& node = view.nodes[i];
     EDDL_CHECK(i == 0 || view.nodes[i - 1].node < node.node) << "not sorted at node " << ToInt(node.node);
-    const bool works =
-        node.can_work && !std::binary_search(predictor.parked_.begin(), predictor.parked_.end(), node.node);
-    predictor.nodes_.push_back(
-        {.node = node.node,
-         .up_bytes_per_second = Known(node.up_bytes_per_second) ? node.up_bytes_per_second : up,
-         .down_bytes_per_second = Known(node.down_bytes_per_second) ? node.down_bytes_per_second : down,
-         .cell = node.cell,
-         .works = works,
-         .can_lead = node.can_lead});
-    predictor.leaves_per_second_.push_back(Known(node.leaves_per_second) ? node.leaves_per_second : 0);
+    const bool works = node.can_work && !std::binary_search(parked_.begin(), parked_.end(), node.node);
+    links.push_back({.node = node.node,
+                     .up_bytes_per_second = KnownOr(node.up_bytes_per_second, up),
+                     .down_bytes_per_second = KnownOr(node.down_bytes_per_second, down),
+                     .cell = node.cell,
+                     .works = works,
+                     .can_lead = node.can_lead});
+    if (Known(node.leaves_per_second)) leaves_per_second_.push_back({node.node, node.leaves_per_second});
     if (!works) continue;
-    const ShareNode& link = predictor.nodes_.back();
     const double round_trip = std::max(0.0, node.round_trip.seconds());
-    const double per_sample = Known(node.seconds_per_sample) ? node.seconds_per_sample : seconds;
-    predictor.hops_seconds_ = std::max(predictor.hops_seconds_, kHops / 2 * round_trip);
-    predictor.workers_.push_back(
+    hops_seconds_ = std::max(hops_seconds_, kHops / 2 * round_trip);
+    workers_.push_back(
         {.index = i,
-         .seconds_per_micro_batch = per_sample * predictor.micro_batch_,
-         .link_bytes_per_second = std::min(link.up_bytes_per_second, link.down_bytes_per_second),
+         .seconds_per_micro_batch = KnownOr(node.seconds_per_sample, per_sample) * micro_batch_,
+         .link_bytes_per_second = std::min(links.back().up_bytes_per_second, links.back().down_bytes_per_second),
          .round_trip_seconds = round_trip});
   }
-  if (predictor.workers_.empty()) {
+  if (workers_.empty()) {
     return FailedPrecondition("predictor: none of " + std::to_string(view.nodes.size()) +
                               " nodes is left to work; wait for one, or resume a paused one");
   }
-  const double lease_max =
-      std::max(1.0, std::ceil(predictor.micro_batch_count_ / (2 * static_cast<double>(predictor.workers_.size()))));
+  EDDL_ASSIGN_OR_RETURN(exchange_, ExchangeModel::Create(links));
+  return absl::OkStatus();
+}
+
+double Predictor::BestSplit(const ClusterView& view) {
+  const double count = static_cast<double>(workers_.size());
+  const double lease_max = std::max(1.0, std::ceil(micro_batch_count_ / (2 * count)));
   std::vector<SplitWorker> split;
-  for (Worker& worker : predictor.workers_) {
-    const NodeProfile& node = view.nodes[worker.index];
-    const double fixed = Known(node.fixed_seconds) ? node.fixed_seconds : 0;
+  split.reserve(workers_.size());
+  for (Worker& worker : workers_) {
+    const double fixed = KnownOr(view.nodes[worker.index].fixed_seconds, 0);
     const double wanted = kLeaseRoundTrips * worker.round_trip_seconds / (fixed + worker.seconds_per_micro_batch);
     worker.seconds_per_micro_batch += fixed / std::clamp(std::ceil(wanted), 1.0, lease_max);
     split.push_back({.seconds_per_item = worker.seconds_per_micro_batch});
   }
-  EDDL_ASSIGN_OR_RETURN(const BatchSplit best, SplitBatch(split, static_cast<int64_t>(predictor.micro_batch_count_)));
-  predictor.compute_seconds_ = best.seconds;
-  return predictor;
+  const auto best = SplitBatch(split, static_cast<int64_t>(micro_batch_count_));
+  EDDL_CHECK(best.ok()) << best.status().ToString();
+  return best->seconds;
 }
 
 ShareOptions Predictor::OptionsFor(Mode mode, Codec codec) const {
@@ -134,7 +141,7 @@ ShareOptions Predictor::OptionsFor(Mode mode, Codec codec) const {
 absl::StatusOr<SharePlan> Predictor::Shares(Mode mode, Codec codec, uint32_t leaders_max) const {
   ShareOptions options = OptionsFor(mode, codec);
   options.leaders_max = leaders_max;
-  return FillShares(nodes_, options);
+  return FillShares(exchange_, options);
 }
 
 absl::StatusOr<Candidate> Predictor::Predict(Mode mode, Codec codec, std::vector<LeaderShare> leaders) const {
@@ -143,15 +150,14 @@ absl::StatusOr<Candidate> Predictor::Predict(Mode mode, Codec codec, std::vector
   if (mode == Mode::kAsync) {
     EDDL_RETURN_IF_ERROR(PredictAsync(candidate));
   } else {
-    EDDL_ASSIGN_OR_RETURN(const Exchange exchange,
-                          ExchangeTime(nodes_, candidate.plan.leaders, OptionsFor(mode, codec)));
+    EDDL_ASSIGN_OR_RETURN(const Exchange exchange, exchange_.Evaluate(candidate.plan.leaders, OptionsFor(mode, codec)));
     PredictRounds(candidate, exchange);
   }
   double leaders_lost_per_second = 0;
   for (const LeaderShare& share : candidate.plan.leaders) {
-    const auto node = std::lower_bound(nodes_.begin(), nodes_.end(), share.node,
-                                       [](const ShareNode& a, NodeId id) { return a.node < id; });
-    leaders_lost_per_second += leaves_per_second_[static_cast<size_t>(node - nodes_.begin())];
+    const auto rate =
+        std::lower_bound(leaves_per_second_.begin(), leaves_per_second_.end(), std::pair(share.node, 0.0));
+    if (rate != leaves_per_second_.end() && rate->first == share.node) leaders_lost_per_second += rate->second;
   }
   const double round_seconds = candidate.compute_seconds + candidate.exchange_seconds;
   candidate.progress = candidate.samples_per_second * candidate.efficiency /
@@ -193,7 +199,7 @@ absl::Status Predictor::PredictAsync(Candidate& candidate) const {
   ShareOptions options = OptionsFor(Mode::kAsync, candidate.plan.codec);
   // A slice goes to the backup with every version, not with every worker's contribution.
   options.backup_bytes *= count / quorum;
-  EDDL_ASSIGN_OR_RETURN(const Exchange exchange, ExchangeTime(nodes_, candidate.plan.leaders, options));
+  EDDL_ASSIGN_OR_RETURN(const Exchange exchange, exchange_.Evaluate(candidate.plan.leaders, options));
   const double capacity =
       exchange.transfer_seconds > 0 ? count / exchange.transfer_seconds : std::numeric_limits<double>::infinity();
   const auto cycle = [&](const Worker& worker) {

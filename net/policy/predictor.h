@@ -11,18 +11,20 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "net/ids.h"
 #include "net/plan.h"
+#include "net/policy/exchange.h"
 #include "net/policy/leader_shares.h"
 #include "runtime/base/time.h"
 
 namespace eddl::net {
 
 // What is known of one node: fits where there are measurements, else what it said of itself. Speeds and rates that are
-// not positive and finite are unknown, and taken to be the median of the known ones.
+// not positive, or that nothing has, are unknown, and taken to be the median of the known ones.
 struct NodeProfile {
   NodeId node{};
   bool can_work = true;
@@ -94,6 +96,8 @@ class Predictor {
     double round_trip_seconds = 0;
   };
 
+  absl::Status AddNodes(const ClusterView& view);
+  double BestSplit(const ClusterView& view);
   ShareOptions OptionsFor(Mode mode, Codec codec) const;
   void PredictRounds(Candidate& candidate, const Exchange& exchange) const;
   absl::Status PredictAsync(Candidate& candidate) const;
@@ -101,8 +105,8 @@ class Predictor {
 
   PredictorOptions options_;
   std::vector<NodeId> parked_;
-  std::vector<ShareNode> nodes_;           // as in the view, unknown links filled in
-  std::vector<double> leaves_per_second_;  // beside nodes_
+  ExchangeModel exchange_;
+  std::vector<std::pair<NodeId, double>> leaves_per_second_;  // of nodes that have any, sorted
   std::vector<Worker> workers_;
   double parameter_count_ = 0;
   double batch_ = 0;

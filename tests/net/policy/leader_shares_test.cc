@@ -300,7 +300,7 @@ TEST(LeaderSharesTest, SaysWhoseLinkIsUnknown) {
   std::vector<ShareNode> nodes = Workers(3, 100);
   nodes[1].up_bytes_per_second = std::nan("");
   EXPECT_EQ(FillShares(nodes, Ideal()).status().message(),
-            "leader shares: node 2 works, but its link has nan bytes/s up and 12500000.000000 down; measure it, or "
+            "exchange: node 2 works, but its link has nan bytes/s up and 12500000.000000 down; measure it, or "
             "assume a rate");
 }
 

@@ -253,7 +253,7 @@ TEST(PlannerTest, SaysWhatIsMissingWhenNoPlanIsPossible) {
   ClusterView view = Boards(3);
   for (NodeProfile& node : view.nodes) node.can_lead = false;
   EXPECT_EQ(Choose(view, {}).why,
-            "no plan: leader shares: none of 3 nodes can lead; one must accept connections from all others");
+            "no plan: leader shares: no node can lead; one with a link must accept connections from all others");
   for (NodeProfile& node : view.nodes) node.can_work = false;
   EXPECT_EQ(Choose(view, {}).why,
             "no plan: predictor: none of 3 nodes is left to work; wait for one, or resume a paused one");
