@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <tuple>
 
 #include "runtime/base/check.h"
@@ -34,6 +33,18 @@ absl::Status Validate(std::span<const ShareNode> nodes) {
   }
   if (anyone_works) return absl::OkStatus();
   return InvalidArgument("exchange: none of " + std::to_string(nodes.size()) + " nodes works; let at least one train");
+}
+
+using Ranking = std::vector<std::pair<double, size_t>>;
+
+// The first `count` in order; the others are dropped.
+template <typename T>
+void KeepFirst(std::vector<T>& items, size_t count) {
+  if (items.size() > count) {
+    std::nth_element(items.begin(), items.begin() + static_cast<ptrdiff_t>(count), items.end());
+    items.resize(count);
+  }
+  std::sort(items.begin(), items.end());
 }
 
 // What one node sends and receives in a part of the exchange.
@@ -80,10 +91,10 @@ absl::StatusOr<ExchangeModel> ExchangeModel::Create(std::span<const ShareNode> n
   for (const ShareNode& node : nodes) {
     if (!HasLink(node)) continue;
     const Leader& leader = model.linked_.emplace_back(model.MakeLeader(node));
-    if (node.can_lead) model.fastest_.push_back(leader);
+    model.can_lead_.push_back(node.can_lead);
     if (!node.works) continue;
-    model.slowest_up_.push_back({1 / leader.up, leader.node});
-    model.slowest_down_.push_back({1 / leader.down, leader.node});
+    model.slowest_up_.push_back({-1 / leader.up, leader.node});
+    model.slowest_down_.push_back({-1 / leader.down, leader.node});
     if (leader.cell == kNoCell) continue;
     model.cells_[leader.cell].up += 1 / leader.up;
     model.cells_[leader.cell].down += 1 / leader.down;
@@ -109,23 +120,23 @@ ExchangeModel::Leader ExchangeModel::MakeLeader(const ShareNode& node) const {
 
 void ExchangeModel::Rank() {
   for (const Air& air : cells_) air_max_ = std::max(air_max_, air.up + air.down);
-  std::copy_if(fastest_.begin(), fastest_.end(), std::back_inserter(fastest_wired_),
-               [](const Leader& leader) { return leader.cell == kNoCell; });
-  for (std::vector<Leader>* family : {&fastest_, &fastest_wired_}) {
-    const auto alone = [](const Leader& a) { return a.serves / std::min(a.up, a.down); };
-    const auto kept = static_cast<ptrdiff_t>(std::min(kLeadersMax, family->size()));
-    std::partial_sort(family->begin(), family->begin() + kept, family->end(), [&](const Leader& a, const Leader& b) {
-      return std::pair(alone(a), a.node) < std::pair(alone(b), b.node);
-    });
-    family->resize(static_cast<size_t>(kept));
+  Ranking all;
+  Ranking wired;
+  for (size_t i = 0; i < linked_.size(); ++i) {
+    const Leader& leader = linked_[i];
+    if (!can_lead_[i]) continue;
+    const double alone = leader.serves / std::min(leader.up, leader.down);
+    all.push_back({alone, i});
+    if (leader.cell == kNoCell) wired.push_back({alone, i});
   }
-  for (Slowest* slowest : {&slowest_up_, &slowest_down_}) {
-    // One of these leads nothing in any ring, or all workers lead.
-    const auto kept = static_cast<ptrdiff_t>(std::min(kLeadersMax + 1, slowest->size()));
-    std::partial_sort(slowest->begin(), slowest->begin() + kept, slowest->end(),
-                      [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a < b; });
-    slowest->resize(static_cast<size_t>(kept));
+  KeepFirst(all, kLeadersMax);
+  for (const auto& [alone, index] : all) fastest_.push_back(linked_[index]);
+  if (!cells_.empty()) {
+    KeepFirst(wired, kLeadersMax);
+    for (const auto& [alone, index] : wired) fastest_wired_.push_back(linked_[index]);
   }
+  // One of these leads nothing in any ring, or all workers lead.
+  for (Slowest* slowest : {&slowest_up_, &slowest_down_}) KeepFirst(*slowest, kLeadersMax + 1);
 }
 
 std::pair<double, ExchangeBound> ExchangeModel::Wait(Phase phase, std::span<const Leader> ring,
@@ -140,11 +151,11 @@ std::pair<double, ExchangeBound> ExchangeModel::Wait(Phase phase, std::span<cons
     if (seconds > longest.first) longest = {seconds, {kind, id}};
   };
   const auto wait_for_slowest = [&](const Slowest& slowest) {
-    for (const auto& [seconds, node] : slowest) {
+    for (const auto& [minus_seconds, node] : slowest) {
       const auto found = std::lower_bound(ring.begin(), ring.end(), node,
                                           [](const Leader& leader, NodeId id) { return leader.node < id; });
       if (found != ring.end() && found->node == node) continue;
-      return wait(payload * seconds, ExchangeBound::Kind::kLink, ToInt(node));
+      return wait(-payload * minus_seconds, ExchangeBound::Kind::kLink, ToInt(node));
     }
   };
   if (pushes) wait_for_slowest(slowest_up_);

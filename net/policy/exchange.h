@@ -68,7 +68,7 @@ struct Exchange {
 // The cluster as the formulas see it, for any payload and any leaders.
 class ExchangeModel {
  public:
-  static constexpr size_t kLeadersMax = 2048;
+  static constexpr size_t kLeadersMax = 1024;
   static constexpr size_t kNoCell = SIZE_MAX;
 
   // A node that leads or may lead.
@@ -109,7 +109,7 @@ class ExchangeModel {
 
  private:
   enum class Phase : uint8_t { kPush, kPull, kBoth };
-  // Seconds for each byte of payload of workers without shares: the first kLeadersMax + 1 are the longest, in order.
+  // Minus the seconds for each byte of payload of workers without shares: the slowest kLeadersMax + 1, in order.
   using Slowest = std::vector<std::pair<double, NodeId>>;
 
   std::pair<double, ExchangeBound> Wait(Phase phase, std::span<const Leader> ring, std::span<const double> shares,
@@ -119,6 +119,7 @@ class ExchangeModel {
 
   int64_t worker_count_ = 0;
   std::vector<Leader> linked_;  // sorted by node
+  std::vector<bool> can_lead_;  // beside linked_
   std::vector<Leader> fastest_;
   std::vector<Leader> fastest_wired_;
   Slowest slowest_up_;

@@ -268,10 +268,8 @@ absl::StatusOr<SharePlan> FillShares(const ExchangeModel& model, const ShareOpti
     return FailedPrecondition(
         "leader shares: no node can lead; one with a link must accept connections from all others");
   }
-  std::vector<const std::vector<Leader>*> families = {&model.fastest()};
-  if (model.fastest_wired().size() < model.fastest().size()) families.push_back(&model.fastest_wired());
   SharePlan best;
-  for (const std::vector<Leader>* family : families) {
+  for (const std::vector<Leader>* family : {&model.fastest(), &model.fastest_wired()}) {
     for (const size_t count : LeaderCounts(std::min(MostLeaders(model, options), family->size()))) {
       std::vector<Leader> ring(family->begin(), family->begin() + static_cast<ptrdiff_t>(count));
       std::sort(ring.begin(), ring.end(), [](const Leader& a, const Leader& b) { return a.node < b.node; });

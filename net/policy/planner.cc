@@ -16,7 +16,7 @@ namespace {
 // Beyond this many workers, sets of them are tried in bigger steps: planning must stay a matter of milliseconds.
 constexpr size_t kManyWorkers = 256;
 constexpr size_t kStep = 2;
-constexpr size_t kStepOfMany = 8;
+constexpr size_t kStepOfMany = 4;
 constexpr double kSameProgress = 1e-3;
 
 std::vector<Mode> Modes(const PlannerOptions& options) {
