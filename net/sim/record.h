@@ -36,6 +36,7 @@ struct RoundSample {
   double loss = 0;      // mean over the round's samples, as workers saw it; learning mode
   double accuracy = 0;  // on test data, where it was measured; else < 0
   double progress = 0;  // samples × efficiency, summed up to here: what the planner's yard-stick says
+  bool undone = false;  // by a later view
 };
 
 // Who did what from when to when.

@@ -61,8 +61,8 @@ struct DeviceSpec {
   double variation = 0;
   BurstSpec bursts;
   SessionSpec sessions;
-  // What one thread beside the computation does with messages: each received one, and each byte that is sent, folded,
-  // merged or applied.
+  // What one thread beside the computation does with messages: each received one, and each byte of gradients and
+  // parameters that it adds up, applies, or makes ready to send.
   double seconds_per_message = 20e-6;
   double seconds_per_byte = 0.5e-9;
   double memory_bytes_max = 0;  // reserved for admission; 0: enough
@@ -136,9 +136,8 @@ struct PinSpec {
   uint32_t leader_count = 0;      // this many, equal shares, of those that can; 0: the planner's choice
   std::optional<uint32_t> quorum;
   std::optional<uint32_t> staleness_max;
-  bool admit_all = false;    // nobody is parked for being slow
-  bool speculate = true;     // duplicates of slow leases
-  bool equal_split = false;  // leases of an equal number of samples for each, as the paper's software does
+  bool admit_all = false;  // nobody is parked for being slow
+  bool speculate = true;   // duplicates of slow leases
 };
 
 enum class FaultKind : uint8_t {
@@ -206,6 +205,7 @@ struct Scenario {
   double manager_seconds_per_message = 10e-6;
   bool separate_lanes = true;     // false: control messages wait behind bulk ones of the same pair
   double connect_seconds = 0.01;  // until a connection is up again after it broke
+  double keepalive_seconds = 10;  // a connection to a node out of reach is closed after that
   double beat_seconds = 1;
   JobSpec job;
   PinSpec pins;

@@ -1,0 +1,103 @@
+// Checkers: the promises of the protocol, watched from outside while a run goes on. The first that breaks ends the run.
+//
+//   I1  every sample has the same weight: the gradient is scaled by 1 / samples, counts are right, one step a round
+//   I2  every sample is used exactly once an epoch
+//   I3  no gradient is older than its round's rule allows
+//   I4  no commit is lost that was stable, none is torn: all stripes of a version had the same steps
+//   I7  while somebody can work, rounds go on
+//   I8  nothing damaged is taken in
+//   I9  nothing of a fenced life is taken in
+//
+// What was used is known from the origins that travel with the bytes (Buffer), not from what messages or the ledger
+// say. One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/messages.h"
+#include "net/policy/ledger.h"
+#include "net/sim/buffer.h"
+#include "net/sim/record.h"
+#include "net/sim/store.h"
+#include "runtime/base/time.h"
+
+namespace eddl::net::sim {
+
+class Checkers {
+ public:
+  struct Options {
+    bool clipped = false;  // the gradient may be scaled down further
+    double progress_seconds_max = 60;
+    int64_t sample_count = 0;  // of the whole job: all epochs
+  };
+
+  // `ledger` only says which samples a micro-batch is. It outlives the checkers.
+  Checkers(const Ledger& ledger, const Options& options) : ledger_(&ledger), options_(options) {}
+
+  // What the manager sends.
+  void OnGrant(const Grant& grant);
+  void OnAssign(const Assign& assign, uint32_t staleness_max);
+  void OnCommit(Instant now, const Commit& commit);
+  // `recoverable`: the newest version that was ever stable, or a later one, is held completely by nodes that are in
+  // reach.
+  void OnStart(View view, Version version, bool recoverable);
+  Version stable() const { return stable_; }
+  // A state with this lineage is the job's at that version.
+  bool IsOfJob(Version version, Lineage lineage) const;
+
+  // What nodes do.
+  void OnFence(NodeId leader, const Fence& fence);
+  void OnFold(NodeId leader, const Buffer& part);
+  void OnStep(NodeId node, View view, const CommitRecord& record, const Store::Step& step);
+  void OnAdopt(NodeId node, View view, Version version, std::span<const BufferRef> shards);
+  // Bytes that were damaged on the way are put to use.
+  void OnTaken(NodeId node, const Buffer& buffer);
+  // A life ends: what it had fenced is forgotten with it.
+  void OnCrash(NodeId node) { fenced_.erase(node); }
+
+  // Time: until then, faults may hold up progress.
+  void OnDisturbance(Instant until) { calm_since_ = std::max(calm_since_, until); }
+  void OnTime(Instant now, bool can_work);
+  // The job says that it is finished.
+  void OnFinished(int64_t left_out_samples);
+
+  struct Broken {
+    std::string invariant;
+    std::string what;
+  };
+  const std::optional<Broken>& broken() const { return broken_; }
+
+ private:
+  struct Standing {
+    View view{};
+    std::vector<MicroBatch> micro_batches;
+    uint64_t cover = 0;
+    int64_t samples = 0;
+  };
+
+  void Break(std::string invariant, std::string what);
+  void CheckLineage(NodeId node, View view, Version version, Lineage lineage);
+
+  const Ledger* ledger_;
+  Options options_;
+  std::optional<Broken> broken_;
+  std::map<Version, Mode> modes_;              // of rounds whose commit can be undone
+  std::map<Version, uint32_t> staleness_max_;  // async
+  std::map<Version, Standing> commits_;        // that can be undone
+  std::map<MicroBatch, Version> used_;         // by those
+  std::vector<uint32_t> settled_;              // by micro-batch: 1 + the round that used it, if that is stable
+  View view_{};
+  Version start_{};  // of the view
+  Version stable_{};
+  std::map<Version, Lineage> lineages_;
+  std::map<NodeId, std::map<NodeId, Incarnation>> fenced_;  // by leader
+  Instant last_commit_;
+  Instant calm_since_;
+};
+
+}  // namespace eddl::net::sim

@@ -1,0 +1,232 @@
+// World: what machines ask for, carried out in order, each when the control thread of the node gets to it.
+#include <algorithm>
+#include <utility>
+
+#include "net/node/overloaded.h"
+#include "net/sim/world.h"
+#include "runtime/base/check.h"
+
+namespace eddl::net::sim {
+namespace {
+
+// Ids that the driver gives have the top bit.
+constexpr uint64_t kDriverBit = uint64_t{1} << 63;
+// From asking for something local to the answer, if it costs nothing.
+constexpr Duration kSoon{1'000};
+
+}  // namespace
+
+Payload World::NewPayload(Node& node) { return Payload{kDriverBit | ++node.payload_count}; }
+
+void World::CarryOut(Node& node, double cost_seconds) {
+  Instant at = now_ + FromSeconds(cost_seconds);
+  // Moved out: an action may end in another call.
+  Actions actions = std::move(actions_);
+  for (const Action& action : actions) {
+    at = at + FromSeconds(CostSeconds(node, action));
+    std::visit([&](const auto& a) { Do(node, at, a); }, action);
+  }
+  node.busy_until = std::max(node.busy_until, at);
+  recorder_.totals(node.id).control_seconds += (at - now_).seconds();
+  actions_ = std::move(actions);
+  if (!node.halted) return;
+  Kill(node.id, "left");
+  if (node.back_seconds >= 0) queue_.Push(now_ + FromSeconds(node.back_seconds), kStart, ToInt(node.id));
+}
+
+double World::CostSeconds(const Node& node, const Action& action) const {
+  if (node.seconds_per_byte == 0) return 0;
+  const auto bytes = [&](uint32_t stripes) {
+    return 4.0 * static_cast<double>(shape_.parameter_count) * stripes / shape_.stripe_count;
+  };
+  const double count = std::visit(Overloaded{
+                                      [&](const Merge&) { return bytes(shape_.stripe_count); },
+                                      [&](const Adopt&) { return bytes(shape_.stripe_count); },
+                                      [&](const Fold&) { return bytes(CountStripes(node.own)); },
+                                      [&](const Seal&) { return bytes(CountStripes(node.own)); },
+                                      [&](const Apply&) { return bytes(CountStripes(node.own)); },
+                                      [&](const Export&) { return bytes(CountStripes(node.own)); },
+                                      [&](const ApplyBackup&) { return bytes(CountStripes(node.backup)); },
+                                      [&](const Snapshot& a) { return bytes(CountStripes(a.stripes)); },
+                                      [&](const Load& a) { return bytes(CountStripes(a.stripes)); },
+                                      [](const auto&) { return 0.0; },
+                                  },
+                                  action);
+  return count * node.seconds_per_byte;
+}
+
+void World::Watch(Instant at, NodeId to, const Message& message) {
+  std::visit(Overloaded{
+                 [&](const Grant& grant) {
+                   checkers_.OnGrant(grant);
+                   recorder_.OnGrant(at, grant);
+                 },
+                 [&](const Assign& assign) {
+                   checkers_.OnAssign(assign, manager_->plan().rule.staleness_max);
+                   recorder_.OnAssign(to, assign);
+                 },
+                 [](const auto&) {},
+             },
+             message.body);
+}
+
+void World::Do(Node& node, Instant at, const Send& action) {
+  if (node.id == kManager) Watch(at, action.to, action.message);
+  const Payload payload = PayloadOf(action.message.body);
+  Post(node, at, action.to, Share(action.message), payload == Payload{} ? nullptr : node.store->Get(payload));
+}
+
+void World::Do(Node& node, Instant at, const Multicast& action) {
+  const Message& message = action.message;
+  if (const auto* start = std::get_if<eddl::net::Start>(&message.body)) {
+    codecs_[ToInt(message.view)] = start->codec;
+    checkers_.OnStart(message.view, start->version,
+                      checkers_.stable() > start->version && Recoverable(checkers_.stable()));
+    recorder_.OnView(message.view, start->version);
+    Mark(node.id, "view " + std::to_string(ToInt(message.view)));
+  }
+  if (const auto* commit = std::get_if<Commit>(&message.body)) OnCommit(at, *commit);
+  const Payload payload = PayloadOf(message.body);
+  BufferRef buffer = payload == Payload{} ? nullptr : node.store->Get(payload);
+  if (buffer != nullptr) buffer = Store::Encode(buffer, node.codec);
+  const uint32_t shared = Share(message);
+  for (const NodeId to : action.to) Post(node, at, to, shared, buffer);
+}
+
+void World::OnCommit(Instant at, const Commit& commit) {
+  checkers_.OnCommit(now_, commit);
+  Recorder::Members members;
+  for (uint32_t i = 1; i < ToInt(manager_->roster().end()); ++i) {
+    members.working += manager_->roster().Find(NodeId{i})->can_work() ? 1 : 0;
+  }
+  members.leading = static_cast<uint32_t>(manager_->map().shards.size());
+  recorder_.OnCommit(at, commit.record, members, manager_->plan().codec);
+  const auto rounds = static_cast<int64_t>(ToInt(commit.record.round)) + 1;
+  if (scenario_.round_count_max > 0 && rounds >= scenario_.round_count_max) End(Outcome::kRounds, "");
+}
+
+void World::Do(Node& node, Instant, const SetTimer& action) {
+  node.timer = std::max(action.at, now_);
+  if (node.timer_queued.ns >= 0 && node.timer_queued <= node.timer) return;
+  node.timer_queued = node.timer;
+  queue_.Push(node.timer, kTimer, ToInt(node.id));
+}
+
+void World::Do(Node& node, Instant at, const Compute& action) {
+  EDDL_CHECK(!node.job) << "node " << ToInt(node.id) << " computes two leases at once";
+  const Duration length = node.device->Compute(at, action.grant.samples);
+  node.job = Job{.grant = action.grant, .base = node.store->Base(action.grant.base), .begin = at, .end = at + length};
+  queue_.Push(node.job->end, kComputed, ToInt(node.id));
+}
+
+void World::Do(Node& node, Instant at, const Abandon& action) {
+  if (!node.job || node.job->grant.round != action.round || node.job->grant.part != action.part ||
+      node.job->grant.micro_batches != action.micro_batches) {
+    return;  // too late
+  }
+  const Job job = *std::exchange(node.job, std::nullopt);
+  recorder_.AddSpan({.node = node.id,
+                     .kind = Span::Kind::kCompute,
+                     .begin = job.begin,
+                     .end = at,
+                     .round = action.round,
+                     .amount = job.grant.samples,
+                     .wasted = true});
+  const Done done{.round = job.grant.round,
+                  .base = job.grant.base,
+                  .part = job.grant.part,
+                  .micro_batches = job.grant.micro_batches,
+                  .samples = job.grant.samples,
+                  .cancelled = true,
+                  .kind = job.grant.kind};
+  Tell(node.id, LeaseFinished{.done = done}, at + kSoon);
+}
+
+void World::Do(Node& node, Instant, const Merge& action) { node.store->Merge(action.sum, action.payload); }
+
+void World::Do(Node& node, Instant, const Release& action) { node.store->Release(action.payload); }
+
+void World::Do(Node& node, Instant, const Adopt& action) {
+  const std::vector<BufferRef> shards = node.store->Adopt(action);
+  checkers_.OnAdopt(node.id, node.member->view(), action.version, shards);
+  Score(node, action.version);
+}
+
+void World::Do(Node& node, Instant, const Discard& action) { node.store->Discard(action.version); }
+
+void World::Do(Node& node, Instant, const Fold& action) {
+  checkers_.OnFold(node.id, *node.store->Get(action.payload));
+  node.store->Fold(action.round, action.payload);
+}
+
+void World::Do(Node& node, Instant, const ClearFold& action) { node.store->ClearFold(action.round); }
+
+void World::Do(Node& node, Instant at, const Seal& action) {
+  const double fraction = static_cast<double>(CountStripes(node.own)) / shape_.stripe_count;
+  Tell(node.id, node.store->Seal(action, fraction), at + kSoon);
+}
+
+void World::Do(Node& node, Instant, const Apply& action) {
+  checkers_.OnStep(node.id, node.member->view(), action.record, node.store->Apply(action, node.own));
+}
+
+void World::Do(Node& node, Instant, const ApplyBackup& action) {
+  checkers_.OnStep(node.id, node.member->view(), action.record, node.store->ApplyBackup(action, node.backup));
+}
+
+void World::Do(Node& node, Instant, const Rollback& action) { node.store->Rollback(action.version); }
+
+void World::Do(Node& node, Instant, const Forget& action) { node.store->Forget(action.stripes); }
+
+void World::Do(Node& node, Instant, const Snapshot& action) {
+  if (node.id != kManager) return node.store->Snapshot(action);
+  const auto checkpoint = checkpoints_.find(action.version);
+  EDDL_CHECK(checkpoint != checkpoints_.end()) << "no checkpoint of version " << ToInt(action.version);
+  node.store->Put(action.payload,
+                  std::make_shared<Buffer>(*checkpoint->second.Gather(action.version, action.stripes, true)));
+}
+
+void World::Do(Node& node, Instant, const Export& action) { node.store->Export(action, node.own); }
+
+void World::Do(Node& node, Instant at, const Load& action) {
+  if (action.payload != Payload{}) checkers_.OnTaken(node.id, *node.store->Get(action.payload));
+  node.store->Load(action);
+  Tell(node.id, Loaded{.stripes = action.stripes, .version = action.version, .backup = action.backup}, at + kSoon);
+}
+
+void World::Do(Node&, Instant at, const Journal& action) {
+  const Instant durable = at + FromSeconds(scenario_.faults.journal_sync_seconds);
+  journal_.Write(action.record, durable);
+  queue_.Push(durable, kSync, 0);
+}
+
+void World::Do(Node&, Instant, const JournalView& action) { journal_.Write(action); }
+
+void World::Do(Node&, Instant, const JournalStart& action) { journal_.Write(action); }
+
+void World::Do(Node& node, Instant, const Checkpointed& action) {
+  journal_.Write(action);
+  checkpoints_.erase(checkpoints_.begin(), checkpoints_.lower_bound(action.version));
+  Mark(node.id, "checkpoint of version " + std::to_string(ToInt(action.version)));
+}
+
+void World::Do(Node&, Instant at, const Explain& action) {
+  recorder_.AddExplanation({.at = at, .topic = action.topic, .text = action.text});
+}
+
+void World::Do(Node& node, Instant, const Halt& action) {
+  if (node.id == kManager) {
+    CountLeftOut();
+    return End(action.why.empty() ? Outcome::kFinished : Outcome::kHalted, action.why);
+  }
+  node.halted = true;
+}
+
+void World::CountLeftOut() {
+  for (int64_t epoch = 0; epoch < scenario_.job.epoch_count; ++epoch) {
+    const EpochCount count = manager_->ledger().Count(epoch);
+    if (count.quarantined + count.deferred > 0) left_out_samples_ += scenario_.job.sample_count - count.samples_done;
+  }
+}
+
+}  // namespace eddl::net::sim
