@@ -84,7 +84,9 @@ struct Fence {
 };
 // Node → M: wants to go. M → node: may go now.
 struct Leave {};
-struct Bye {};
+struct Bye {
+  std::string why;  // empty: as asked, or the job is over
+};
 
 // Agreeing on a view.
 

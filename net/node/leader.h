@@ -106,12 +106,12 @@ class Leader {
   Version start_ = kNoVersion;
   Holding own_;
   Holding backup_;
-  std::vector<Held> kept_;               // of the view before, until this one's first commit
+  std::vector<Held> kept_;                     // of the view before, until this one's first commit
   std::map<NodeId, Incarnation> subscribers_;  // a fence of an older life must not end a newer one's
-  std::map<NodeId, Version> pulls_;  // of subscribers, to be answered when the shard is here
-  std::map<Version, OpenRound> open_;    // two, and one whose commit is under way to us
-  Version backed_up_ = kNoVersion;       // newest that our backup has confirmed
-  std::optional<CommitRecord> replica_;  // sent, not confirmed
+  std::map<NodeId, Version> pulls_;            // of subscribers, to be answered when the shard is here
+  std::map<Version, OpenRound> open_;          // two, and one whose commit is under way to us
+  Version backed_up_ = kNoVersion;             // newest that our backup has confirmed
+  std::optional<CommitRecord> replica_;        // sent, not confirmed
   Payload replica_payload_{};
   std::vector<Transfer> sent_;  // to other nodes in this view
   std::vector<CommitRecord> records_;

@@ -100,6 +100,9 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
 
 void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   if (from == kManager) return;
+  if (roster_.At(from).strikes >= kStrikesMax) {
+    return step.out.SendTo(from, Bye{"refused after " + std::to_string(kStrikesMax) + " strikes"});
+  }
   const bool had_role = map_.LedBy(from).has_value() || map_.BackedUpBy(from).has_value();
   NodeRecord& node = roster_.At(from);
   const bool known = node.micro_batches_done > 0;

@@ -180,6 +180,12 @@ class Manager {
   void Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& mbs, Round* round);
   void SettleDuplicates(Step& step);
   void CancelLease(Step& step, NodeId node, Version round, Part part);
+  // What waited for the newest version begins.
+  void BeginLeases(Step& step);
+  void PredictEnd(Step& step, NodeId node, Lease& lease, Instant begin);
+  Instant LastEnd(const Step& step, const NodeRecord& node) const;
+  // These are finite on `from`: whoever said otherwise gets a strike.
+  void ClearPoison(Step& step, NodeId from, const std::vector<MicroBatch>& mbs);
   Lease* FindLease(NodeId node, Version round, MicroBatch first);
   void EndPartsBefore(NodeId node, Version round);
   // Speed, and whether the node is to be counted on.

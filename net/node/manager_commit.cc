@@ -188,6 +188,7 @@ bool Manager::CommitFirst(Step& step) {
   for (const NodeId id : roster_.Present()) roster_.Find(id)->parts.erase(version_);
   rounds_.pop_front();
   version_ = Next(version_);
+  BeginLeases(step);
   if (record.checkpoint) checkpoint_ledgers_.emplace(version_, ledger_);
   records_.push_back(record);
   step.out.Do(Journal{record});

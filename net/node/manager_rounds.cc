@@ -43,7 +43,8 @@ void Manager::ServeAll(Step& step) {
 
 bool Manager::Serve(Step& step, NodeId id) {
   const NodeRecord& node = *roster_.Find(id);
-  if (!node.can_work() || RoomFor(node) == 0) return false;
+  if (!node.can_work()) return false;
+  if (RoomFor(node) == 0) return GrantDuplicate(step, id);
   for (Round& round : rounds_) {
     if (GrantFrom(step, round, id)) return true;
   }
@@ -60,8 +61,8 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   const int64_t count = gate_.Decide(id, step.now, free, node.round_trip).micro_batches;
   if (count == 0) return false;
 
-  EndPartsBefore(id, round.round());
   if (async) {
+    EndPartsBefore(id, round.round());
     // Which round it will be part of is not known yet: its part is unique among all of this node.
     SendGrant(step, id, round, Part{node.async_parts++}, ledger_.Take(count), /*duplicate=*/false);
     return true;
@@ -71,7 +72,13 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
     parts.open = Part{parts.used++};
     parts.ended = false;
   }
-  std::vector<MicroBatch> mbs = round.Lease(id, node.incarnation, parts.open, count);
+  // What was poison on this very node is for others; on others it goes alone.
+  std::vector<MicroBatch> mbs = round.Lease(id, node.incarnation, parts.open, count, [&](MicroBatch mb) {
+    const auto it = poisoned_by_.find(mb);
+    return it == poisoned_by_.end() || it->second != id;
+  });
+  if (mbs.empty()) return false;
+  EndPartsBefore(id, round.round());
   parts.ended = round.free_count() == 0;
   if (parts.ended) round.MarkLast(id, parts.open);
   SendGrant(step, id, round, parts.open, std::move(mbs), /*duplicate=*/false);
@@ -93,14 +100,11 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
                         bool duplicate) {
   NodeRecord& node = *roster_.Find(id);
   const bool async = round.rule().mode == Mode::kAsync;
-  Lease lease{.round = round.round(), .part = part, .micro_batches = std::move(mbs), .granted = step.now};
+  Lease lease{.round = round.round(), .part = part, .micro_batches = std::move(mbs), .base = round.base()};
   for (const MicroBatch mb : lease.micro_batches) lease.samples += ledger_.SampleCount(mb);
   lease.duplicate = duplicate;
   lease.async = async;
-  const Instant begin = node.leases.empty() ? step.now : std::max(step.now, node.leases.back().predicted_end);
-  lease.predicted_end = begin + Seconds(node.fit.Predict(static_cast<double>(lease.samples)));
   gate_.Granted(id, static_cast<int64_t>(lease.micro_batches.size()), step.now);
-  if (!async && !duplicate) ends_.insert({lease.round, lease.predicted_end, id, lease.micro_batches.front()});
   step.out.SendTo(id, Grant{.round = lease.round,
                             .base = round.base(),
                             .part = part,
@@ -110,6 +114,34 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
                             .on_assign = async || duplicate,
                             .mode = round.rule().mode});
   node.leases.push_back(std::move(lease));
+  if (round.base() <= version_) PredictEnd(step, id, node.leases.back(), LastEnd(step, node));
+}
+
+// When a node will have computed all that has begun.
+Instant Manager::LastEnd(const Step& step, const NodeRecord& node) const {
+  Instant end = step.now;
+  for (const Lease& lease : node.leases) end = std::max(end, lease.predicted_end);
+  return end;
+}
+
+void Manager::PredictEnd(Step& step, NodeId id, Lease& lease, Instant begin) {
+  lease.predicted_end =
+      std::max(begin, step.now) + Seconds(roster_.Find(id)->fit.Predict(static_cast<double>(lease.samples)));
+  if (!lease.async && !lease.duplicate)
+    ends_.insert({lease.round, lease.predicted_end, id, lease.micro_batches.front()});
+}
+
+void Manager::BeginLeases(Step& step) {
+  for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
+    NodeRecord& node = *roster_.Find(NodeId{i});
+    bool began = false;
+    for (Lease& lease : node.leases) {
+      if (lease.base != version_ || lease.predicted_end != Instant{}) continue;
+      PredictEnd(step, NodeId{i}, lease, LastEnd(step, node));
+      began = true;
+    }
+    if (began && gate_.Has(NodeId{i})) gate_.Begin(NodeId{i}, step.now);
+  }
 }
 
 bool Manager::OpenRound() {
@@ -137,28 +169,28 @@ bool Manager::OpenRound() {
 
 bool Manager::GrantDuplicate(Step& step, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
-  if (!options_.speculate || !node.leases.empty() || rounds_.empty()) return false;
-  Round& round = rounds_.front();
+  if (!options_.speculate || rounds_.empty() || node.fit.empty() || node.busy(version_)) return false;
+  const Round& round = rounds_.front();
   if (round.rule().mode == Mode::kAsync || round.free_count() > 0 || round.whole()) return false;
-  // Who will be last: the latest predicted end, or one that is overdue, which may take as long again.
+  // Who will be last: the latest predicted end, or one that is overdue, and may be as late again.
   const auto begin = ends_.lower_bound({round.round(), Instant{INT64_MIN}, NodeId{0}, MicroBatch{0}});
   const auto end = ends_.lower_bound({Next(round.round()), Instant{INT64_MIN}, NodeId{0}, MicroBatch{0}});
   if (begin == end) return false;
   Lease* slowest = nullptr;
-  NodeId owner{};
   Instant slowest_end{INT64_MIN};
-  for (const auto& candidate : {*begin, *std::prev(end)}) {
-    const auto& [version, predicted_end, candidate_owner, mb] = candidate;
-    Lease* lease = FindLease(candidate_owner, version, mb);
-    if (lease == nullptr || lease->doubled || candidate_owner == id) continue;
-    const Instant likely_end = predicted_end > step.now ? predicted_end : step.now + (step.now - lease->granted);
-    if (slowest == nullptr || likely_end > slowest_end) {
-      slowest = lease;
-      owner = candidate_owner;
-      slowest_end = likely_end;
-    }
+  for (const auto& [version, predicted_end, owner, mb] : {*begin, *std::prev(end)}) {
+    Lease* lease = FindLease(owner, version, mb);
+    if (lease == nullptr || lease->doubled || owner == id) continue;
+    const Duration late = step.now - predicted_end;
+    const Duration again = Seconds(roster_.Find(owner)->fit.Predict(static_cast<double>(lease->samples)));
+    const Instant likely_end = late.ns > 0 ? step.now + late + again : predicted_end;
+    if (likely_end <= slowest_end) continue;
+    slowest = lease;
+    slowest_end = likely_end;
   }
-  if (slowest == nullptr || !gate_.ShouldDuplicate(id, owner, step.now)) return false;
+  if (slowest == nullptr) return false;
+  const Instant own_end = step.now + Seconds(node.fit.Predict(static_cast<double>(slowest->samples)));
+  if (own_end >= slowest_end) return false;
   slowest->doubled = true;
   NodeRecord::Parts& parts = node.parts[round.round()];
   const Part part{parts.used++};
@@ -210,6 +242,7 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
       OnPoison(step, from, *round, done);
     } else {
       round->Finish(from, lease.part, lease.micro_batches, lease.samples);
+      ClearPoison(step, from, lease.micro_batches);
     }
     if (lease.doubled) SettleDuplicates(step);
   }
@@ -244,9 +277,12 @@ void Manager::OnPoison(Step& step, NodeId from, Round& round, const Done& done) 
 
 void Manager::Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& mbs, Round* round) {
   // The first device to say so may be broken itself; a second makes it the data's fault.
+  const std::vector<NodeId> workers = roster_.Workers();
+  const bool alone = std::none_of(workers.begin(), workers.end(),
+                                  [&](NodeId id) { return id != from && roster_.Find(id)->can_work(); });
   for (const MicroBatch mb : mbs) {
     const auto [it, is_new] = poisoned_by_.emplace(mb, from);
-    if (is_new || it->second == from) {
+    if (!alone && (is_new || it->second == from)) {
       if (round == nullptr) ledger_.Free({&mb, 1});
       continue;
     }
@@ -256,16 +292,26 @@ void Manager::Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& m
     Say(step, "data",
         "micro-batch " + std::to_string(ToInt(mb)) + " gives numbers that are not finite on nodes " +
             std::to_string(ToInt(it->second)) + " and " + std::to_string(ToInt(from)) + ": left out");
+    poisoned_by_.erase(it);
   }
   serve_ = true;
   const int64_t per_round = options_.batch_size / options_.ledger.micro_batch_size;
-  if (poisoned_count_ > std::max(kPoisonedMax, per_round / kPoisonedFraction)) {
-    return Over(step, "the model diverges: " + std::to_string(poisoned_count_) +
-                          " micro-batches gave gradients that are not finite; lower the learning rate. The last good "
-                          "checkpoint is version " +
-                          std::to_string(ToInt(checkpoint_)));
+  if (poisoned_count_ <= std::max(kPoisonedMax, per_round / kPoisonedFraction)) return;
+  Over(step, "the model diverges: " + std::to_string(poisoned_count_) +
+                 " micro-batches gave gradients that are not finite; lower the learning rate. The last good checkpoint "
+                 "is version " +
+                 std::to_string(ToInt(checkpoint_)));
+}
+
+void Manager::ClearPoison(Step& step, NodeId from, const std::vector<MicroBatch>& mbs) {
+  for (size_t i = 0; i < mbs.size() && !poisoned_by_.empty(); ++i) {
+    const auto it = poisoned_by_.find(mbs[i]);
+    if (it == poisoned_by_.end()) continue;
+    const NodeId first = it->second;
+    poisoned_by_.erase(it);
+    if (first != from) Strike(step, first, "numbers that are not finite, where another node's were");
+    if (phase_ != Phase::kRunning) return;
   }
-  Strike(step, from, "gradients that are not finite");
 }
 
 void Manager::OnDuplicateDone(Step& step, NodeId from, const Done& done) {

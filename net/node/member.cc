@@ -93,6 +93,10 @@ void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
     Enter(message.view, actions);
     if (const auto* welcome = std::get_if<Welcome>(&message.body)) incarnation_ = welcome->incarnation;
   }
+  if (const auto* bye = std::get_if<Bye>(&message.body); bye != nullptr && message.view >= view_) {
+    actions.push_back(Halt{bye->why});
+    return;
+  }
   if (message.view > view_) return KeepEarly(from, message, actions);  // our own news of it are still on the way
   if (message.view != view_) return ReleasePayload(message.body, actions);
   Outbox out(actions, view_, incarnation_);
@@ -101,7 +105,6 @@ void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
     return out.SendTo(kManager, ViewAck{leader_.Holdings(), history_, leader_.records()});
   }
   if (const auto* fence = std::get_if<Fence>(&message.body)) return OnFence(*fence, out);
-  if (std::holds_alternative<Bye>(message.body)) return out.Do(Halt{});
   if (const auto* start = std::get_if<Start>(&message.body)) return OnStart(*start, out);
   if (!active_) return KeepEarly(from, message, actions);
   OnCurrent(from, message, out);

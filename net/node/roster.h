@@ -3,6 +3,7 @@
 // Pure; one thread. Nodes are dense small integers, so that ten thousand of them cost no more than a vector.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -21,8 +22,8 @@ struct Lease {
   Part part{};
   std::vector<MicroBatch> micro_batches;
   int64_t samples = 0;
-  Instant granted;
-  Instant predicted_end;
+  Version base{};         // it can't begin before this is committed
+  Instant predicted_end;  // once it can
   bool async = false;
   bool duplicate = false;  // of another node's
   bool doubled = false;    // another node computes it too
@@ -77,9 +78,14 @@ struct NodeRecord {
   void AddTo(Digest& digest) const {
     digest.Add(state, strikes, micro_batches_done > 0);
     if (state == State::kAbsent) return;
-    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, acked, held, held_view, records);
+    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, acked, held, held_view,
+               records);
   }
 
+  // Has something that it can compute, `version` being the newest committed one.
+  bool busy(Version version) const {
+    return std::any_of(leases.begin(), leases.end(), [version](const Lease& lease) { return lease.base <= version; });
+  }
   bool present() const { return state == State::kLive || state == State::kLeaving; }
   bool can_work() const { return state == State::kLive && capabilities.can_work && !paused && !parked; }
 };

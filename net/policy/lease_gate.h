@@ -3,16 +3,17 @@
 // Not in charge of which micro-batches (Round), nor of what a worker's speed is (the profiler). Pure; one thread.
 //
 // A round lasts as long as its last lease, so a slow worker that takes one of the last micro-batches holds up all. The
-// rule is earliest finish time first (list scheduling on uniform machines; Graham, 1969): let every worker go on taking
+// rule is earliest finish time first (list scheduling; Graham, 1969): let every worker go on taking
 // one micro-batch after the other, at its predicted cost, from when it is free. The finish times of all those slots, in
 // order, say how the pool would be drained best: its p micro-batches belong in the first p slots. The finish of the
 // p-th is the *level*. A worker is granted its slots up to the level, and parked if it has none.
 //
-// Summing over all workers at each request is O(n). The gate keeps the sum instead: how many slots each worker has up
-// to the level, and their total. A change of one worker changes one term; a grant takes as many slots as micro-batches,
-// so that the total keeps up with the pool. Only when they differ (by one of 16, so exactly for small pools) the level
-// moves, in O(n). A worker that misses its predicted finish by a margin has no slots until it is heard of: nobody waits
-// for it.
+// Asked of all workers at each request, that is O(n). Two sums that are kept, of rates and of rates times when each is
+// free, would answer at once, but count parts of micro-batches that nobody will finish: they leave the end of every
+// pool to workers that are parked themselves. So the gate keeps whole slots: how many each worker has up to the level,
+// and their total. A change of one worker changes one term; a grant takes as many slots as micro-batches, so that the
+// total keeps up with the pool. Only when they differ too much (at all, for a small pool of few) the level moves, in
+// O(n). A worker that is late by half a micro-batch has no slots until it is heard of: nobody waits for it.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +47,8 @@ class LeaseGate {
   void SetRate(NodeId node, double micro_batches_per_second);
   // It was granted a lease, behind what it has already: duplicates and evaluations too.
   void Granted(NodeId node, int64_t micro_batches, Instant now);
+  // What it was granted had to wait for something, and begins now.
+  void Begin(NodeId node, Instant now) { Finished(node, 0, now); }
   // It has finished or given up a lease, and goes on with the next that it has. A lease from before it joined (it was
   // paused, say) is not known here, and changes nothing.
   void Finished(NodeId node, int64_t micro_batches, Instant now);
@@ -85,6 +88,7 @@ class LeaseGate {
   // It was heard of, or its cost has changed: counts on it, unless it is overdue.
   void Refresh(NodeId node, Instant now);
   void Expire(Instant now);
+  int64_t ToleranceOf(int64_t pool_size) const;
   void MoveLevel(int64_t pool_size);
 
   std::vector<Worker> workers_;  // by node

@@ -26,13 +26,21 @@ Round::Entry& Round::At(MicroBatch mb) {
   return entries_[index];
 }
 
-std::vector<MicroBatch> Round::Lease(NodeId node, Incarnation incarnation, Part part, int64_t count) {
+std::vector<MicroBatch> Round::Lease(NodeId node, Incarnation incarnation, Part part, int64_t count,
+                                     const std::function<bool(MicroBatch)>& may_have) {
   std::vector<MicroBatch> mbs;
-  for (; lowest_free_ < pool_.size() && static_cast<int64_t>(mbs.size()) < count; ++lowest_free_) {
-    Entry& entry = entries_[lowest_free_];
-    if (entry.state != State::kFree) continue;
-    entry = {State::kLeased, node, part};
-    mbs.push_back(pool_[lowest_free_]);
+  bool skipped = false;
+  for (size_t i = lowest_free_; i < pool_.size() && static_cast<int64_t>(mbs.size()) < count; ++i) {
+    Entry& entry = entries_[i];
+    if (entry.state == State::kFree) {
+      if (may_have(pool_[i])) {
+        entry = {State::kLeased, node, part};
+        mbs.push_back(pool_[i]);
+      } else {
+        skipped = true;
+      }
+    }
+    if (!skipped) lowest_free_ = i + 1;
   }
   if (mbs.empty()) return mbs;
   free_count_ -= static_cast<int64_t>(mbs.size());

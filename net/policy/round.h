@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -51,8 +52,9 @@ class Round {
   // Every micro-batch is finished.
   bool whole() const { return finished_count_ == static_cast<int64_t>(pool_.size()); }
 
-  // Takes up to `count` free micro-batches for (node, part), lowest first.
-  std::vector<MicroBatch> Lease(NodeId node, Incarnation incarnation, Part part, int64_t count);
+  // Takes up to `count` free micro-batches for (node, part), lowest first, those only that the node may have.
+  std::vector<MicroBatch> Lease(NodeId node, Incarnation incarnation, Part part, int64_t count,
+                                const std::function<bool(MicroBatch)>& may_have);
   // Leases are finished; `samples` in all. REQUIRES: owned by (node, part) and leased.
   void Finish(NodeId node, Part part, std::span<const MicroBatch> mbs, int64_t samples);
   // Leases are given up: free again. REQUIRES: owned by (node, part) and leased.

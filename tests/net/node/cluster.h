@@ -1,0 +1,221 @@
+// Cluster: a manager and members on one queue of messages, for stories about the state machines.
+//
+// Messages arrive in the order of sending, a tenth of a millisecond apart; computing takes no time. A test stops it at
+// an event, breaks something, and lets it go on. Delivery orders and faults at random are the business of the model
+// checker and the simulator.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "net/node/manager.h"
+#include "net/node/member.h"
+
+namespace eddl::net {
+
+class Cluster {
+ public:
+  struct Options {
+    uint32_t workers = 2;  // nodes 1, 2, …; they can't lead
+    uint32_t leaders = 2;  // the nodes after them; they can't work
+    ManagerOptions manager = {.ledger = {.sample_count = 96, .micro_batch_size = 4, .epoch_count = 1},
+                              .batch_size = 16,
+                              .parameter_count = 100,
+                              .stripe_count = 8};
+  };
+
+  explicit Cluster(Options options) : options_(std::move(options)), members_(1 + options_.workers + options_.leaders) {
+    options_.manager.workers_min = options_.workers;
+    options_.manager.leaders_min = options_.leaders;
+    options_.manager.planner.mode = Mode::kSync;
+    for (uint32_t i = 1; i <= options_.leaders; ++i) {
+      options_.manager.planner.leaders.push_back({NodeId{options_.workers + i}, 1.0 / options_.leaders});
+    }
+    StartManager({});
+    for (uint32_t i = 1; i < members_.size(); ++i) Join(i);
+  }
+
+  // Delivers until nothing is under way and the job is over, `done` says so, or a million events have passed (false).
+  bool Run(const std::function<bool()>& done = [] { return false; }) {
+    for (int i = 0; i < 1'000'000 && !over_; ++i) {
+      if (done()) return true;
+      if (!Deliver()) FireTimer();
+    }
+    return over_;
+  }
+  bool RunToVersion(uint64_t version) {
+    return Run([&] { return manager_ != nullptr && manager_->version() >= Version{version}; });
+  }
+
+  void StartManager(const Started& started) {
+    manager_ = std::make_unique<Manager>(options_.manager);
+    Handle(0, started);
+  }
+  void Join(uint32_t node) {
+    members_[node] = std::make_unique<Member>(
+        MemberOptions{.self = NodeId{node},
+                      .capabilities = {.can_work = node <= options_.workers, .can_lead = node > options_.workers}});
+    Handle(node, PeerUp{kManager});
+  }
+  // The process is gone, and with it all that was on its way from and to it.
+  void Crash(uint32_t node) {
+    std::erase_if(queue_, [&](const auto& item) { return item.first == node || IsFrom(item.second, node); });
+    timers_.erase(node);
+    node == 0 ? manager_.reset() : members_[node].reset();
+    for (uint32_t i = 0; i < members_.size(); ++i) {
+      if (i != node && Alive(i)) Handle(i, PeerDown{.node = NodeId{node}, .why = "its process ended"});
+    }
+  }
+  // What the journal says; `lost`: so many of its last records were not on disk yet.
+  void RestartManager(size_t lost) {
+    Started started = journal_;
+    started.records.resize(started.records.size() - lost);
+    journal_ = started;
+    StartManager(started);
+    for (uint32_t i = 1; i < members_.size(); ++i) {
+      if (Alive(i)) Handle(i, PeerUp{kManager});
+    }
+  }
+  void Handle(uint32_t node, const Event& event) {
+    Actions actions;
+    node == 0 ? manager_->Handle(now_, event, actions) : members_[node]->Handle(now_, event, actions);
+    for (const Action& action : actions) CarryOut(node, action);
+  }
+
+  bool Alive(uint32_t node) const { return node == 0 ? manager_ != nullptr : members_[node] != nullptr; }
+  const Manager& manager() const { return *manager_; }
+  const Member& member(uint32_t node) const { return *members_[node]; }
+  const Started& journal() const { return journal_; }
+  bool over() const { return over_; }
+  const std::string& why() const { return why_; }
+  // Micro-batches in computations so far, repeated ones counted again.
+  int64_t computed(uint32_t node) const { return computed_.contains(node) ? computed_.at(node) : 0; }
+  // Explanations so far, one a line.
+  const std::string& said() const { return said_; }
+  bool left(uint32_t node) const { return left_.contains(node); }
+  // How often a message of this name was sent.
+  int64_t sent(const std::string& name) const { return sent_.contains(name) ? sent_.at(name) : 0; }
+
+  // What is done to a lease's result on its way back, for tests of bad data and slow nodes.
+  std::function<void(uint32_t node, LeaseFinished& finished)> on_finished = [](uint32_t, LeaseFinished&) {};
+  // Results of these nodes stay with them until they are taken out of here.
+  std::map<uint32_t, bool> stalled;
+
+ private:
+  static bool IsFrom(const Event& event, uint32_t node) {
+    const auto* received = std::get_if<Received>(&event);
+    return received != nullptr && received->from == NodeId{node};
+  }
+
+  bool Deliver() {
+    const auto next = std::find_if(queue_.begin(), queue_.end(), [this](const auto& item) {
+      return !(std::holds_alternative<LeaseFinished>(item.second) && stalled[item.first]);
+    });
+    if (next == queue_.end()) return false;
+    auto [node, event] = *next;
+    queue_.erase(next);
+    now_ = now_ + Duration{100'000};
+    if (auto* finished = std::get_if<LeaseFinished>(&event)) on_finished(node, *finished);
+    if (Alive(node)) Handle(node, event);
+    return true;
+  }
+
+  void FireTimer() {
+    const auto next = std::min_element(timers_.begin(), timers_.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (next == timers_.end()) return;
+    const uint32_t node = next->first;
+    now_ = std::max(now_, next->second);
+    timers_.erase(next);
+    Handle(node, Timer{});
+  }
+
+  void Post(uint32_t from, NodeId to, const Message& message) {
+    ++sent_[NameOf(message.body)];
+    if (Alive(ToInt(to))) queue_.push_back({ToInt(to), Received{NodeId{from}, message}});
+  }
+
+  void CarryOut(uint32_t node, const Action& action) {
+    if (const auto* send = std::get_if<Send>(&action)) {
+      Post(node, send->to, send->message);
+    } else if (const auto* multicast = std::get_if<Multicast>(&action)) {
+      for (const NodeId to : multicast->to) Post(node, to, multicast->message);
+    } else if (const auto* timer = std::get_if<SetTimer>(&action)) {
+      timers_[node] = timer->at;
+    } else if (const auto* compute = std::get_if<Compute>(&action)) {
+      const Grant& grant = compute->grant;
+      computed_[node] += static_cast<int64_t>(grant.micro_batches.size());
+      queue_.push_back({node, LeaseFinished{.done = {.round = grant.round,
+                                                     .base = grant.base,
+                                                     .part = grant.part,
+                                                     .micro_batches = grant.micro_batches,
+                                                     .samples = grant.samples,
+                                                     .compute = Duration{50'000},
+                                                     .gradient_norm2 = 1},
+                                            .payload = Payload{(uint64_t{1} << 63) + ++payloads_}}});
+    } else if (const auto* abandon = std::get_if<Abandon>(&action)) {
+      for (auto& [owner, event] : queue_) {
+        auto* finished = std::get_if<LeaseFinished>(&event);
+        if (finished == nullptr || owner != node || finished->done.micro_batches != abandon->micro_batches) continue;
+        finished->done.cancelled = true;
+        finished->payload = Payload{};
+        stalled[node] = false;
+      }
+    } else if (const auto* seal = std::get_if<Seal>(&action)) {
+      queue_.push_back({node, Sealed{.round = seal->round, .attempt = seal->attempt, .norm2 = 1}});
+    } else if (const auto* load = std::get_if<Load>(&action)) {
+      queue_.push_back({node, Loaded{.stripes = load->stripes, .version = load->version, .backup = load->backup}});
+    } else {
+      Record(node, action);
+    }
+  }
+
+  void Record(uint32_t node, const Action& action) {
+    if (const auto* explain = std::get_if<Explain>(&action)) {
+      said_ += explain->topic + ": " + explain->text + "\n";
+    } else if (const auto* journal = std::get_if<Journal>(&action)) {
+      journal_.records.push_back(journal->record);
+    } else if (const auto* view = std::get_if<JournalView>(&action)) {
+      journal_.last_view = view->view;
+    } else if (const auto* start = std::get_if<JournalStart>(&action)) {
+      journal_.view = start->view;
+      journal_.version = start->version;
+      journal_.map = start->map;
+      journal_.histories = start->histories;
+      std::erase_if(journal_.records, [&](const CommitRecord& record) { return record.round >= start->version; });
+    } else if (const auto* checkpoint = std::get_if<Checkpointed>(&action)) {
+      journal_.checkpoint = checkpoint->version;
+    } else if (const auto* halt = std::get_if<Halt>(&action)) {
+      if (node == 0) {
+        over_ = true;
+        why_ = halt->why;
+      } else {
+        left_[node] = true;
+      }
+    }
+  }
+
+  Options options_;
+  std::unique_ptr<Manager> manager_;
+  std::vector<std::unique_ptr<Member>> members_;
+  Instant now_{};
+  std::deque<std::pair<uint32_t, Event>> queue_;
+  std::map<uint32_t, Instant> timers_;
+  uint64_t payloads_ = 0;
+  Started journal_;
+  bool over_ = false;
+  std::string why_;
+  std::string said_;
+  std::map<uint32_t, int64_t> computed_;
+  std::map<uint32_t, bool> left_;
+  std::map<std::string, int64_t> sent_;
+};
+
+}  // namespace eddl::net

@@ -1,0 +1,231 @@
+// Stories of a cluster: what a manager and its members do when something happens.
+#include "net/node/manager.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/net/node/cluster.h"
+
+namespace eddl::net {
+namespace {
+
+// Every micro-batch of the journal, with how often it was committed.
+std::string CoverOf(const Cluster& cluster) {
+  std::map<uint64_t, int> times;
+  for (const CommitRecord& record : cluster.journal().records) {
+    for (const MicroBatch mb : record.micro_batches) ++times[ToInt(mb)];
+  }
+  std::set<int> counts;
+  for (const auto& [mb, count] : times) counts.insert(count);
+  return std::to_string(times.size()) + " micro-batches" + (counts == std::set<int>{1} ? " once" : " not once");
+}
+
+bool Says(const Cluster& cluster, const std::string& text) { return cluster.said().find(text) != std::string::npos; }
+
+TEST(ManagerTest, AQuietJobUsesEverySampleOnceInOneView) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_EQ(cluster.manager().view(), View{1});
+  EXPECT_EQ(cluster.journal().records.size(), 6u);
+}
+
+TEST(ManagerTest, LeadersSayStagedOnceARoundAndWorkersPushOnce) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.sent("Commit"), 6 * 2);
+  EXPECT_EQ(cluster.sent("Staged"), 6 * 2 + 2) << "and the empty round that proves the last version";
+  EXPECT_LE(cluster.sent("Push"), 6 * 2 * 2);
+  EXPECT_EQ(cluster.sent("Nack"), 0);
+}
+
+TEST(ManagerTest, TheRateOfARoundIsAFunctionOfTheSamplesBeforeIt) {
+  Cluster::Options options;
+  options.manager.learning_rate = [](int64_t samples) { return static_cast<double>(samples); };
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.Run());
+  std::string rates;
+  for (const CommitRecord& record : cluster.journal().records) {
+    rates += std::to_string(static_cast<int>(record.learning_rate)) + "/" + std::to_string(record.step) + " ";
+    EXPECT_EQ(record.scale, 1.0 / 16);
+  }
+  EXPECT_EQ(rates, "0/1 16/2 32/3 48/4 64/5 80/6 ");
+}
+
+// Two shards each send a squared norm of 1: the mean gradient's norm is sqrt(2) / 16.
+TEST(ManagerTest, ALongGradientIsScaledDownByOneFactorForAllShards) {
+  Cluster::Options options;
+  options.manager.gradient_norm_max = 0.05;
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.Run());
+  for (const CommitRecord& record : cluster.journal().records) {
+    EXPECT_DOUBLE_EQ(record.scale, 1.0 / 16 * 0.05 / (std::sqrt(2.0) / 16));
+  }
+}
+
+TEST(ManagerTest, ACrashedWorkersLeasesAreComputedByOthers) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.Crash(1);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_EQ(cluster.manager().view(), View{1}) << "workers come and go without a change of view";
+}
+
+TEST(ManagerTest, ALeadersCrashMovesItsShardToItsBackup) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.Crash(4);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_EQ(ToString(cluster.manager().map()), "3:[0,8)<3");
+}
+
+TEST(ManagerTest, AManagerThatLostItsLastRecordsAdoptsThoseOfTheLeaders) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(4));
+  ASSERT_TRUE(cluster.Run([&] {
+    return cluster.member(3).leader().version() == Version{4} && cluster.member(4).leader().version() == Version{4};
+  }));
+  const size_t records = cluster.journal().records.size();
+  cluster.Crash(0);
+  cluster.RestartManager(/*lost=*/records - 2);
+  EXPECT_EQ(cluster.manager().version(), Version{2});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_TRUE(Says(cluster, "view 2 starts at version " + std::to_string(records - 1)) ||
+              Says(cluster, "view 2 starts at version " + std::to_string(records)))
+      << cluster.said();
+}
+
+TEST(ManagerTest, ALaterLifeNeverHasTheIncarnationOfAnEarlierOne) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(1));
+  const Incarnation before = cluster.member(1).incarnation();
+  cluster.Crash(0);
+  cluster.RestartManager(/*lost=*/0);
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  EXPECT_GT(cluster.member(1).incarnation(), before);
+}
+
+TEST(ManagerTest, WhenBothHoldersOfAShardAreGoneTheJobGoesBackToTheCheckpointAndSaysSo) {
+  Cluster::Options options;
+  options.manager.checkpoint_rounds = 2;
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.RunToVersion(5));
+  EXPECT_EQ(cluster.journal().checkpoint, Version{4});
+  cluster.Crash(3);
+  cluster.Crash(4);
+  cluster.Join(3);
+  cluster.Join(4);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_TRUE(Says(cluster, "two that backed each other up are gone"));
+  EXPECT_TRUE(Says(cluster, "starts at version 4"));
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+}
+
+TEST(ManagerTest, ALeaderThatLeavesHandsItsShardOverFirst) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.Handle(4, Command{.kind = Command::Kind::kLeave});
+  ASSERT_TRUE(cluster.Run([&] { return cluster.left(4); }));
+  EXPECT_EQ(ToString(cluster.manager().map()), "3:[0,8)<3");
+  cluster.Crash(4);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_FALSE(Says(cluster, "are undone"));
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+}
+
+TEST(ManagerTest, AWorkerThatItsOwnerPausesGetsNoLeases) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(1));
+  cluster.Handle(1, OwnerLoad{.cores = 2, .pause = true});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  const int64_t before = cluster.computed(1);
+  ASSERT_TRUE(cluster.RunToVersion(5));
+  EXPECT_EQ(cluster.computed(1), before);
+  cluster.Handle(1, OwnerLoad{.cores = 0, .pause = false});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_GT(cluster.computed(1), before);
+}
+
+TEST(ManagerTest, AStalledLeaseIsDoubledAndItsOwnerGivesUpBeforeTheDuplicateCounts) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.stalled[1] = true;
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_GE(cluster.sent("Cancel"), 1);
+  EXPECT_GE(cluster.sent("Assign"), 1);
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_EQ(cluster.manager().view(), View{1}) << "a passed deadline is not a death";
+}
+
+TEST(ManagerTest, DataThatIsNotFiniteOnTwoNodesIsLeftOutAndSaid) {
+  Cluster cluster({});
+  cluster.on_finished = [](uint32_t, LeaseFinished& finished) {
+    const std::vector<MicroBatch>& mbs = finished.done.micro_batches;
+    finished.done.finite = std::find(mbs.begin(), mbs.end(), MicroBatch{7}) == mbs.end();
+    if (!finished.done.finite) finished.payload = Payload{};
+  };
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_TRUE(Says(cluster, "micro-batch 7 gives numbers that are not finite on nodes 1 and 2: left out") ||
+              Says(cluster, "micro-batch 7 gives numbers that are not finite on nodes 2 and 1: left out"))
+      << cluster.said();
+  EXPECT_EQ(CoverOf(cluster), "23 micro-batches once");
+  EXPECT_EQ(cluster.manager().ledger().Count(0).quarantined, 1);
+}
+
+TEST(ManagerTest, ANodeWhoseNumbersAreNeverFiniteGoesAndTheDataStays) {
+  Cluster::Options options;
+  options.workers = 3;
+  Cluster cluster(options);
+  cluster.on_finished = [](uint32_t node, LeaseFinished& finished) {
+    if (node != 2) return;
+    finished.done.finite = false;
+    finished.payload = Payload{};
+  };
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_TRUE(Says(cluster, "node 2: removed: 3 strikes")) << cluster.said();
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+}
+
+TEST(ManagerTest, AModelThatDivergesStopsTheJobWithItsLastGoodVersion) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.on_finished = [](uint32_t, LeaseFinished& finished) {
+    finished.done.finite = false;
+    finished.payload = Payload{};
+  };
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_NE(cluster.why().find("lower the learning rate"), std::string::npos) << cluster.why();
+}
+
+TEST(ManagerTest, MessagesOfAnEarlierLifeAreNotHeard) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(1));
+  const Incarnation old = cluster.member(1).incarnation();
+  const View view = cluster.manager().view();
+  cluster.Crash(1);
+  cluster.Join(1);
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  ASSERT_GT(cluster.member(1).incarnation(), old);
+  const std::string before = cluster.manager().ledger().ToString();
+  cluster.Handle(0, Received{NodeId{1}, Message{.view = view, .incarnation = old, .body = Leave{}}});
+  EXPECT_EQ(cluster.manager().ledger().ToString(), before);
+  EXPECT_EQ(cluster.manager().roster().Find(NodeId{1})->state, NodeRecord::State::kLive);
+}
+
+TEST(ManagerTest, APersonStopsTheJob) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(3));
+  cluster.Handle(0, Command{.kind = Command::Kind::kStop});
+  EXPECT_TRUE(cluster.over());
+  EXPECT_EQ(cluster.why(), "stopped by a person at version 3");
+}
+
+}  // namespace
+}  // namespace eddl::net
