@@ -189,17 +189,6 @@ TEST(LeaderSharesTest, MovesOfSharesShortenAnExchangeInPhasesWithBackupsByLittle
   EXPECT_LT(sum / 300, 0.03);
 }
 
-// The paper's single leader: pushes, then pulls, of n workers over one link: 2 n S / B.
-TEST(LeaderSharesTest, OneLeaderInPhasesTakesTheTimeOfThePaper) {
-  std::vector<ShareNode> nodes = Workers(16, 100);
-  nodes.push_back(Worker(17, 100));
-  nodes.back().works = false;
-  ShareOptions options = Ideal();
-  options.overlapped = false;
-  const std::vector<LeaderShare> one = {{NodeId{17}, 1.0}};
-  EXPECT_NEAR(Seconds(nodes, one, options), 2 * 16 * kPerNetBytes / (100 * kMbps), 1e-9);
-}
-
 TEST(LeaderSharesTest, EqualNodesExchangeAsFastInPhasesAsOverlapped) {
   ShareOptions options = Ideal();
   const double overlapped = FillShares(Workers(16, 100), options).value().exchange.seconds();
@@ -294,14 +283,6 @@ TEST(LeaderSharesTest, AnyProfileGivesAWellFormedPlanOrAStatus) {
     EXPECT_TRUE(plan->exchange.seconds() >= 0);
   }
   EXPECT_GT(planned, 400);
-}
-
-TEST(LeaderSharesTest, SaysWhoseLinkIsUnknown) {
-  std::vector<ShareNode> nodes = Workers(3, 100);
-  nodes[1].up_bytes_per_second = std::nan("");
-  EXPECT_EQ(FillShares(nodes, Ideal()).status().message(),
-            "exchange: node 2 works, but its link has nan bytes/s up and 12500000.000000 down; measure it, or "
-            "assume a rate");
 }
 
 TEST(LeaderSharesTest, EveryLeaderHasTwentyStripesIfThereAreParametersForThem) {
