@@ -2,28 +2,34 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "runtime/base/check.h"
 
 namespace eddl::net {
 namespace {
 
-// The level stands while there are as many slots as micro-batches, or up to one of 16 more.
-constexpr int64_t SlotsMax(int64_t pool_size) { return pool_size + pool_size / 16; }
+// The level stands while slots and micro-batches differ by no more than one in 16, and one slot for 256 workers: as
+// those fill their slots, that is a 16th of the time that is left, and a 256th of a micro-batch's. Exact for a small
+// pool of few. When the level moves, it comes twice as close.
+constexpr int64_t kPoolTolerance = 16;
+constexpr int64_t kWorkerTolerance = 256;
 // Work in a grant, in round trips.
 constexpr int64_t kRoundTripsHidden = 10;
+// Steps of a search before it halves.
+constexpr int kStepsMax = 8;
 // Bounds of a predicted cost, so that sums of slots and times stay far from the end of 64 bits.
 constexpr double kCostMinNs = 1e3;
-constexpr double kCostMaxNs = 1e15;
+constexpr double kCostMaxNs = 1e13;
 
 }  // namespace
 
-LeaseGate::Worker& LeaseGate::At(NodeId node) {
+const LeaseGate::Worker& LeaseGate::At(NodeId node) const {
   EDDL_CHECK(Has(node)) << "node " << ToInt(node) << " has not joined";
   return workers_[ToInt(node)];
 }
 
-const LeaseGate::Worker& LeaseGate::At(NodeId node) const { return const_cast<LeaseGate*>(this)->At(node); }
+LeaseGate::Worker& LeaseGate::At(NodeId node) { return const_cast<Worker&>(std::as_const(*this).At(node)); }
 
 bool LeaseGate::Has(NodeId node) const { return ToInt(node) < workers_.size() && workers_[ToInt(node)].joined; }
 
@@ -112,22 +118,34 @@ void LeaseGate::Expire(Instant now) {
   }
 }
 
+int64_t LeaseGate::ToleranceOf(int64_t pool_size) const {
+  return pool_size / kPoolTolerance + joined_count_ / kWorkerTolerance;
+}
+
 void LeaseGate::MoveLevel(int64_t pool_size) {
-  // `low` has no slots, `high` enough: by then, some worker alone has drained the pool.
+  // At `low` there are no slots, at `high` enough: some worker alone has drained the pool.
   Instant low = now_;
   Instant high{INT64_MAX};
+  double slots_per_ns = 0;
   for (const Worker& worker : workers_) {
     if (!worker.counted) continue;
     const Instant free_at = FreeAt(worker);
     low = std::min(low, free_at);
     if (pool_size <= (high - free_at).ns / worker.cost_ns) high = free_at + Duration{pool_size * worker.cost_ns};
+    slots_per_ns += 1 / static_cast<double>(worker.cost_ns);
   }
   if (high == Instant{INT64_MAX}) high = now_;  // there is nobody to count on
-  while (high.ns - low.ns > 1) {
-    const Instant middle{low.ns + (high.ns - low.ns) / 2};
-    const int64_t slots = CountSlots(middle);
-    (slots < pool_size ? low : high) = middle;
-    if (slots >= pool_size && slots <= SlotsMax(pool_size)) break;
+  Instant level = level_;
+  for (int step = 0; high.ns - low.ns > 1; ++step) {
+    // From where the level is, slots grow nearly evenly; but halving alone is sure to end.
+    if (step > kStepsMax || level <= low || level >= high) level = low + Duration{(high - low).ns / 2};
+    const int64_t slots = CountSlots(level);
+    (slots < pool_size ? low : high) = level;
+    if (slots > 0 && std::abs(slots - pool_size) <= ToleranceOf(pool_size) / 2) {
+      high = level;
+      break;
+    }
+    level = level + Duration{std::llround(static_cast<double>(pool_size - slots) / slots_per_ns)};
   }
   level_ = high;
   for (Worker& worker : workers_) Update(worker);
@@ -140,7 +158,7 @@ LeaseDecision LeaseGate::Decide(NodeId node, Instant now, int64_t pool_size, Dur
   if (pool_size <= 0) return park;
   if (worker.cost_ns == 0) return worker.outstanding == 0 ? LeaseDecision{.micro_batches = 1} : park;
   Update(worker);
-  if (slots_ < pool_size || slots_ > SlotsMax(pool_size)) MoveLevel(pool_size);
+  if (slots_ == 0 || std::abs(slots_ - pool_size) > ToleranceOf(pool_size)) MoveLevel(pool_size);
   int64_t slots = worker.slots;
   if (!worker.counted) {
     const bool in_time = PredictedFinish(node, now) + Duration{worker.cost_ns} <= level_;

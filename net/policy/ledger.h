@@ -48,6 +48,7 @@ class Ledger {
   explicit Ledger(const LedgerOptions& options);
 
   int64_t micro_batches_per_epoch() const { return per_epoch_; }
+  // From 0. REQUIRES: a micro-batch of the job.
   int64_t EpochOf(MicroBatch mb) const;
   // Samples in it: micro_batch_size, but for the last of an epoch.
   int64_t SampleCount(MicroBatch mb) const;
