@@ -84,6 +84,8 @@ TEST(LeaseGateTest, AnOverdueWorkerGetsNoMoreWhileOthersCouldDoIt) {
   EXPECT_FALSE(Asks(gate, kA, 10, 4));  // 9 s late, so predicted to be busy until 20 s
   EXPECT_TRUE(Asks(gate, kA, 10, 30));
   gate.Leave(kB);
+  gate.Granted(kA, 1, At(10));
+  EXPECT_TRUE(Asks(gate, kC, 10, 1)) << "having more to do does not make it punctual";
   gate.Leave(kC);
   EXPECT_TRUE(Asks(gate, kA, 10, 1));
 }

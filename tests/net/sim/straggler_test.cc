@@ -14,7 +14,7 @@ constexpr size_t kGate = 6;
 constexpr size_t kDuplicate = 7;
 
 StragglerCase Workers(int64_t worker_count, int64_t per_worker) {
-  return {.worker_count = worker_count, .micro_batch_count = worker_count * per_worker, .round_count = 200};
+  return {.worker_count = worker_count, .micro_batch_count = worker_count * per_worker, .round_count = 100};
 }
 
 // Bursts that begin and end in the middle of rounds: 3x slower, a tenth of the time.
