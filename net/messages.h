@@ -67,6 +67,7 @@ struct Welcome {
   Incarnation incarnation;
   ShardMap map;
   Version version = kNoVersion;  // of the oldest open round; kNoVersion while a view is being agreed on
+  Codec codec = Codec::kF32;
 };
 // Node → M, regularly.
 struct Beat {

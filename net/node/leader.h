@@ -100,7 +100,7 @@ class Leader {
   void SendReplica(Outbox& out);
 
   NodeId self_;
-  PayloadNames names_;
+  PayloadNames names_{1, 2};
   std::optional<Shard> shard_;
   NodeId predecessor_{};  // whose shard this node backs up
   Version start_ = kNoVersion;

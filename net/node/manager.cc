@@ -127,6 +127,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   if (phase_ == Phase::kRunning) {
     welcome.map = map_;
     welcome.version = version_;
+    welcome.codec = plan_.codec;
     TellGate(from);
     serve_ = replan_ = true;
   } else {

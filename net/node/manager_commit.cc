@@ -71,7 +71,8 @@ void Manager::EndParts(Step& step, Round& round) {
     if (contribution.last) continue;
     const auto& [id, part] = key;
     roster_.Find(id)->parts[round.round()].ended = true;
-    step.out.SendTo(id, Grant{.round = round.round(), .base = round.base(), .part = part, .last = true});
+    step.out.SendTo(
+        id, Grant{.round = round.round(), .base = round.base(), .part = part, .last = true, .mode = round.rule().mode});
     round.MarkLast(id, part);
   }
 }

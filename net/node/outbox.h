@@ -36,13 +36,17 @@ class Outbox {
   Incarnation incarnation_;
 };
 
-// Names for bytes that a machine asks its driver to make: never used twice in one life of the process.
+// Names for bytes that a machine asks its driver to make: never used twice in one life of the process. Machines that
+// share a driver count in turns: `first` of them, `step` in all.
 class PayloadNames {
  public:
-  Payload Next() { return Payload{++last_}; }
+  explicit PayloadNames(uint64_t first = 1, uint64_t step = 1) : next_(first), step_(step) {}
+
+  Payload Next() { return Payload{std::exchange(next_, next_ + step_)}; }
 
  private:
-  uint64_t last_ = 0;
+  uint64_t next_;
+  uint64_t step_;
 };
 
 }  // namespace eddl::net

@@ -82,7 +82,7 @@ class Worker {
   bool CanCompute(const Grant& grant) const;
   Version BaseFor(const Grant& grant) const;
 
-  PayloadNames names_;
+  PayloadNames names_{2, 2};
   ShardMap map_;
   std::deque<Grant> queue_;
   std::optional<Grant> computing_;
