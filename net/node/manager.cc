@@ -80,7 +80,7 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
                  [&](const Beat& beat) {
                    node->heartbeat.Beat(step.now);  // these alone come regularly
                    if (beat.paused != std::exchange(node->paused, beat.paused)) {
-                     TellGate(from);
+                     TellGate(step.now, from);
                      serve_ = replan_ = true;
                    }
                    if (beat.up_bytes_per_second > 0) node->up_bytes_per_second = beat.up_bytes_per_second;
@@ -128,7 +128,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
     welcome.map = map_;
     welcome.version = version_;
     welcome.codec = plan_.codec;
-    TellGate(from);
+    TellGate(step.now, from);
     serve_ = replan_ = true;
   } else {
     node.acked = true;
@@ -143,7 +143,7 @@ void Manager::OnLeave(Step& step, NodeId from) {
   NodeRecord& node = *roster_.Find(from);
   if (node.state != NodeRecord::State::kLive) return;
   node.state = NodeRecord::State::kLeaving;
-  TellGate(from);
+  TellGate(step.now, from);
   if (phase_ == Phase::kRunning && map_.HasRole(from) && CanGoOnWithout(from)) {
     ChangeView(step, "node " + std::to_string(ToInt(from)) + " leaves, and its shard moves");
   }
@@ -152,11 +152,9 @@ void Manager::OnLeave(Step& step, NodeId from) {
 void Manager::OnPeerDown(Step& step, const PeerDown& peer) {
   NodeRecord* node = roster_.Find(peer.node);
   if (node == nullptr || !node->present()) return;
-  if (phase_ == Phase::kRunning && map_.HasRole(peer.node)) {
-    node->state = NodeRecord::State::kDown;
-    node->down_since = step.now;
-    return;
-  }
+  node->state = NodeRecord::State::kDown;
+  node->down_since = step.now;
+  if (phase_ == Phase::kRunning && map_.HasRole(peer.node)) return;
   Remove(step, peer.node, peer.why);
 }
 

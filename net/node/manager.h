@@ -189,7 +189,7 @@ class Manager {
   Lease* FindLease(NodeId node, Version round, MicroBatch first);
   void EndPartsBefore(NodeId node, Version round);
   // Speed, and whether the node is to be counted on.
-  void TellGate(NodeId node);
+  void TellGate(Instant now, NodeId node);
   void DropLeases(NodeId node);
   void DropWork(Step& step, NodeId node);
   // How many leases more the node should hold, so that it never waits for the manager.
@@ -213,6 +213,7 @@ class Manager {
 
   // manager_plan.cc: measuring and planning.
   void PlanFirst(Step& step);
+  void Park(Step& step);
   void Replan(Step& step);
   void Adopt(Step& step, const Plan& plan, const std::string& why);
   ClusterView Observe() const;

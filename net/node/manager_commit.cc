@@ -159,7 +159,7 @@ bool Manager::CommitFirst(Step& step) {
   const int64_t samples = round.samples();
   double norm2 = 0;
   for (const auto& staged : round.staged) {
-    if (!staged->finite) {
+    if (!staged->finite || !std::isfinite(staged->norm2)) {
       Over(step, "the sum of gradients of round " + std::to_string(ToInt(version_)) + " is not finite");
       return false;
     }
@@ -214,7 +214,9 @@ bool Manager::FinishFinalRound(Step& step) {
     Over(step, "");
     return false;
   }
-  return true;  // all of its micro-batches were poisonous, or their node is gone
+  // All of its micro-batches were poisonous. A round that is open already has the wrong base.
+  if (!rounds_.empty()) ChangeView(step, "nothing is left of round " + std::to_string(ToInt(version_)));
+  return phase_ == Phase::kRunning;
 }
 
 }  // namespace eddl::net

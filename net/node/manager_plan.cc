@@ -45,7 +45,15 @@ ClusterView Manager::Observe() const {
 void Manager::PlanFirst(Step& step) {
   decision_ = Choose(Observe(), options_.planner);
   plan_ = decision_.plan;
+  Park(step);
   Say(step, "plan", decision_.why);
+}
+
+void Manager::Park(Step& step) {
+  for (const NodeId id : roster_.Present()) {
+    roster_.Find(id)->parked = std::binary_search(plan_.parked.begin(), plan_.parked.end(), id);
+    TellGate(step.now, id);
+  }
 }
 
 void Manager::Replan(Step& step) {
@@ -59,10 +67,7 @@ void Manager::Adopt(Step& step, const Plan& plan, const std::string& why) {
   const bool move = !SameLeaders(plan.leaders, plan_.leaders) || plan.codec != plan_.codec;
   Say(step, "plan", why);
   plan_ = plan;
-  for (const NodeId id : roster_.Present()) {
-    roster_.Find(id)->parked = std::binary_search(plan_.parked.begin(), plan_.parked.end(), id);
-    TellGate(id);
-  }
+  Park(step);
   serve_ = true;
   if (move && phase_ == Phase::kRunning) ChangeView(step, "shards move: " + why);
 }

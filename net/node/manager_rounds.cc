@@ -218,13 +218,14 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
     return lease.round == done.round && lease.part == done.part && lease.micro_batches == done.micro_batches;
   });
   if (it == node.leases.end()) return Strike(step, from, "answered for a lease that it does not have");
+  if (!done.cancelled && done.base > version_) return Strike(step, from, "computed on a version that does not exist");
   const Lease lease = std::move(*it);
   node.leases.erase(it);
   ends_.erase({lease.round, lease.predicted_end, from, lease.micro_batches.front()});
   if (!done.cancelled) {
     ++node.micro_batches_done;
     node.fit.Add(static_cast<double>(lease.samples), done.compute.seconds());
-    TellGate(from);
+    TellGate(step.now, from);
     if (done.finite) noise_scale_.AddPart(done.gradient_norm2, static_cast<double>(lease.samples));
   }
   if (gate_.Has(from)) gate_.Finished(from, static_cast<int64_t>(lease.micro_batches.size()), step.now);
@@ -376,10 +377,12 @@ void Manager::DropLeases(NodeId id) {
   if (gate_.Has(id)) gate_.Leave(id);
 }
 
-void Manager::TellGate(NodeId id) {
+void Manager::TellGate(Instant now, NodeId id) {
   const NodeRecord& node = *roster_.Find(id);
-  if (node.can_work() != gate_.Has(id)) node.can_work() ? gate_.Join(id) : gate_.Leave(id);
+  const bool joins = node.can_work() && !gate_.Has(id);
+  if (!node.can_work() && gate_.Has(id)) gate_.Leave(id);
   if (!node.can_work()) return;
+  if (joins) gate_.Join(id);
   const double seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
   if (seconds > 0) {
     gate_.SetRate(id, 1 / seconds);
