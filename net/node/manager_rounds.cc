@@ -382,7 +382,10 @@ void Manager::TellGate(Instant now, NodeId id) {
   const bool joins = node.can_work() && !gate_.Has(id);
   if (!node.can_work() && gate_.Has(id)) gate_.Leave(id);
   if (!node.can_work()) return;
-  if (joins) gate_.Join(id);
+  if (joins) {
+    gate_.Join(id);
+    for (const Lease& lease : node.leases) gate_.Granted(id, static_cast<int64_t>(lease.micro_batches.size()), now);
+  }
   const double seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
   if (seconds > 0) {
     gate_.SetRate(id, 1 / seconds);
