@@ -214,6 +214,9 @@ void Worker::OnPublish(NodeId from, const Publish& publish, Outbox& out) {
     if (fresh) out.SendTo(from, Pull{});
     return;
   }
+  // "As you have it" answers the pull of an earlier life in this view; the answer to this one's is still to come.
+  const bool as_held = publish.payload == Payload{};
+  if (as_held && std::find(held_.begin(), held_.end(), publish.version) == held_.end()) return;
   auto& shards = incoming_[publish.version];
   shards.resize(map_.shards.size());
   std::optional<Payload>& slot = shards[*shard];
