@@ -10,6 +10,7 @@
 
 #include "net/ids.h"
 #include "net/plan.h"
+#include "net/policy/planner.h"
 #include "runtime/base/time.h"
 
 namespace eddl::net::sim {
@@ -67,6 +68,13 @@ struct Explanation {
   std::string text;
 };
 
+// A decision of the planner that was carried out, with what it was compared with.
+struct PlanSample {
+  Instant at;
+  Version round{};  // the oldest open one
+  Decision decision;
+};
+
 struct NodeTotals {
   NodeId node{};
   std::string group;
@@ -110,6 +118,7 @@ struct Record {
   std::vector<Span> spans;  // only if asked for, up to RunOptions::span_count_max
   std::vector<Mark> marks;
   std::vector<Explanation> explanations;
+  std::vector<PlanSample> plans;
   std::vector<NodeTotals> nodes;  // sorted by node, the manager first
   std::vector<Violation> violations;
   std::map<std::string, int64_t> message_counts;  // delivered, by name

@@ -42,6 +42,7 @@ class Recorder {
   void AddSpan(const Span& span);
   void AddMark(Mark mark) { record_.marks.push_back(std::move(mark)); }
   void AddExplanation(Explanation explanation) { record_.explanations.push_back(std::move(explanation)); }
+  void AddPlan(PlanSample plan) { record_.plans.push_back(std::move(plan)); }
   void AddViolation(Violation violation) { record_.violations.push_back(std::move(violation)); }
 
   const Record& record() const { return record_; }

@@ -212,6 +212,8 @@ void World::Do(Node& node, Instant, const Checkpointed& action) {
 
 void World::Do(Node&, Instant at, const Explain& action) {
   recorder_.AddExplanation({.at = at, .topic = action.topic, .text = action.text});
+  if (action.topic != "plan" || !manager_) return;
+  recorder_.AddPlan({.at = at, .round = manager_->version(), .decision = manager_->decision()});
 }
 
 void World::Do(Node& node, Instant, const Halt& action) {
