@@ -126,7 +126,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   Welcome welcome{.incarnation = node.incarnation};
   if (phase_ == Phase::kRunning) {
     welcome.map = map_;
-    welcome.version = version_;
+    welcome.version = node.oldest_base = version_;
     welcome.codec = plan_.codec;
     TellGate(step.now, from);
     serve_ = replan_ = true;
@@ -217,6 +217,7 @@ void Manager::OnTick(Step& step) {
   }
   if (phase_ == Phase::kRunning && !rounds_.empty()) Remind(step);
   LetGo(step);
+  MeasureBatch();
   serve_ = true;
   if (phase_ == Phase::kRunning && (replan_ || ToInt(version_) >= ToInt(planned_at_) + kPlanRounds)) Replan(step);
 }

@@ -170,6 +170,7 @@ class Manager {
   void ServeAll(Step& step);
   bool Serve(Step& step, NodeId node);
   bool GrantFrom(Step& step, Round& round, NodeId node);
+  bool GrantAsync(Step& step, const Round& round, NodeId node);
   bool GrantDuplicate(Step& step, NodeId node);
   void SendGrant(Step& step, NodeId node, const Round& round, Part part, std::vector<MicroBatch> mbs, bool duplicate);
   bool OpenRound();
@@ -212,6 +213,7 @@ class Manager {
   Round* FindRound(Version round);
 
   // manager_plan.cc: measuring and planning.
+  void MeasureBatch();
   void PlanFirst(Step& step);
   void Park(Step& step);
   void Replan(Step& step);
@@ -243,6 +245,8 @@ class Manager {
   std::set<std::tuple<Version, Instant, NodeId, MicroBatch>> ends_;
   std::vector<Duplicate> duplicates_;
   std::deque<Result> results_;
+  size_t async_leases_ = 0;                   // granted, not answered
+  double batch_seconds_ = 0;                  // that all workers together need for a batch
   std::map<MicroBatch, NodeId> poisoned_by_;  // on one node so far
   int64_t poisoned_count_ = 0;
   int64_t rejected_count_ = 0;         // async results that were too old

@@ -42,6 +42,16 @@ ClusterView Manager::Observe() const {
   return view;
 }
 
+void Manager::MeasureBatch() {
+  double rate = 0;
+  for (const NodeId id : roster_.Present()) {
+    const NodeRecord& node = *roster_.Find(id);
+    const double seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
+    if (node.can_work() && seconds > 0) rate += static_cast<double>(options_.ledger.micro_batch_size) / seconds;
+  }
+  batch_seconds_ = rate > 0 ? static_cast<double>(options_.batch_size) / rate : 0;
+}
+
 void Manager::PlanFirst(Step& step) {
   decision_ = Choose(Observe(), options_.planner);
   plan_ = decision_.plan;

@@ -1,5 +1,6 @@
 // Manager: dealing micro-batches to whoever asks, and what comes back.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "net/node/manager.h"
@@ -54,19 +55,10 @@ bool Manager::Serve(Step& step, NodeId id) {
 
 bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
-  const bool async = round.rule().mode == Mode::kAsync;
-  if (async && results_.size() >= round.rule().quorum) return false;  // leaders are behind
-  const int64_t free = async ? options_.batch_size / options_.ledger.micro_batch_size + 1 : round.free_count();
-  if (free == 0 || (async && ledger_.all_taken())) return false;
-  const int64_t count = gate_.Decide(id, step.now, free, node.round_trip).micro_batches;
+  if (round.rule().mode == Mode::kAsync) return GrantAsync(step, round, id);
+  if (round.free_count() == 0) return false;
+  const int64_t count = gate_.Decide(id, step.now, round.free_count(), node.round_trip).micro_batches;
   if (count == 0) return false;
-
-  if (async) {
-    EndPartsBefore(id, round.round());
-    // Which round it will be part of is not known yet: its part is unique among all of this node.
-    SendGrant(step, id, round, Part{node.async_parts++}, ledger_.Take(count), /*duplicate=*/false);
-    return true;
-  }
   NodeRecord::Parts& parts = node.parts[round.round()];
   if (parts.used == 0 || parts.ended) {
     parts.open = Part{parts.used++};
@@ -85,6 +77,27 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   return true;
 }
 
+bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
+  NodeRecord& node = *roster_.Find(id);
+  if (ledger_.all_taken()) return false;
+  // What begins on the newest version now would join the round after all that is on its way. If that is too far off, it
+  // would be thrown away: better to wait for a commit.
+  size_t before = results_.size() + async_leases_;
+  for (const Round& open : rounds_) before += open.contributions().size();
+  if (before >= size_t{round.rule().quorum} * (round.rule().staleness_max + 1)) return false;
+  // Leases of about equal time: together the workers compute a batch meanwhile.
+  const double seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
+  const int64_t batch = options_.batch_size / options_.ledger.micro_batch_size;
+  const double wanted = seconds > 0 ? batch_seconds_ / seconds : 1;
+  const auto count =
+      static_cast<int64_t>(std::clamp(std::round(wanted), 1.0, static_cast<double>(std::max<int64_t>(1, batch))));
+  EndPartsBefore(id, round.round());
+  // Which round it will be part of is not known yet: its part is unique among all of this node.
+  ++async_leases_;
+  SendGrant(step, id, round, Part{node.async_parts++}, ledger_.Take(count), /*duplicate=*/false);
+  return true;
+}
+
 void Manager::EndPartsBefore(NodeId id, Version round) {
   NodeRecord& node = *roster_.Find(id);
   for (Round& earlier : rounds_) {
@@ -100,13 +113,14 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
                         bool duplicate) {
   NodeRecord& node = *roster_.Find(id);
   const bool async = round.rule().mode == Mode::kAsync;
-  Lease lease{.round = round.round(), .part = part, .micro_batches = std::move(mbs), .base = round.base()};
+  Lease lease{.round = round.round(), .part = part, .micro_batches = std::move(mbs)};
+  lease.base = std::max(round.base(), node.oldest_base);
   for (const MicroBatch mb : lease.micro_batches) lease.samples += ledger_.SampleCount(mb);
   lease.duplicate = duplicate;
   lease.async = async;
   gate_.Granted(id, static_cast<int64_t>(lease.micro_batches.size()), step.now);
   step.out.SendTo(id, Grant{.round = lease.round,
-                            .base = round.base(),
+                            .base = lease.base,
                             .part = part,
                             .micro_batches = lease.micro_batches,
                             .samples = lease.samples,
@@ -114,7 +128,7 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
                             .on_assign = async || duplicate,
                             .mode = round.rule().mode});
   node.leases.push_back(std::move(lease));
-  if (round.base() <= version_) PredictEnd(step, id, node.leases.back(), LastEnd(step, node));
+  if (node.leases.back().base <= version_) PredictEnd(step, id, node.leases.back(), LastEnd(step, node));
 }
 
 // When a node will have computed all that has begun.
@@ -232,6 +246,7 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
 
   Round* round = FindRound(lease.round);
   if (lease.async) {
+    --async_leases_;
     OnAsyncDone(step, from, lease, done);
   } else if (lease.duplicate) {
     OnDuplicateDone(step, from, done);
@@ -368,6 +383,7 @@ void Manager::CancelLease(Step& step, NodeId id, Version round, Part part) {
 void Manager::DropLeases(NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   for (const Lease& lease : node.leases) {
+    async_leases_ -= lease.async ? 1 : 0;
     if (!lease.async && !lease.duplicate) {
       ends_.erase({lease.round, lease.predicted_end, id, lease.micro_batches.front()});
     }

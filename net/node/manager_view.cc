@@ -233,7 +233,10 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
         Move{.stripes = transfer.stripes, .version = version, .backup = transfer.backup, .payload = payload});
     step.out.Do(Release{payload});
   }
-  for (const NodeId id : roster_.Workers()) TellGate(step.now, id);
+  for (const NodeId id : roster_.Workers()) {
+    roster_.Find(id)->oldest_base = version;
+    TellGate(step.now, id);
+  }
   serve_ = true;
 }
 

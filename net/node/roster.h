@@ -58,6 +58,7 @@ struct NodeRecord {
   std::vector<Lease> leases;  // in the order of granting
   std::map<Version, Parts> parts;
   uint32_t async_parts = 0;  // given so far in this life
+  Version oldest_base{};     // leaders publish nothing older to it
 
   // While a view is being agreed on.
   bool acked = false;
@@ -78,8 +79,8 @@ struct NodeRecord {
   void AddTo(Digest& digest) const {
     digest.Add(state, strikes, micro_batches_done > 0);
     if (state == State::kAbsent) return;
-    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, acked, held, held_view,
-               records);
+    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, oldest_base, acked, held,
+               held_view, records);
   }
 
   // Has something that it can compute, `version` being the newest committed one.

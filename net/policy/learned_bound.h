@@ -16,6 +16,7 @@ class LearnedBound {
  public:
   explicit LearnedBound(Duration floor) : floor_(floor) {}
 
+  // It took this long: the doublings are over.
   void Add(Duration sample) {
     if (count_ == 0) {
       mean_ns_ = sample.ns;
@@ -27,6 +28,7 @@ class LearnedBound {
     ++count_;
     doublings_ = 0;
   }
+  // The bound passed, and it is still not over.
   void Exceeded() { doublings_ = std::min(doublings_ + 1, kDoublingsMax); }
 
   Duration Get() const { return {std::max(floor_.ns, mean_ns_ + 4 * deviation_ns_) << doublings_}; }
