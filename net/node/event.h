@@ -179,6 +179,7 @@ struct Snapshot {
   Payload payload{};
 };
 // Puts stripes in place; ends in Loaded. Payload 0: they are here already, or, at version 0, come from the job's seed.
+// Older versions of them stay until the next Apply.
 struct Load {
   std::vector<StripeRange> stripes;
   Version version{};

@@ -26,15 +26,24 @@ std::vector<StripeRange> Union(const std::vector<StripeRange>& a, const std::vec
   return joined;
 }
 
+bool Covers(const Held& all, const Held& part) {
+  return all.oldest <= part.oldest && all.newest >= part.newest && Subtract(part.stripes, all.stripes).empty();
+}
+
 }  // namespace
 
 void Leader::Begin(const Start& start, Outbox& out) {
-  // What was newer is undone everywhere; what is left of the old view is a source for this one, and stays until a
-  // commit proves that every new owner and backup has its part.
+  // What was newer is undone everywhere. What is left of the old view stays until a commit proves that every new owner
+  // and backup has its part: as a source for this view, and, older versions too, for the next one: until then the
+  // newest version may still be lost with a single node.
   out.Do(Rollback{.version = start.version});
-  std::vector<Held> kept = Holdings();
-  std::erase_if(kept, [&](const Held& held) { return held.oldest > start.version || held.newest < start.version; });
-  for (Held& held : kept) held.newest = held.oldest = start.version;
+  std::vector<Held> kept;
+  for (Held& held : Holdings()) {
+    if (held.oldest > start.version) continue;
+    held.newest = std::min(held.newest, start.version);
+    const bool known = std::any_of(kept.begin(), kept.end(), [&](const Held& other) { return Covers(other, held); });
+    if (!known) kept.push_back(std::move(held));
+  }
   kept_ = std::move(kept);
 
   start_ = start.version;
