@@ -193,8 +193,9 @@ class Manager {
   void TellGate(Instant now, NodeId node);
   void DropLeases(NodeId node);
   void DropWork(Step& step, NodeId node);
-  // How many leases more the node should hold, so that it never waits for the manager.
-  size_t RoomFor(const NodeRecord& node) const;
+  // How many leases of the round or before the node should hold beyond those that it has, so that it never waits for
+  // the manager.
+  size_t RoomFor(const NodeRecord& node, Version round) const;
 
   // manager_commit.cc: closing and committing.
   void AssignResults(Step& step);

@@ -23,14 +23,16 @@ bool IsAll(const Round& round, const std::vector<MicroBatch>& mbs, bool (*test)(
 
 }  // namespace
 
-size_t Manager::RoomFor(const NodeRecord& node) const {
+size_t Manager::RoomFor(const NodeRecord& node, Version round) const {
   const double lease_seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
   int64_t depth = 1;
   if (lease_seconds > 0) {
     depth += static_cast<int64_t>(std::min<double>(kLeasesMax, node.round_trip.seconds() / lease_seconds)) + 1;
   }
   depth = std::min(depth, kLeasesMax);
-  const auto used = static_cast<int64_t>(node.leases.size());
+  // Leases of later rounds wait: they take no room from this one, which they wait for.
+  const auto used = std::count_if(node.leases.begin(), node.leases.end(),
+                                  [round](const Lease& lease) { return lease.round <= round; });
   return static_cast<size_t>(std::max<int64_t>(0, depth - used));
 }
 
@@ -45,11 +47,11 @@ void Manager::ServeAll(Step& step) {
 bool Manager::Serve(Step& step, NodeId id) {
   const NodeRecord& node = *roster_.Find(id);
   if (!node.can_work()) return false;
-  if (RoomFor(node) == 0) return GrantDuplicate(step, id);
   for (Round& round : rounds_) {
-    if (GrantFrom(step, round, id)) return true;
+    if (RoomFor(node, round.round()) > 0 && GrantFrom(step, round, id)) return true;
   }
-  if (OpenRound() && GrantFrom(step, rounds_.back(), id)) return true;
+  const bool has_room = rounds_.empty() || RoomFor(node, Next(rounds_.back().round())) > 0;
+  if (has_room && OpenRound() && GrantFrom(step, rounds_.back(), id)) return true;
   return GrantDuplicate(step, id);
 }
 
