@@ -116,7 +116,6 @@ struct Start {
   Version version{};
   std::vector<View> histories;      // who holds `version` of one of these views, has what everybody has
   std::vector<Transfer> transfers;  // every shard and every backup, whole
-  std::vector<NodeId> workers;      // sorted: who gets published versions
   Codec codec = Codec::kF32;
 };
 // L → L: stripes of version `version` with optimizer state, from an owner or backup of the previous view.

@@ -52,7 +52,6 @@ void Leader::Begin(const Start& start, Outbox& out) {
   sent_.clear();
   replica_.reset();
   backed_up_ = kNoVersion;
-  for (const NodeId worker : start.workers) subscribers_.try_emplace(worker);
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= start.version; });
   shard_.reset();
   if (const auto index = start.map.LedBy(self_)) {

@@ -215,7 +215,6 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
               .version = version,
               .histories = histories_,
               .transfers = PlanTransfers(map_, version, held),
-              .workers = roster_.Workers(),
               .codec = plan_.codec};
   std::vector<Transfer> from_checkpoint;
   for (const Transfer& transfer : start.transfers) {

@@ -55,7 +55,7 @@ double ControlBytes(const Body& body) {
                         [](const Welcome& m) { return Bytes(m.map); },
                         [](const ViewAck& m) { return Bytes(m.held) + Bytes(m.records); },
                         [](const Start& m) {
-                          double bytes = Bytes(m.map) + 2 * static_cast<double>(m.workers.size());
+                          double bytes = Bytes(m.map);
                           for (const Transfer& t : m.transfers) {
                             bytes += kContributor + kRange * static_cast<double>(t.stripes.size());
                           }
