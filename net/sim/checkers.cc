@@ -30,8 +30,7 @@ void Checkers::OnAssign(const Assign& assign, uint32_t staleness_max) {
   allowed = std::max(allowed, staleness_max);
 }
 
-void Checkers::OnCommit(Instant now, const Commit& commit) {
-  const CommitRecord& record = commit.record;
+void Checkers::OnCommit(Instant now, const CommitRecord& record, Version stable) {
   last_commit_ = now;
   Standing standing{.view = record.view, .micro_batches = record.micro_batches};
   const std::string round = "round " + Name(record.round);
@@ -59,7 +58,7 @@ void Checkers::OnCommit(Instant now, const Commit& commit) {
   }
   commits_[record.round] = std::move(standing);
   // What is stable can't be undone any more, but by going back to a checkpoint.
-  stable_ = std::max(stable_, commit.stable);
+  stable_ = std::max(stable_, stable);
   while (!commits_.empty() && commits_.begin()->first < stable_) {
     for (const MicroBatch mb : commits_.begin()->second.micro_batches) {
       settled_.resize(std::max(settled_.size(), static_cast<size_t>(ToInt(mb) + 1)));
@@ -121,10 +120,11 @@ void Checkers::OnStep(NodeId node, View view, const CommitRecord& record, const 
   if (view < view_) return;  // what an old view still does is undone; the rest is about this one
   const auto mode = modes_.find(record.round);
   if (mode != modes_.end() && commit != commits_.end()) {
-    const Version base = mode->second == Mode::kPipe ? Back(record.round, 1, start_) : record.round;
-    const bool exact = gradient.oldest_base == base && gradient.newest_base == base;
-    const bool recent = ToInt(gradient.oldest_base) + staleness_max_[record.round] >= ToInt(record.round);
-    if (mode->second == Mode::kAsync ? !recent : !exact) {
+    const uint64_t lag = mode->second == Mode::kSync   ? 0
+                         : mode->second == Mode::kPipe ? 1
+                                                       : staleness_max_[record.round];
+    const bool recent = ToInt(gradient.oldest_base) + lag >= ToInt(record.round);
+    if (!recent || gradient.newest_base > record.round) {
       Break("I3", what + ", " + ToString(mode->second) + ", with gradients computed on versions " +
                       Name(gradient.oldest_base) + " to " + Name(gradient.newest_base));
     }

@@ -42,7 +42,8 @@ class Checkers {
   // What the manager sends.
   void OnGrant(const Grant& grant);
   void OnAssign(const Assign& assign, uint32_t staleness_max);
-  void OnCommit(Instant now, const Commit& commit);
+  // `stable`: what the manager takes for stable by then.
+  void OnCommit(Instant now, const CommitRecord& record, Version stable);
   // `recoverable`: the newest version that was ever stable, or a later one, is held completely by nodes that are in
   // reach.
   void OnStart(View view, Version version, bool recoverable);

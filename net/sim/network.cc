@@ -91,6 +91,7 @@ Instant Network::SendControl(Instant now, NodeId from, NodeId to, double bytes, 
 }
 
 void Network::SendBulk(Instant now, NodeId from, NodeId to, double bytes, uint32_t token) {
+  EDDL_CHECK(from != to) << "node " << ToInt(from) << " sends to itself over the network";
   uint32_t index = static_cast<uint32_t>(flows_.size());
   if (free_flows_.empty()) {
     flows_.emplace_back();

@@ -42,7 +42,7 @@ class Network {
   // When a control message that is sent now arrives: never before one sent earlier by the same node to the same.
   // `delay` is added on the way.
   Instant SendControl(Instant now, NodeId from, NodeId to, double bytes, Duration delay);
-  // Sends a bulk message; some OnTick says when it arrives.
+  // Sends a bulk message; some OnTick says when it arrives. REQUIRES: from != to.
   void SendBulk(Instant now, NodeId from, NodeId to, double bytes, uint32_t token);
   // A tick has come: appends what arrives, with its latency still to come.
   void OnTick(Instant now, uint32_t index, std::vector<Arrival>& out);

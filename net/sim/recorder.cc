@@ -1,20 +1,12 @@
 #include "net/sim/recorder.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 #include <variant>
 
+#include "net/sim/fields.h"
+
 namespace eddl::net::sim {
-namespace {
-
-template <size_t... kIndex>
-std::vector<std::string> BodyNames(std::index_sequence<kIndex...>) {
-  return {NameOf(Body(std::in_place_index<kIndex>))...};
-}
-
-}  // namespace
-
 std::string ToString(Span::Kind kind) {
   static constexpr const char* kNames[] = {"compute", "push", "publish", "replica", "move",
                                            "control", "down", "hang",    "burst"};
@@ -132,9 +124,8 @@ void Recorder::AddSpan(const Span& span) {
 }
 
 Record Recorder::Take() {
-  const std::vector<std::string> names = BodyNames(std::make_index_sequence<std::variant_size_v<Body>>());
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (message_counts_[i] > 0) record_.message_counts[names[i]] = message_counts_[i];
+  for (size_t i = 0; i < kBodyNames.size(); ++i) {
+    if (message_counts_[i] > 0) record_.message_counts[kBodyNames[i]] = message_counts_[i];
   }
   for (const RoundSample& round : record_.rounds) {
     if (!round.undone) record_.samples_committed += round.samples;

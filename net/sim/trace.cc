@@ -2,11 +2,9 @@
 
 #include <bit>
 #include <cstdio>
-#include <iterator>
-#include <utility>
-#include <variant>
 
 #include "net/node/overloaded.h"
+#include "net/sim/fields.h"
 #include "runtime/base/rng.h"
 
 namespace eddl::net::sim {
@@ -84,17 +82,6 @@ Numbers NumbersOf(const Body& body) {
                     body);
 }
 
-constexpr const char* kEventNames[] = {"Started", "Received", "PeerUp",    "PeerDown", "Timer",     "LeaseFinished",
-                                       "Sealed",  "Loaded",   "Journaled", "Measured", "OwnerLoad", "Command"};
-static_assert(std::size(kEventNames) == std::variant_size_v<Event>);
-
-template <size_t... kIndex>
-std::string BodyName(size_t index, std::index_sequence<kIndex...>) {
-  std::string name;
-  ((kIndex == index ? void(name = NameOf(Body(std::in_place_index<kIndex>))) : void()), ...);
-  return name;
-}
-
 }  // namespace
 
 std::string ToString(Instant at) {
@@ -156,9 +143,7 @@ std::string Trace::ToText(const Line& line) {
     const bool peer = line.event == Event(PeerUp{}).index() || line.event == Event(PeerDown{}).index();
     return start + " " + kEventNames[line.event] + (peer ? " " + name(line.from) : numbers);
   }
-  return start + " <- " + name(line.from) + " " +
-         BodyName(line.body, std::make_index_sequence<std::variant_size_v<Body>>()) + numbers + " v" +
-         std::to_string(line.view);
+  return start + " <- " + name(line.from) + " " + kBodyNames[line.body] + numbers + " v" + std::to_string(line.view);
 }
 
 std::vector<std::string> Trace::Last() const {

@@ -6,6 +6,7 @@
 
 #include "net/node/overloaded.h"
 #include "net/sim/build.h"
+#include "net/sim/event_log.h"
 #include "runtime/base/check.h"
 
 namespace eddl::net::sim {
@@ -279,6 +280,9 @@ void World::Handle(Node& node, const Event& event, double cost_seconds) {
   } else {
     manager_->Handle(now_, event, actions_);
   }
+  if (options_.log) {
+    options_.log(LogLine{.at = now_, .node = node.id, .event = event, .actions = HashOf(actions_)}.ToJson());
+  }
   CarryOut(node, cost_seconds);
 }
 
@@ -287,14 +291,20 @@ void World::TakeMap(Node& node, const Event& event) {
   if (received == nullptr) return;
   const Message& message = received->message;
   const ShardMap* map = nullptr;
-  if (const auto* start = std::get_if<eddl::net::Start>(&message.body)) map = &start->map;
-  if (const auto* welcome = std::get_if<Welcome>(&message.body)) map = &welcome->map;
+  Codec codec{};
+  if (const auto* start = std::get_if<eddl::net::Start>(&message.body)) {
+    map = &start->map;
+    codec = start->codec;
+  } else if (const auto* welcome = std::get_if<Welcome>(&message.body)) {
+    map = &welcome->map;
+    codec = welcome->codec;
+  }
   if (map == nullptr || map->shards.empty()) return;
   if (!node.member->active() || node.member->view() != message.view) return;
   // Ten thousand nodes get the same map: they share one.
   if (map_ == nullptr || !(*map_ == *map)) map_ = std::make_shared<const ShardMap>(*map);
   node.map = map_;
-  node.codec = codecs_.at(ToInt(message.view));
+  node.codec = codec;
   node.own.clear();
   node.backup.clear();
   if (const auto index = map_->LedBy(node.id)) node.own = map_->shards[*index].stripes;

@@ -274,7 +274,6 @@ class World {
   absl::flat_hash_map<uint64_t, Connection> connections_;   // of pairs that ever broke
   absl::flat_hash_map<uint64_t, Instant> bulk_departures_;  // the last, by direction; only with faults of messages
   std::map<Version, Store> checkpoints_;                    // on the manager's disk, or on the way to it
-  absl::flat_hash_map<uint64_t, Codec> codecs_;             // by view
   std::shared_ptr<const ShardMap> map_;                     // of the newest view that started
   Version next_score_{};
   Outcome outcome_ = Outcome::kTimeout;

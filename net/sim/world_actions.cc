@@ -79,7 +79,6 @@ void World::Do(Node& node, Instant at, const Send& action) {
 void World::Do(Node& node, Instant at, const Multicast& action) {
   const Message& message = action.message;
   if (const auto* start = std::get_if<eddl::net::Start>(&message.body)) {
-    codecs_[ToInt(message.view)] = start->codec;
     checkers_.OnStart(message.view, start->version,
                       checkers_.stable() > start->version && Recoverable(checkers_.stable()));
     recorder_.OnView(message.view, start->version);
@@ -94,7 +93,7 @@ void World::Do(Node& node, Instant at, const Multicast& action) {
 }
 
 void World::OnCommit(Instant at, const Commit& commit) {
-  checkers_.OnCommit(now_, commit);
+  checkers_.OnCommit(now_, commit.record, manager_->ledger().stable());
   Recorder::Members members;
   for (uint32_t i = 1; i < ToInt(manager_->roster().end()); ++i) {
     members.working += manager_->roster().Find(NodeId{i})->can_work() ? 1 : 0;

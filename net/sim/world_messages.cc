@@ -118,6 +118,7 @@ void World::Launch(Node& from, Instant at, NodeId to, uint32_t shared, BufferRef
     if (connection != connections_.end()) transfer.generation = connection->second.generation;
   }
   ++shared_[shared].use_count;
+  if (to == from.id) return queue_.Push(at, kArrive, index);  // its own leader: no link in between
   if (!bulk && scenario_.separate_lanes) {
     return queue_.Push(network_.SendControl(at, from.id, to, bytes, fate.delay), kArrive, index);
   }
