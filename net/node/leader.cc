@@ -236,12 +236,7 @@ void Leader::OnCommit(const Commit& commit, Outbox& out) {
   out.Do(Apply{.record = record, .slice = slice});
   own_.oldest = record.round;
   own_.newest = Next(record.round);
-  for (const Held& held : kept_) {
-    const auto gone = Subtract(Subtract(held.stripes, own_.stripes), backup_.stripes);
-    if (!gone.empty()) out.Do(Forget{gone});
-  }
-  kept_.clear();
-  sent_.clear();
+  EndTransfers(out);
   std::erase_if(records_, [&](const CommitRecord& old) { return old.round < commit.durable; });
   records_.push_back(record);
 
@@ -263,6 +258,15 @@ void Leader::OnCommit(const Commit& commit, Outbox& out) {
     out.Do(Release{payload});
   }
   if (open_.contains(own_.newest)) CheckWhole(own_.newest, out);
+}
+
+void Leader::EndTransfers(Outbox& out) {
+  for (const Held& held : kept_) {
+    const auto gone = Subtract(Subtract(held.stripes, own_.stripes), backup_.stripes);
+    if (!gone.empty()) out.Do(Forget{gone});
+  }
+  kept_.clear();
+  sent_.clear();
 }
 
 void Leader::SendReplica(Outbox& out) {
@@ -295,6 +299,7 @@ void Leader::OnReplica(NodeId from, const Replica& replica, Outbox& out) {
   out.Do(ApplyBackup{.record = replica.record, .slice = replica.payload});
   backup_.oldest = replica.record.round;
   backup_.newest = Next(replica.record.round);
+  EndTransfers(out);
   out.SendTo(from, ReplicaOk{backup_.newest});
 }
 

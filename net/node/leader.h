@@ -97,6 +97,8 @@ class Leader {
   void PublishTo(std::vector<NodeId> to, Outbox& out);
   void Answer(NodeId to, Version have, Outbox& out);
   void SendTransfer(const Transfer& transfer, Outbox& out);
+  // A commit of this view, here or at the predecessor: every new owner and backup has its part.
+  void EndTransfers(Outbox& out);
   void SendReplica(Outbox& out);
 
   NodeId self_;
