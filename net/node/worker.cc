@@ -95,25 +95,30 @@ void Worker::EndPartsBefore(Version round, Outbox& out) {
   for (const Key& key : ended) PushIfReady(key, out);
 }
 
-Version Worker::BaseFor(const Grant& grant) const {
-  return grant.mode == Mode::kAsync && grant.kind == LeaseKind::kTrain ? version() : grant.base;
-}
-
-bool Worker::CanCompute(const Grant& grant) const {
-  if (complete_.empty()) return false;
-  if (grant.mode == Mode::kAsync && grant.kind == LeaseKind::kTrain) return version() >= grant.base;
-  return std::find(complete_.begin(), complete_.end(), grant.base) != complete_.end();
+std::optional<Version> Worker::BaseFor(const Grant& grant) const {
+  const bool trains = grant.kind == LeaseKind::kTrain;
+  if (trains && grant.mode == Mode::kAsync) {
+    return !complete_.empty() && version() >= grant.base ? std::optional(version()) : std::nullopt;
+  }
+  // In pipe a version may pass by damaged, and leaders publish only their newest: then the next one has to do.
+  const Version newest = trains ? grant.round : grant.base;
+  for (const Version base : complete_) {
+    if (grant.base <= base && base <= newest) return base;
+  }
+  return std::nullopt;
 }
 
 void Worker::ComputeNext(Outbox& out) {
   if (computing_) return;
-  const auto next =
-      std::find_if(queue_.begin(), queue_.end(), [this](const Grant& grant) { return CanCompute(grant); });
-  if (next == queue_.end()) return;
-  computing_ = *next;
-  computing_->base = BaseFor(*computing_);
-  queue_.erase(next);
-  out.Do(Compute{*computing_});
+  for (auto it = queue_.begin(); it != queue_.end(); ++it) {
+    const std::optional<Version> base = BaseFor(*it);
+    if (!base) continue;
+    computing_ = *it;
+    computing_->base = *base;
+    queue_.erase(it);
+    out.Do(Compute{*computing_});
+    return;
+  }
 }
 
 void Worker::OnLeaseFinished(const LeaseFinished& finished, Outbox& out) {

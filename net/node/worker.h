@@ -79,8 +79,8 @@ class Worker {
   // A grant of a later round ends the parts of earlier ones: nobody needs to say so.
   void EndPartsBefore(Version round, Outbox& out);
   void AdoptIfComplete(Version version, Outbox& out);
-  bool CanCompute(const Grant& grant) const;
-  Version BaseFor(const Grant& grant) const;
+  // What the lease can be computed on now.
+  std::optional<Version> BaseFor(const Grant& grant) const;
 
   PayloadNames names_{2, 2};
   ShardMap map_;
