@@ -23,6 +23,7 @@ struct Capabilities {
   double micro_batches_per_second = 0;  // 0: unknown
   double up_bytes_per_second = 0;       // 0: unknown
   double down_bytes_per_second = 0;
+  Duration beat_period{1'000'000'000};  // between its Beats
   uint32_t cell = 0;  // shared medium (an access point's radio) that it hangs on; 0: a wire of its own
 
   bool operator==(const Capabilities&) const = default;

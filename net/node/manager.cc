@@ -116,7 +116,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   node.paused = false;
   node.missed = 0;
   node.async_parts = 0;
-  node.heartbeat = {};
+  node.heartbeat = FailureDetector(hello.capabilities.beat_period);
   node.heartbeat.Beat(step.now);
   if (!known) {
     node.fit = {};

@@ -63,7 +63,9 @@ void Member::OnPeerUp(NodeId node, Instant now, Outbox& out) {
 
 void Member::SayHello(Outbox& out) {
   EndView(out);
-  out.SendTo(kManager, Hello{.capabilities = options_.capabilities,
+  Capabilities capabilities = options_.capabilities;
+  capabilities.beat_period = options_.beat_period;
+  out.SendTo(kManager, Hello{.capabilities = capabilities,
                              .held = leader_.Holdings(),
                              .held_view = history_,
                              .records = leader_.records()});

@@ -16,6 +16,10 @@ class FailureDetector {
  public:
   static constexpr double kSuspectPhi = 8;  // one wrong suspicion in 10^8 gaps, if they are normal
 
+  // `period`: how often the node means to be heard, which is assumed until two beats were.
+  explicit FailureDetector(Duration period = {1'000'000'000})
+      : mean_seconds_(period.seconds()), variance_(mean_seconds_ * mean_seconds_ / 4) {}
+
   // Something was heard from the node. Earlier than the last time: ignored.
   void Beat(Instant now);
 
@@ -30,8 +34,8 @@ class FailureDetector {
   double Deviation() const;
 
   Instant last_;
-  double mean_seconds_ = 1;  // assumed until two beats were heard
-  double variance_ = 0.25;
+  double mean_seconds_;
+  double variance_;
   uint32_t beats_ = 0;
 };
 
