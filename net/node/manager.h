@@ -156,6 +156,9 @@ class Manager {
   void OnViewAck(Step& step, NodeId from, const ViewAck& ack);
   void TryStart(Step& step);
   void StartView(Step& step, Version version, const std::vector<Held>& held);
+  // After a restart: a node that had a part in the last view has not connected yet. What it holds may be held nowhere
+  // else, and a view that started without it would make it forget.
+  bool AwaitsHolder() const;
   std::vector<LeaderShare> ChooseLeaders() const;
   std::vector<Held> UsableHoldings() const;
   std::vector<Transfer> PlanTransfers(const ShardMap& map, Version version, const std::vector<Held>& held) const;

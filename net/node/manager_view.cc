@@ -67,6 +67,7 @@ void Manager::TryStart(Step& step) {
   if (workers < (first ? options_.workers_min : 1) || leaders < (first ? options_.leaders_min : 1)) return;
   if (first) return StartView(step, Version{0}, {});
 
+  if (!patience_over_ && AwaitsHolder()) return;
   const std::vector<Held> held = UsableHoldings();
   const std::optional<Version> complete = NewestComplete(held, options_.stripe_count);
   const bool lossless = complete && *complete >= ledger_.stable();
@@ -82,6 +83,16 @@ void Manager::TryStart(Step& step) {
     histories_.clear();
     StartView(step, checkpoint_, {});
   }
+}
+
+bool Manager::AwaitsHolder() const {
+  // Incarnations are never empty: such a node has not been heard of in this life of the manager.
+  const auto is_unheard = [this](NodeId id) {
+    const NodeRecord* node = roster_.Find(id);
+    return node == nullptr || node->incarnation == Incarnation{};
+  };
+  return std::any_of(map_.shards.begin(), map_.shards.end(),
+                     [&](const Shard& shard) { return is_unheard(shard.leader) || is_unheard(shard.backup); });
 }
 
 std::vector<Held> Manager::UsableHoldings() const {
