@@ -9,6 +9,8 @@
 namespace eddl::net {
 namespace {
 
+// A worker may idle for this part of a lease's time before it gets more than one at once.
+constexpr double kIdleMax = 0.02;
 // Leases that one node holds at most, however short they are beside its round trip.
 constexpr int64_t kLeasesMax = 16;
 // Rounds that are open at once: one in exchange, one in computation.
@@ -25,9 +27,11 @@ bool IsAll(const Round& round, const std::vector<MicroBatch>& mbs, bool (*test)(
 
 size_t Manager::RoomFor(const NodeRecord& node, Version round) const {
   const double lease_seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
+  // Waiting for the next grant costs a round trip; a lease that is queued can't go to somebody faster any more.
   int64_t depth = 1;
-  if (lease_seconds > 0) {
-    depth += static_cast<int64_t>(std::min<double>(kLeasesMax, node.round_trip.seconds() / lease_seconds)) + 1;
+  const double round_trip = node.round_trip.seconds();
+  if (lease_seconds > 0 && round_trip > kIdleMax * lease_seconds) {
+    depth += static_cast<int64_t>(std::min<double>(kLeasesMax, std::ceil(round_trip / lease_seconds)));
   }
   depth = std::min(depth, kLeasesMax);
   // Leases of later rounds wait: they take no room from this one, which they wait for.
