@@ -98,6 +98,7 @@ void Leader::Reset(Outbox& out) {
   for (const Held& held : Holdings()) out.Do(Forget{held.stripes});
   own_ = backup_ = {};
   kept_.clear();
+  sent_.clear();
   records_.clear();
 }
 
