@@ -266,6 +266,7 @@ void Worker::AdoptIfComplete(Version version, Outbox& out) {
 }
 
 void Worker::OnNack(NodeId from, const Nack& nack, Outbox& out) {
+  if (!map_.LedBy(from)) return;  // it lacks a part of a version, not a push
   for (const auto& [key, sum] : sums_) {
     if (sum.pushed && sum.into == nack.round && key.second == nack.part) return PushTo(from, key, out);
   }
