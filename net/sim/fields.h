@@ -52,7 +52,7 @@ template <> inline constexpr auto kFields<Capabilities> = std::tuple{
     Field{"can_work", &Capabilities::can_work}, Field{"can_lead", &Capabilities::can_lead},
     Field{"micro_batches_per_second", &Capabilities::micro_batches_per_second},
     Field{"up_bytes_per_second", &Capabilities::up_bytes_per_second},
-    Field{"down_bytes_per_second", &Capabilities::down_bytes_per_second}, Field{"cell", &Capabilities::cell}};
+    Field{"down_bytes_per_second", &Capabilities::down_bytes_per_second}, Field{"beat_period", &Capabilities::beat_period}, Field{"cell", &Capabilities::cell}};
 template <> inline constexpr auto kFields<Contributor> = std::tuple{
     Field{"node", &Contributor::node}, Field{"incarnation", &Contributor::incarnation},
     Field{"part", &Contributor::part}};

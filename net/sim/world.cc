@@ -262,7 +262,9 @@ void World::DeliverNow(Node& node, uint32_t kind, uint32_t index) {
       }
       return Handle(node, Timer{}, 0);
     case kComputed:
-      return OnComputed(node);
+      // While it waited for the control thread, it may have been given up.
+      if (node.job && node.job->end <= now_) OnComputed(node);
+      return;
     default: {
       const Event event = std::move(locals_[index].event);
       free_locals_.push_back(index);
