@@ -200,7 +200,8 @@ void Manager::Strike(Step& step, NodeId id, const std::string& why) {
 void Manager::OnTick(Step& step) {
   step.out.Do(SetTimer{step.now + options_.tick});
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
-    const NodeRecord& node = *roster_.Find(NodeId{i});
+    NodeRecord& node = *roster_.Find(NodeId{i});
+    node.is_behind = false;
     if (node.state == NodeRecord::State::kAbsent) continue;
     if (node.state == NodeRecord::State::kDown) {
       if (step.now - node.down_since > options_.reconnect)

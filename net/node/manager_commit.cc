@@ -58,6 +58,7 @@ void Manager::AssignResults(Step& step) {
       continue;
     }
     ++rejected_count_;
+    roster_.Find(result.node)->is_behind = true;
     ledger_.Free(result.micro_batches);
     step.out.SendTo(result.node, Drop{.round = result.label, .part = result.part});
     serve_ = true;
@@ -186,7 +187,10 @@ bool Manager::CommitFirst(Step& step) {
   ledger_.Commit(version_, record.micro_batches);
   noise_scale_.AddWhole(norm2, static_cast<double>(samples));
   const uint32_t attempt = round.attempt;
-  for (const NodeId id : roster_.Present()) roster_.Find(id)->parts.erase(version_);
+  for (const NodeId id : roster_.Present()) {
+    roster_.Find(id)->parts.erase(version_);
+    roster_.Find(id)->is_behind = false;
+  }
   rounds_.pop_front();
   version_ = Next(version_);
   BeginLeases(step);

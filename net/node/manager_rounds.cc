@@ -63,7 +63,9 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   if (round.rule().mode == Mode::kAsync) return GrantAsync(step, round, id);
   if (round.free_count() == 0) return false;
-  const int64_t count = gate_.Decide(id, step.now, round.free_count(), node.round_trip).micro_batches;
+  int64_t count = gate_.Decide(id, step.now, round.free_count(), node.round_trip).micro_batches;
+  // Whose speed is not known holds one lease; but not if that waits for this very round.
+  if (count == 0 && node.fit.empty() && !node.leases.empty() && !node.busy(version_)) count = 1;
   if (count == 0) return false;
   NodeRecord::Parts& parts = node.parts[round.round()];
   if (parts.used == 0 || parts.ended) {
@@ -85,7 +87,7 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
 
 bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
-  if (ledger_.all_taken()) return false;
+  if (ledger_.all_taken() || node.is_behind) return false;
   // What begins on the newest version now would join the round after all that is on its way. If that is too far off, it
   // would be thrown away: better to wait for a commit.
   size_t before = results_.size() + async_leases_;

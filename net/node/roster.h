@@ -59,6 +59,7 @@ struct NodeRecord {
   std::map<Version, Parts> parts;
   uint32_t async_parts = 0;  // given so far in this life
   Version oldest_base{};     // leaders publish nothing older to it
+  bool is_behind = false;    // async: its last result was too old; nothing more before the next commit or tick
 
   // While a view is being agreed on.
   bool acked = false;
@@ -79,8 +80,8 @@ struct NodeRecord {
   void AddTo(Digest& digest) const {
     digest.Add(state, strikes, micro_batches_done > 0);
     if (state == State::kAbsent) return;
-    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, oldest_base, acked, held,
-               held_view, records);
+    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, oldest_base, is_behind,
+               acked, held, held_view, records);
   }
 
   // Has something that it can compute, `version` being the newest committed one.
