@@ -198,7 +198,8 @@ void Manager::Strike(Step& step, NodeId id, const std::string& why) {
 }
 
 void Manager::OnTick(Step& step) {
-  step.out.Do(SetTimer{step.now + options_.tick});
+  const auto ticks = static_cast<int64_t>(1 + ToInt(roster_.end()) / kMembersPerTick);
+  step.out.Do(SetTimer{step.now + Duration{ticks * options_.tick.ns}});
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
     NodeRecord& node = *roster_.Find(NodeId{i});
     node.is_behind = false;
@@ -220,7 +221,10 @@ void Manager::OnTick(Step& step) {
   LetGo(step);
   MeasureBatch();
   serve_ = true;
-  if (phase_ == Phase::kRunning && (replan_ || ToInt(version_) >= ToInt(planned_at_) + kPlanRounds)) Replan(step);
+  if (phase_ == Phase::kRunning && LacksBackup()) ChangeView(step, "a node can back up the only leader now");
+  if (phase_ != Phase::kRunning) return;
+  const bool due = ToInt(version_) >= ToInt(planned_at_) + plan_rounds_;
+  if (due || (replan_ && step.now - planned_when_ >= kPlanPause)) Replan(step);
 }
 
 void Manager::LetGo(Step& step) {

@@ -62,8 +62,13 @@ struct ManagerOptions {
 // Shortest waits before anything is learned: for answers to a change of view, and for leaders to stage a whole round.
 constexpr Duration kAgreeFloor{2'000'000'000};
 constexpr Duration kStageFloor{1'000'000'000};
-// Rounds between looks at the plan.
-constexpr uint64_t kPlanRounds = 20;
+// Rounds between looks at the plan: few after the first, when little was measured, then twice as many each time.
+constexpr uint64_t kPlanRoundsMin = 2;
+constexpr uint64_t kPlanRoundsMax = 20;
+// A look that members' coming and going asks for waits at least this long after the one before.
+constexpr Duration kPlanPause{1'000'000'000};
+// With more members, time is looked at less often in proportion.
+constexpr size_t kMembersPerTick = 1000;
 
 class Manager {
  public:
@@ -167,6 +172,8 @@ class Manager {
   // What was stable is lost: the ledger as it was at an older version, >= the checkpoint's.
   void ReplayTo(Step& step, Version version);
   NodeId ChooseStandby(NodeId leader) const;
+  // The only leader backs itself up, though another node could.
+  bool LacksBackup() const;
   void OnCheckpointPart(Step& step, const Move& move);
 
   // manager_rounds.cc: dealing.
@@ -261,6 +268,8 @@ class Manager {
   bool serve_ = false;  // something changed: ask everyone who has room
   bool replan_ = false;
   Version planned_at_{};
+  Instant planned_when_{};
+  uint64_t plan_rounds_ = kPlanRoundsMin;
   Instant agreeing_since_;
   bool patience_over_ = false;
   LearnedBound agree_bound_{kAgreeFloor};

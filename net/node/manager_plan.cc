@@ -69,6 +69,8 @@ void Manager::Park(Step& step) {
 void Manager::Replan(Step& step) {
   replan_ = false;
   planned_at_ = version_;
+  planned_when_ = step.now;
+  plan_rounds_ = std::min(2 * plan_rounds_, kPlanRoundsMax);
   decision_ = Choose(Observe(), options_.planner);
   if (decision_.changed) Adopt(step, decision_.plan, decision_.why);
 }

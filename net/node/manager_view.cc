@@ -171,6 +171,11 @@ NodeId Manager::ChooseStandby(NodeId leader) const {
   return kManager;
 }
 
+bool Manager::LacksBackup() const {
+  if (map_.shards.size() != 1 || map_.shards[0].backup != map_.shards[0].leader) return false;
+  return ChooseStandby(map_.shards[0].leader) != kManager;
+}
+
 std::vector<Transfer> Manager::PlanTransfers(const ShardMap& map, Version version,
                                              const std::vector<Held>& held) const {
   std::vector<Transfer> transfers;

@@ -123,18 +123,18 @@ class WorkerChoice {
     best_ = waiting;
     most_ = shape_.progress * (1 + options_.admission);
     const std::vector<NodeId> slowest_waiting = SlowestFirst(waiting);
-    for (const size_t count : Counts(waiting.size(), view_.nodes.size())) {
-      Try({slowest_waiting.begin(), slowest_waiting.end() - static_cast<ptrdiff_t>(count)});
-    }
-    if (best_ != waiting) return best_;
+    Search(waiting.size(), [&](size_t count) {
+      return std::vector<NodeId>(slowest_waiting.begin(), slowest_waiting.end() - static_cast<ptrdiff_t>(count));
+    });
+    if (best_ != waiting || !AllSpeedsKnown()) return best_;  // nobody is parked on a guess
 
     most_ = shape_.progress * (1 + 2 * options_.admission);
     const std::vector<size_t> slowest = kept.SlowestFirst();
-    for (const size_t count : Counts(slowest.size() - 1, view_.nodes.size())) {
+    Search(slowest.size() - 1, [&](size_t count) {
       std::vector<NodeId> parked = waiting;
       for (size_t i = 0; i < count; ++i) parked.push_back(view_.nodes[slowest[i]].node);
-      Try(std::move(parked));
-    }
+      return parked;
+    });
     return best_;
   }
 
@@ -150,19 +150,40 @@ class WorkerChoice {
     return sorted;
   }
 
+  bool AllSpeedsKnown() const {
+    return std::all_of(view_.nodes.begin(), view_.nodes.end(),
+                       [](const NodeProfile& node) { return !node.can_work || node.seconds_per_sample > 0; });
+  }
+
+  // Tries 1, 2, 4 … of up to `most` nodes, then what lies around the best of these, ever closer.
+  template <typename ParkedOf>
+  void Search(size_t most, const ParkedOf& parked_of) {
+    size_t best = 0;
+    const auto attempt = [&](size_t count) {
+      if (count >= 1 && count <= most && Try(parked_of(count))) best = count;
+    };
+    for (const size_t count : Counts(most, view_.nodes.size())) attempt(count);
+    for (size_t step = best / 2; step > 0; step /= 2) {
+      const size_t middle = best;
+      attempt(middle - std::min(middle, step));
+      attempt(middle + step);
+    }
+  }
+
   // Takes it for the best if it makes more than `most_`.
-  void Try(std::vector<NodeId> parked) {
+  bool Try(std::vector<NodeId> parked) {
     std::sort(parked.begin(), parked.end());
     const auto predictor = Predictor::Create(view_, options_.predictor, parked);
-    if (!predictor.ok()) return;
+    if (!predictor.ok()) return false;
     const Mode mode = shape_.plan.rule.mode;
     const Codec codec = shape_.plan.codec;
     auto leaders = Leaders(*predictor, mode, codec, UINT32_MAX, options_);
-    if (!leaders.ok()) return;
+    if (!leaders.ok()) return false;
     const auto candidate = predictor->Predict(mode, codec, *std::move(leaders));
-    if (!candidate.ok() || candidate->progress < most_) return;
+    if (!candidate.ok() || candidate->progress < most_) return false;
     most_ = candidate->progress * (1 + kSameProgress);
     best_ = std::move(parked);
+    return true;
   }
 
   const ClusterView& view_;
@@ -235,6 +256,12 @@ Decision Choose(const ClusterView& view, const PlannerOptions& options) {
   const absl::StatusOr<Candidate> current = PredictCurrent(view, options, Waiting(view));
   if (current.ok()) decision.candidates.push_back(*current);
   std::stable_sort(decision.candidates.begin(), decision.candidates.end(), IsBetter);
+  std::vector<Candidate> different;
+  for (Candidate& candidate : decision.candidates) {
+    const auto same = [&](const Candidate& other) { return other.plan == candidate.plan; };
+    if (std::none_of(different.begin(), different.end(), same)) different.push_back(std::move(candidate));
+  }
+  decision.candidates = std::move(different);
 
   const Candidate& best = decision.candidates.front();
   const auto adopt = [&decision](const Candidate& candidate, const std::string& reason) {
