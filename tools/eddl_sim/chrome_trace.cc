@@ -67,15 +67,15 @@ void AddWaits(nlohmann::ordered_json& events, const Record& record) {
   }
 }
 
-void AddTransfer(nlohmann::ordered_json& events, const Span& span, size_t id, NodeId shown_at, const char* direction,
-                 NodeId peer) {
-  auto begin = Event(ToString(span.kind) + direction + std::to_string(ToInt(peer)), "b", span.begin, shown_at, kRounds);
+void AddTransfer(nlohmann::ordered_json& events, const Span& span, size_t id) {
+  const std::string name = ToString(span.kind) + " to " + std::to_string(ToInt(span.peer));
+  auto begin = Event(name, "b", span.begin, span.node, kRounds);
   begin["cat"] = "transfer";
   begin["id"] = id;
-  begin["args"] = {{"round", ToInt(span.round)}, {"bytes", span.amount}};
   auto end = begin;
   end["ph"] = "e";
   end["ts"] = Microseconds(span.end.ns);
+  begin["args"] = {{"round", ToInt(span.round)}, {"bytes", span.amount}};
   events.push_back(std::move(begin));
   events.push_back(std::move(end));
 }
@@ -84,8 +84,7 @@ void AddSpans(nlohmann::ordered_json& events, const Record& record) {
   size_t id = 0;
   for (const Span& span : record.spans) {
     if (IsTransfer(span.kind)) {
-      AddTransfer(events, span, ++id, span.node, " to ", span.peer);
-      AddTransfer(events, span, ++id, span.peer, " from ", span.node);
+      AddTransfer(events, span, ++id);
       continue;
     }
     const bool lease = span.kind == Span::Kind::kCompute;

@@ -92,8 +92,8 @@ void AddJob(Table table, JobSpec& job) {
             "The unit that is dealt out and accounted for.");
   table.Add("seed", &job.seed, {kFromZero},
             "Seed of the order of samples, of the first parameters and of generated data; the world's own is --seed.");
-  table.Add("parameter_count", &job.parameter_count, {kFromOne, "parameters"},
-            "Size of the model. Where something learns, links are loaded as if it were this large.");
+  table.Add("parameter_count", &job.parameter_count, {kFromZero, "parameters"},
+            "Size of the model. Where something learns, links are loaded as if it were this large; 0: its own size.");
   table.Add("stripe_count", &job.stripe_count, {kFromZero, "stripes"},
             "Equal pieces that the parameters are dealt to leaders in. 0: the manager's choice.");
   table.Add("optimizer", &job.optimizer, {}, "The optimizer that leaders run.");

@@ -1,4 +1,4 @@
-// A record made by hand: three nodes, five rounds that change their mode, a crash, a commit undone.
+// A record made by hand: three nodes, five rounds that change their mode, crashes, a commit undone, a plan.
 #pragma once
 
 #include "net/sim/record.h"
@@ -60,6 +60,10 @@ inline Record MadeRecord() {
                   {.at = {400 * kMs}, .node = NodeId{2}, .what = "crash"},
                   {.at = {500 * kMs}, .node = kManager, .what = "crash"}};
   record.explanations = {{.at = {0}, .topic = "plan", .text = "sync, f32, 1 leader: <first>"}};
+  const Candidate sync = {.plan = {.leaders = {{NodeId{1}, 1}}}, .samples_per_second = 640, .bound = "compute"};
+  Candidate pipe = sync;
+  pipe.plan.rule.mode = Mode::kPipe;
+  record.plans = {{.at = {0}, .decision = {.candidates = {sync, pipe}, .plan = sync.plan, .why = "a < b"}}};
   record.nodes = {{.node = kManager, .group = "manager", .messages_received = 10},
                   {.node = NodeId{1},
                    .group = "fast",

@@ -4,14 +4,18 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tests/tools/eddl_sim/made_record.h"
 #include "tools/eddl_sim/chrome_trace.h"
+#include "tools/eddl_sim/report.h"
 #include "tools/eddl_sim/summary.h"
+#include "tools/eddl_sim/svg_plot.h"
 
 namespace eddl::net::sim {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(SpreadTest, OfNothingIsZeroAndOfValuesIsTheirs) {
@@ -80,7 +84,7 @@ TEST(ChromeTraceTest, HasAnEventForEachRoundSpanMarkAndDecision) {
   }
   const std::map<std::string, int> expected = {
       {"M process_name", 4}, {"M thread_name", 20}, {"X round", 5}, {"i commit", 5}, {"X compute", 10}, {"X wait", 8},
-      {"b push", 20},        {"e push", 20},        {"i crash", 3}, {"i view", 1},   {"i plan:", 1}};
+      {"b push", 10},        {"e push", 10},        {"i crash", 3}, {"i view", 1},   {"i plan:", 1}};
   EXPECT_EQ(counts, expected);
 }
 
@@ -94,6 +98,47 @@ TEST(ChromeTraceTest, TimesAreMicroseconds) {
     return;
   }
   FAIL() << "no wait";
+}
+
+// The text of each element that `open` starts, up to `close`.
+std::vector<std::string> Between(const std::string& text, const std::string& open, const std::string& close) {
+  std::vector<std::string> found;
+  for (size_t at = text.find(open); at != std::string::npos; at = text.find(open, at)) {
+    at += open.size();
+    found.push_back(text.substr(at, text.find(close, at) - at));
+  }
+  return found;
+}
+
+TEST(HtmlReportTest, HasAPlotForEachQuestionAndTheChosenPlan) {
+  const std::string html = HtmlReport(MadeScenario(), MadeRecord());
+  EXPECT_THAT(Between(html, "aria-label=\"", "\""),
+              ElementsAre("Throughput, samples/s", "Time of a round, seconds", "Members", "staleness", "Training loss",
+                          "Accuracy", "who computes and sends when"));
+  EXPECT_THAT(Between(html, "<tr class=\"chosen\"><td>", "</td>"), ElementsAre("sync, f32, 1 leader, 0 parked"));
+  EXPECT_EQ(Between(html, "<rect", ">").size() - Between(html, "class=\"hint\"", ">").size(), 3u + 16u);
+}
+
+TEST(HtmlReportTest, NeedsNothingFromTheNetworkAndEscapesWhatItIsGiven) {
+  const std::string html = HtmlReport(MadeScenario(), MadeRecord());
+  EXPECT_THAT(html, HasSubstr("a &lt; b &amp; &quot;c&quot;"));
+  EXPECT_THAT(html, HasSubstr("1 leader: &lt;first&gt;"));
+  for (const char* outside : {"http:", "https:", "src=", "href=", "url(", "<script"}) {
+    EXPECT_EQ(html.find(outside), std::string::npos) << outside;
+  }
+}
+
+TEST(HtmlReportTest, OfARunWithoutRoundsIsStillAPage) {
+  const std::string html = HtmlReport(Scenario{}, Record{});
+  EXPECT_THAT(html, HasSubstr("</html>"));
+  EXPECT_EQ(html.find("nan"), std::string::npos);
+  EXPECT_EQ(html.find("inf"), std::string::npos);
+}
+
+TEST(LinePlotTest, PutsPointsWhereTheAxesSay) {
+  const std::string svg =
+      LinePlot({.label = "l", .x_max = 10, .y_max = 1, .series = {{.name = "a", .points = {{0, 0}, {10, 1}}}}});
+  EXPECT_THAT(Between(svg, " d=\"", "\""), ElementsAre("M46.0 184.0L506.0 12.0"));
 }
 
 }  // namespace
