@@ -225,6 +225,7 @@ struct Commit {
 // same.
 struct Replica {
   CommitRecord record;
+  Version durable{};  // as in Commit: the backup keeps records, too
   Payload payload{};
   bool intact = true;
 };

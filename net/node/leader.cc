@@ -53,6 +53,7 @@ void Leader::Begin(const Start& start, Outbox& out) {
   replica_.reset();
   backed_up_ = kNoVersion;
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= start.version; });
+  durable_ = std::min(durable_, start.version);
   shard_.reset();
   if (const auto index = start.map.LedBy(self_)) {
     shard_ = start.map.shards[*index];
@@ -238,8 +239,7 @@ void Leader::OnCommit(const Commit& commit, Outbox& out) {
   own_.oldest = record.round;
   own_.newest = Next(record.round);
   EndTransfers(out);
-  std::erase_if(records_, [&](const CommitRecord& old) { return old.round < commit.durable; });
-  records_.push_back(record);
+  KeepRecord(record, commit.durable);
 
   if (shard_->backup == self_) {
     backed_up_ = own_.newest;
@@ -270,8 +270,16 @@ void Leader::EndTransfers(Outbox& out) {
   sent_.clear();
 }
 
+void Leader::KeepRecord(const CommitRecord& record, Version durable) {
+  durable_ = std::max(durable_, durable);
+  std::erase_if(records_, [&](const CommitRecord& old) { return old.round < durable_ || old.round == record.round; });
+  const auto after =
+      std::find_if(records_.begin(), records_.end(), [&](const CommitRecord& old) { return old.round > record.round; });
+  records_.insert(after, record);
+}
+
 void Leader::SendReplica(Outbox& out) {
-  out.SendTo(shard_->backup, Replica{.record = *replica_, .payload = replica_payload_});
+  out.SendTo(shard_->backup, Replica{.record = *replica_, .durable = durable_, .payload = replica_payload_});
 }
 
 void Leader::PublishTo(std::vector<NodeId> to, Outbox& out) {
@@ -298,6 +306,7 @@ void Leader::OnReplica(NodeId from, const Replica& replica, Outbox& out) {
     return;
   }
   out.Do(ApplyBackup{.record = replica.record, .slice = replica.payload});
+  KeepRecord(replica.record, replica.durable);
   backup_.oldest = replica.record.round;
   backup_.newest = Next(replica.record.round);
   EndTransfers(out);

@@ -61,7 +61,7 @@ class Leader {
   template <typename Digest>
   void AddTo(Digest& digest) const {
     digest.Add(shard_, predecessor_, start_, own_, backup_, kept_, subscribers_, pulls_, backed_up_, replica_, sent_,
-               records_, fenced_);
+               records_, durable_, fenced_);
     if (replica_) digest.Add(replica_payload_);
     digest.AddUnordered(open_, [](Digest& part, const auto& entry) {
       const auto& [round, fold] = entry;
@@ -100,6 +100,7 @@ class Leader {
   // A commit of this view, here or at the predecessor: every new owner and backup has its part.
   void EndTransfers(Outbox& out);
   void SendReplica(Outbox& out);
+  void KeepRecord(const CommitRecord& record, Version durable);
 
   NodeId self_;
   PayloadNames names_{1, 2};
@@ -115,8 +116,9 @@ class Leader {
   Version backed_up_ = kNoVersion;             // newest that our backup has confirmed
   std::optional<CommitRecord> replica_;        // sent, not confirmed
   Payload replica_payload_{};
-  std::vector<Transfer> sent_;  // to other nodes in this view
-  std::vector<CommitRecord> records_;
+  std::vector<Transfer> sent_;            // to other nodes in this view
+  std::vector<CommitRecord> records_;     // of the own shard's commits and the backup's, sorted by round
+  Version durable_{};                     // records of rounds below are not needed here
   std::map<NodeId, Incarnation> fenced_;  // nothing of these lives, or older ones
 };
 

@@ -72,7 +72,8 @@ void Manager::Replan(Step& step) {
   planned_when_ = step.now;
   plan_rounds_ = std::min(2 * plan_rounds_, kPlanRoundsMax);
   decision_ = Choose(Observe(), options_.planner);
-  if (decision_.changed) Adopt(step, decision_.plan, decision_.why);
+  if (decision_.changed) return Adopt(step, decision_.plan, decision_.why);
+  plan_.rule = decision_.plan.rule;
 }
 
 void Manager::Adopt(Step& step, const Plan& plan, const std::string& why) {

@@ -223,6 +223,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   }
   started_ = view_;
   started_version_ = version_ = version;
+  durable_ = std::min(durable_, version);
   next_attempt_ = 0;
   phase_ = Phase::kRunning;
   step.out.Do(JournalStart{.view = view_, .version = version, .map = map_, .histories = histories_});

@@ -128,7 +128,7 @@ class WorkerChoice {
     });
     if (best_ != waiting || !AllSpeedsKnown()) return best_;  // nobody is parked on a guess
 
-    most_ = shape_.progress * (1 + 2 * options_.admission);
+    most_ = shape_.progress * (1 + std::max(2 * options_.admission, options_.hysteresis));
     const std::vector<size_t> slowest = kept.SlowestFirst();
     Search(slowest.size() - 1, [&](size_t count) {
       std::vector<NodeId> parked = waiting;
@@ -245,7 +245,18 @@ std::string Describe(const Plan& plan) {
          (plan.leaders.size() == 1 ? " leader, " : " leaders, ") + std::to_string(plan.parked.size()) + " parked";
 }
 
-Decision Choose(const ClusterView& view, const PlannerOptions& options) {
+namespace {
+
+// The rule of an async round follows the noise scale, also where the rest of a plan stays; or the job's own numbers.
+RoundRule RuleOf(const Plan& plan, const PlannerOptions& options) {
+  RoundRule rule = plan.rule;
+  if (rule.mode != Mode::kAsync) return rule;
+  rule.quorum = options.quorum.value_or(rule.quorum);
+  rule.staleness_max = options.staleness_max.value_or(rule.staleness_max);
+  return rule;
+}
+
+Decision ChooseFrom(const ClusterView& view, const PlannerOptions& options) {
   Decision decision{.plan = view.current};
   const absl::StatusOr<std::vector<NodeId>> parked = ChooseWorkers(view, options, decision.candidates);
   if (!parked.ok()) {
@@ -281,7 +292,7 @@ Decision Choose(const ClusterView& view, const PlannerOptions& options) {
   if (*parked != waiting) {
     const absl::StatusOr<Candidate> moved = PredictCurrent(view, options, *parked);
     const bool admits = parked->size() < waiting.size();
-    const double least = 1 + options.admission * (admits ? 1 : 2);
+    const double least = 1 + (admits ? options.admission : std::max(2 * options.admission, options.hysteresis));
     if (moved.ok() && moved->progress >= least * current->progress) {
       return adopt(*moved, (admits ? "admits " : "parks ") +
                                std::to_string(std::max(parked->size(), waiting.size()) -
@@ -289,7 +300,16 @@ Decision Choose(const ClusterView& view, const PlannerOptions& options) {
                                " for " + Ratio(*moved, *current) + " the progress");
     }
   }
+  decision.plan.rule = current->plan.rule;
   decision.why = "stays with " + Figures(*current) + "; the best, " + Describe(best.plan) + ", makes only " + gain;
+  return decision;
+}
+
+}  // namespace
+
+Decision Choose(const ClusterView& view, const PlannerOptions& options) {
+  Decision decision = ChooseFrom(view, options);
+  decision.plan.rule = RuleOf(decision.plan, options);
   return decision;
 }
 

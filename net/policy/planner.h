@@ -16,14 +16,16 @@ namespace eddl::net {
 
 // What the job leaves open, and how reluctantly a plan is changed.
 struct PlannerOptions {
-  std::optional<Mode> mode;          // this one only
-  std::optional<Codec> codec;        // this one only; kExact also means sync, unless a mode is given
-  std::vector<LeaderShare> leaders;  // not empty: these only
+  std::optional<Mode> mode;               // this one only
+  std::optional<Codec> codec;             // this one only; kExact also means sync, unless a mode is given
+  std::vector<LeaderShare> leaders;       // not empty: these only
+  std::optional<uint32_t> quorum;         // of async rounds, instead of a quarter of the workers
+  std::optional<uint32_t> staleness_max;  // of async rounds, instead of what the noise scale allows
   bool allow_f16 = true;
   bool allow_parking = true;
   double hysteresis = 0.10;  // a plan is replaced by one that is better by more than this
   // Waiting workers are admitted if they add at least this part to progress; working ones are parked if that adds more
-  // than twice as much.
+  // than twice as much, and more than `hysteresis`.
   double admission = 0.02;
   PredictorOptions predictor;
 };

@@ -208,7 +208,11 @@ Checkers::Options CheckerOptionsOf(const Scenario& scenario) {
 
 PlannerOptions PlannerOptionsOf(const Scenario& scenario) {
   const PinSpec& pins = scenario.pins;
-  PlannerOptions options{.mode = pins.mode, .codec = pins.codec, .allow_parking = !pins.admit_all};
+  PlannerOptions options{.mode = pins.mode,
+                         .codec = pins.codec,
+                         .quorum = pins.quorum,
+                         .staleness_max = pins.staleness_max,
+                         .allow_parking = !pins.admit_all};
   if (scenario.job.exact) options.codec = Codec::kExact;
   std::vector<uint32_t> leaders = pins.leaders;
   if (leaders.empty() && pins.leader_count > 0) {

@@ -117,7 +117,7 @@ template <> inline constexpr auto kFields<Commit> = std::tuple{
     Field{"record", &Commit::record}, Field{"attempt", &Commit::attempt}, Field{"stable", &Commit::stable},
     Field{"durable", &Commit::durable}};
 template <> inline constexpr auto kFields<Replica> = std::tuple{
-    Field{"record", &Replica::record}, Field{"payload", &Replica::payload}, Field{"intact", &Replica::intact}};
+    Field{"record", &Replica::record}, Field{"durable", &Replica::durable}, Field{"payload", &Replica::payload}, Field{"intact", &Replica::intact}};
 template <> inline constexpr auto kFields<ReplicaOk> = std::tuple{Field{"version", &ReplicaOk::version}};
 template <> inline constexpr auto kFields<Publish> = std::tuple{
     Field{"version", &Publish::version}, Field{"payload", &Publish::payload}, Field{"intact", &Publish::intact}};
