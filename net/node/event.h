@@ -208,7 +208,8 @@ struct JournalStart {
   ShardMap map;
   std::vector<View> histories;
 };
-// A checkpoint of this version is whole: the parts came as Moves to the manager.
+// A checkpoint of this version is whole: the parts came as Moves to the manager. Becomes durable after the records of
+// all rounds below it.
 struct Checkpointed {
   Version version{};
 };

@@ -60,6 +60,8 @@ void Manager::OnStarted(Step& step, const Started& started) {
     version_ = Next(record.round);
     if (record.round >= checkpoint_) records_.push_back(record);
   }
+  EDDL_CHECK(checkpoint_ <= version_) << "a checkpoint of version " << ToInt(checkpoint_) << ", but records to "
+                                      << ToInt(version_);
   if (checkpoint_ == version_) checkpoint_ledger_ = ledger_;
   durable_ = version_;
   for (const Shard& shard : map_.shards) plan_.leaders.push_back({.node = shard.leader});

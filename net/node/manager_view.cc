@@ -8,6 +8,8 @@
 namespace eddl::net {
 namespace {
 
+// What all have applied is given up only after so many times the wait for answers: who is cut off may come back.
+constexpr int64_t kLossPatience = 5;
 // Views whose holders are remembered as equal while no round commits.
 constexpr size_t kHistoriesMax = 16;
 
@@ -74,7 +76,7 @@ void Manager::TryStart(Step& step) {
   if (lossless && AdoptRecords(step, *complete)) return StartView(step, *complete, held);
   // Somebody who is away may hold what is missing. If not, the best that is left: a shard that was kept when it moved,
   // or the checkpoint.
-  if (!patience_over_) return;
+  if (!patience_over_ || step.now - agreeing_since_ <= Duration{kLossPatience * agree_bound_.Get().ns}) return;
   if (complete && !lossless && *complete > checkpoint_) {
     ReplayTo(step, *complete);
     StartView(step, *complete, held);
@@ -142,6 +144,7 @@ void Manager::ReplayTo(Step& step, Version version) {
           ": two that backed each other up are gone. Back from version " + std::to_string(ToInt(version_)) + " to " +
           std::to_string(ToInt(version)) + ", whose samples since then will be used again");
   ledger_ = checkpoint_ledger_;
+  ledger_.Rollback(checkpoint_);  // what was taken when it was copied
   for (const CommitRecord& record : records_) {
     if (record.round < version) ledger_.Replay(record.round, record.micro_batches);
   }
