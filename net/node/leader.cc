@@ -154,6 +154,7 @@ void Leader::OnPush(NodeId from, Incarnation incarnation, const Push& push, Outb
   OpenRound& fold = open_[push.round];
   const bool wanted = fold.attempt == 0 || std::binary_search(fold.expected.begin(), fold.expected.end(), contributor);
   if (!wanted || fold.folded.contains(contributor)) {
+    if (!wanted) fold.refused.insert(contributor);
     out.Do(Release{push.payload});
     return;
   }
@@ -187,6 +188,11 @@ void Leader::OnClose(const Close& close, Outbox& out) {
       out.SendTo(contributor.node, Nack{.round = close.round, .part = contributor.part});
     }
     fold.folded.clear();
+  }
+  // The push of a new contributor may have overtaken the Close that expects it.
+  for (const Contributor& contributor : close.expected) {
+    if (fold.refused.erase(contributor) == 0 || repeated) continue;
+    out.SendTo(contributor.node, Nack{.round = close.round, .part = contributor.part});
   }
   if (repeated) AskMissing(close.round, out);
   CheckWhole(close.round, out);

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,7 @@ class Leader {
     if (replica_) digest.Add(replica_payload_);
     digest.AddUnordered(open_, [](Digest& part, const auto& entry) {
       const auto& [round, fold] = entry;
-      part.Add(round, fold.attempt, fold.expected, fold.sealing, fold.sealed.has_value());
+      part.Add(round, fold.refused, fold.attempt, fold.expected, fold.sealing, fold.sealed.has_value());
       part.AddUnordered(fold.folded, [](Digest& folded, const auto& push) {
         folded.Add(push.first, push.second.base, push.second.cover, push.second.samples);
       });
@@ -85,7 +86,8 @@ class Leader {
   // What is folded of one round, and what should be.
   struct OpenRound {
     std::map<Contributor, Push> folded;
-    uint32_t attempt = 0;  // 0: not closed
+    std::set<Contributor> refused;  // pushed before a Close expected them
+    uint32_t attempt = 0;           // 0: not closed
     std::vector<Contributor> expected;
     std::optional<Sealed> sealed;
     bool sealing = false;
