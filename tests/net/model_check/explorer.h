@@ -59,7 +59,7 @@ class VisitedSet {
 
 struct Limits {
   uint64_t states_max = UINT64_MAX;
-  size_t depth_max = 4000;  // a longer path makes no progress
+  size_t depth_max = 1000;  // a longer path makes no progress
   double seconds_max = 1e9;
 };
 
