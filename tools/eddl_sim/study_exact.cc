@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kSeeds = 20;
 
-// `workers` devices, of which as many lead as asked for; devices that only lead are added if they are too few.
+// `workers` devices, of which as many lead as are wanted; devices that only lead are added if they are too few.
 Scenario WithSize(Scenario scenario, uint32_t workers, uint32_t leaders) {
   scenario.devices.resize(1);
   scenario.devices[0].count = workers;
