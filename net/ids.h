@@ -30,8 +30,8 @@ enum class Part : uint32_t {};
 // An equal piece of the flat parameter vector, in layer order; shards are sets of stripes.
 enum class Stripe : uint32_t {};
 
-// Bytes that the driver of one node owns. The core names them, and never sees them. 0 names nothing; ids with the top bit
-// are the driver's (results, what comes in), others the core's (what it asks the driver to make).
+// Bytes that the driver of one node owns. The core names them, and never sees them. 0 names nothing; ids with the top
+// bit are the driver's (results, what comes in), others the core's (what it asks the driver to make).
 enum class Payload : uint64_t {};
 
 // One life of a node in a job. Greater is newer. The manager gives (its view, a counter): never reused, also not after

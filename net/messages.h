@@ -11,7 +11,7 @@
 
 #include "net/ids.h"
 #include "net/plan.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 #include "runtime/base/time.h"
 
 namespace eddl::net {
@@ -87,7 +87,7 @@ struct Fence {
 // Node → M: wants to go. M → node: may go now.
 struct Leave {};
 struct Bye {
-  std::string why;  // empty: as asked, or the job is over
+  std::string why;  // empty: it wanted to go, or the job is over
 };
 
 // Agreeing on a view.

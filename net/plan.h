@@ -50,7 +50,9 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
+// "sync", "f16": for people and logs.
 std::string ToString(Mode mode);
+// As above.
 std::string ToString(Codec codec);
 
 }  // namespace eddl::net

@@ -29,7 +29,7 @@
 
 #include "net/ids.h"
 #include "net/messages.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 #include "runtime/base/rng.h"
 #include "runtime/base/time.h"
 
@@ -73,6 +73,7 @@ struct AnyField {
   operator T() const;
 };
 
+// How many fields a plain struct has: as many as braces take.
 template <typename T, typename... Fields>
 consteval size_t CountFields() {
   if constexpr (requires { T{Fields{}..., AnyField{}}; }) {

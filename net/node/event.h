@@ -11,7 +11,7 @@
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/plan.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 #include "runtime/base/time.h"
 
 namespace eddl::net {

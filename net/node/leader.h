@@ -21,7 +21,7 @@
 #include "net/messages.h"
 #include "net/node/event.h"
 #include "net/node/outbox.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 
 namespace eddl::net {
 
@@ -39,15 +39,25 @@ class Leader {
   std::vector<Held> Holdings() const;
   const std::vector<CommitRecord>& records() const { return records_; }
 
+  // Folds it, unless it came before, is damaged, or does not count.
   void OnPush(NodeId from, Incarnation incarnation, const Push& push, Outbox& out);
+  // Which contributions make a round: clears what was folded beyond them.
   void OnClose(const Close& close, Outbox& out);
+  // The accumulator's norm is known: Staged may go.
   void OnSealed(const Sealed& sealed, Outbox& out);
+  // Takes the optimizer's step, ships it to the backup, publishes the result.
   void OnCommit(const Commit& commit, Outbox& out);
+  // The predecessor's step, on its backup.
   void OnReplica(NodeId from, const Replica& replica, Outbox& out);
+  // The backup has that version.
   void OnReplicaOk(NodeId from, const ReplicaOk& ok, Outbox& out);
+  // A replica or a move did not arrive whole: sends it again.
   void OnNack(NodeId from, const Nack& nack, Outbox& out);
+  // Stripes for this view's shard or backup.
   void OnMove(NodeId from, const Move& move, Outbox& out);
+  // Stripes are in place; with the last of them, the shard serves.
   void OnLoaded(const Loaded& loaded, Outbox& out);
+  // From now on the node gets what is published.
   void OnPull(NodeId from, Incarnation incarnation, const Pull& pull, Outbox& out);
   // The node's life is over: it gets nothing more, and nothing more of it is folded.
   void OnFence(const Fence& fence);

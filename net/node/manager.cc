@@ -233,10 +233,13 @@ void Manager::LetGo(Step& step) {
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
     const NodeId id{i};
     const NodeRecord& node = *roster_.Find(id);
-    if (node.state != NodeRecord::State::kLeaving || phase_ != Phase::kRunning || map_.HasRole(id)) continue;
+    // Before the first view nobody needs anybody; else a view has to be running.
+    const bool settled = phase_ == Phase::kRunning || ToInt(started_) == 0;
+    if (node.state != NodeRecord::State::kLeaving || !settled || map_.HasRole(id)) continue;
     const bool needed = std::any_of(rounds_.begin(), rounds_.end(), [&](const Round& round) { return round.Owns(id); });
     // Sources of the view's transfers stay until every shard is loaded, which the first commit proves.
-    if (needed || !node.leases.empty() || version_ == started_version_) continue;
+    const bool source = ToInt(started_) > 0 && version_ == started_version_;
+    if (needed || source || !node.leases.empty()) continue;
     step.out.SendTo(id, Bye{});
     EndLife(step, id);
     Say(step, "node " + std::to_string(i), "left");

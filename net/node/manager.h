@@ -36,7 +36,7 @@
 #include "net/policy/noise_scale.h"
 #include "net/policy/planner.h"
 #include "net/policy/round.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 #include "runtime/base/time.h"
 
 namespace eddl::net {
@@ -175,6 +175,7 @@ class Manager {
   // The only leader backs itself up, though another node could.
   bool LacksBackup() const;
   void OnCheckpointPart(Step& step, const Move& move);
+  void SaveCheckpoint(Step& step);
 
   // manager_rounds.cc: dealing.
   void ServeAll(Step& step);

@@ -121,6 +121,7 @@ void Manager::OnWaiting(Step& step, NodeId from, const Waiting& waiting) {
   for (const Contributor& missing : waiting.missing) {
     NodeRecord* node = roster_.Find(missing.node);
     if (node == nullptr || node->incarnation != missing.incarnation) continue;
+    if (std::exchange(node->missed_at, round->reminders) == round->reminders) continue;  // by another leader
     if (++node->missed >= kMissedMax) {
       Remove(step, missing.node, "did not push to leader " + std::to_string(ToInt(from)));
       if (phase_ != Phase::kRunning) return;
@@ -172,6 +173,7 @@ bool Manager::CommitFirst(Step& step) {
   }
   // All leaders and backups have applied this round's base: nothing can undo the commits that made it.
   ledger_.MakeStable(version_);
+  SaveCheckpoint(step);
   if (round.pool().empty()) return FinishFinalRound(step);
 
   CommitRecord record{.round = version_,

@@ -31,6 +31,7 @@ void Manager::ChangeView(Step& step, const std::string& why) {
   duplicates_.clear();
   results_.clear();
   checkpoint_parts_.clear();
+  checkpoint_ledgers_.clear();
   EnterNextView(step);
   std::vector<NodeId> asked;
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
@@ -266,16 +267,24 @@ void Manager::OnCheckpointPart(Step& step, const Move& move) {
     return;
   }
   std::vector<StripeRange>& parts = checkpoint_parts_[move.version];
-  parts.insert(parts.end(), move.stripes.begin(), move.stripes.end());
+  const std::vector<StripeRange> fresh = Subtract(move.stripes, parts);  // a part may come twice
+  parts.insert(parts.end(), fresh.begin(), fresh.end());
   std::sort(parts.begin(), parts.end());
-  if (CountStripes(parts) < options_.stripe_count) return;
-  checkpoint_ = move.version;
-  checkpoint_ledger_ = saved->second;
-  checkpoint_ledgers_.erase(checkpoint_ledgers_.begin(), std::next(saved));
-  checkpoint_parts_.erase(checkpoint_parts_.begin(), checkpoint_parts_.upper_bound(move.version));
-  std::erase_if(records_, [&](const CommitRecord& record) { return record.round < checkpoint_; });
-  step.out.Do(Checkpointed{move.version});
-  Say(step, "checkpoint", "version " + std::to_string(ToInt(move.version)) + " is safe");
+  SaveCheckpoint(step);
+}
+
+void Manager::SaveCheckpoint(Step& step) {
+  for (const auto& [version, parts] : checkpoint_parts_) {
+    // Until its version is stable, the commit that made it may be undone.
+    if (version > ledger_.stable() || CountStripes(parts) < options_.stripe_count) continue;
+    checkpoint_ = version;
+    checkpoint_ledger_ = checkpoint_ledgers_.at(version);
+    std::erase_if(records_, [&](const CommitRecord& record) { return record.round < checkpoint_; });
+    step.out.Do(Checkpointed{version});
+    Say(step, "checkpoint", "version " + std::to_string(ToInt(version)) + " is safe");
+  }
+  std::erase_if(checkpoint_ledgers_, [&](const auto& entry) { return entry.first <= checkpoint_; });
+  std::erase_if(checkpoint_parts_, [&](const auto& entry) { return entry.first <= checkpoint_; });
 }
 
 }  // namespace eddl::net

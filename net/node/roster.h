@@ -52,8 +52,9 @@ struct NodeRecord {
   bool paused = false;  // by its owner
   bool parked = false;  // by the planner
   Instant down_since;
-  int32_t strikes = 0;  // what it did wrong: damaged or non-finite contributions
-  int32_t missed = 0;   // times in a row that a leader missed its push
+  int32_t strikes = 0;     // what it did wrong: damaged or non-finite contributions
+  int32_t missed = 0;      // reminders in a row at which some leader missed its push
+  int32_t missed_at = -1;  // the last of them
 
   std::vector<Lease> leases;  // in the order of granting
   std::map<Version, Parts> parts;

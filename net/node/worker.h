@@ -19,7 +19,7 @@
 #include "net/messages.h"
 #include "net/node/event.h"
 #include "net/node/outbox.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 
 namespace eddl::net {
 
@@ -30,12 +30,19 @@ class Worker {
   // A view ends: leases and sums are void; complete versions stay.
   void Stop(Outbox& out);
 
+  // Queues a lease, or ends a part.
   void OnGrant(const Grant& grant, Outbox& out);
+  // Gives up a lease, if it is not finished.
   void OnCancel(const Cancel& cancel, Outbox& out);
+  // The part counts, and in which round: pushes it.
   void OnAssign(const Assign& assign, Outbox& out);
+  // The part does not count.
   void OnDrop(const Drop& drop, Outbox& out);
+  // Adds the result to its part, tells the manager, and goes on with the next lease.
   void OnLeaseFinished(const LeaseFinished& finished, Outbox& out);
+  // A shard of a version; with the last of them the version can be computed on.
   void OnPublish(NodeId from, const Publish& publish, Outbox& out);
+  // Pushes that part to that leader again.
   void OnNack(NodeId from, const Nack& nack, Outbox& out);
   // A connection is up again: pushes may have been lost on it, and publishes.
   void OnPeerUp(NodeId peer, Outbox& out);

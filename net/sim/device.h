@@ -36,7 +36,7 @@ class Device {
   // The owner's load now, as a factor >= 1. REQUIRES: as Compute.
   double Load(Instant now);
 
-  // Lengths of the next session and the next absence. REQUIRES: the spec has sessions.
+  // Lengths of the session and of the absence that come next. REQUIRES: the spec has sessions.
   Duration NextSession();
   Duration NextAbsence();
 

@@ -5,7 +5,7 @@
 
 #include "net/messages.h"
 #include "net/plan.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 
 namespace eddl::net::sim {
 

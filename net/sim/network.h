@@ -52,6 +52,7 @@ class Network {
   // Until then, nothing goes to the node or from it, but nothing is lost either.
   void Freeze(Instant now, NodeId node, Instant until);
 
+  // One way, of the slower of the two links.
   Duration Latency(NodeId a, NodeId b) const;
   // What the node's link gives at best, now.
   double UpRate(Instant now, NodeId node) const;

@@ -28,8 +28,11 @@ class Recorder {
   void SetNodes(std::vector<NodeTotals> nodes) { record_.nodes = std::move(nodes); }
   NodeTotals& totals(NodeId node) { return record_.nodes[ToInt(node)]; }
 
+  // What the manager sent or received, for rounds and totals.
   void OnGrant(Instant at, const Grant& grant);
+  // A lease is answered.
   void OnDone(Instant at, NodeId from, const Done& done);
+  // A part got its round.
   void OnAssign(NodeId to, const Assign& assign);
   struct Members {
     uint32_t working = 0;

@@ -32,6 +32,7 @@ class SharedServer {
   // Flows that are served.
   uint32_t active() const { return active_; }
 
+  // Serves so many bytes of a flow, beside the others.
   void Add(Flow flow, double bytes);
   // A flow that was added, and is not done, is not served any more. It may still come out of PopDone: the caller tells
   // by its life.

@@ -18,6 +18,7 @@ class Task {
   Task(const TaskSpec& spec, int64_t sample_count, uint64_t seed);
 
   int64_t parameter_count() const { return parameter_count_; }
+  // Small random weights from the seed, in layer order.
   std::vector<double> InitialParameters() const;
 
   struct Sums {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "net/ids.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 
 namespace eddl::net::model_check {
 

@@ -1,4 +1,4 @@
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 
 #include <algorithm>
 
