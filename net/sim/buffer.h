@@ -9,28 +9,29 @@
 #include <vector>
 
 #include "net/ids.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 
 namespace eddl::net::sim {
 
 // A history of steps: equal lineages have the same covers, rates and scales applied in the same order.
 enum class Lineage : uint64_t {};
 
-struct Buffer {
+// Where bytes come from.
+struct Origin {
   // Of gradients.
   uint64_t cover = 0;  // CoverHash of the micro-batches whose gradients are in it
   int64_t samples = 0;
   Version oldest_base = kNoVersion;  // that they were computed on
   Version newest_base{};
-  Lineage base_lineage{};  // of the oldest base
+  NodeId from{};  // who computed them; of a sum of several, the first
+  Incarnation incarnation;
   // Of parameters.
   Version version = kNoVersion;
   Lineage lineage{};
-  // Of a worker's push.
-  NodeId from{};
-  Incarnation incarnation;
   bool damaged = false;  // on the way; the receiver's checksum says so
+};
 
+struct Buffer : Origin {
   std::vector<StripeRange> stripes;  // that the values are of, in this order; empty: all
   std::vector<double> values;        // gradient sums, or parameters
   std::vector<int64_t> fixed;        // gradient sums in exact mode

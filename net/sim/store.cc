@@ -34,13 +34,11 @@ void RoundToHalf(std::vector<double>& values) {
   }
 }
 
-void AddOrigin(Buffer& sum, const Buffer& part) {
+void AddOrigin(Origin& sum, const Origin& part) {
   sum.cover += part.cover;
   sum.samples += part.samples;
-  if (sum.oldest_base == kNoVersion || part.oldest_base < sum.oldest_base) {
-    sum.oldest_base = part.oldest_base;
-    sum.base_lineage = part.base_lineage;
-  }
+  if (sum.oldest_base == kNoVersion) sum.oldest_base = part.oldest_base;
+  sum.oldest_base = std::min(sum.oldest_base, part.oldest_base);
   sum.newest_base = std::max(sum.newest_base, part.newest_base);
   sum.damaged = sum.damaged || part.damaged;
 }
@@ -54,7 +52,7 @@ void AddNumbers(Buffer& sum, const Buffer& part) {
 
 }  // namespace
 
-void Store::Put(Payload payload, std::shared_ptr<Buffer> buffer) {
+void Store::Put(Payload payload, BufferRef buffer) {
   const bool is_new = payloads_.emplace(ToInt(payload), std::move(buffer)).second;
   EDDL_CHECK(is_new) << "payload " << ToInt(payload) << " is named twice";
 }
@@ -74,14 +72,10 @@ size_t Store::BeginOf(uint32_t stripe) const {
   return static_cast<size_t>(context_->task->parameter_count()) * stripe / context_->stripe_count;
 }
 
-std::shared_ptr<Buffer> Store::Slice(const BufferRef& sum, std::span<const StripeRange> stripes, Codec codec) const {
+BufferRef Store::Slice(const BufferRef& sum, std::span<const StripeRange> stripes, Codec codec) const {
+  if (!learns()) return sum;
   auto slice = std::make_shared<Buffer>();
-  slice->cover = sum->cover;
-  slice->samples = sum->samples;
-  slice->oldest_base = sum->oldest_base;
-  slice->newest_base = sum->newest_base;
-  slice->base_lineage = sum->base_lineage;
-  if (!learns()) return slice;
+  static_cast<Origin&>(*slice) = *sum;
   slice->stripes.assign(stripes.begin(), stripes.end());
   for (const StripeRange& range : stripes) {
     const auto begin = static_cast<ptrdiff_t>(BeginOf(ToInt(range.begin)));
@@ -117,7 +111,6 @@ std::shared_ptr<Buffer> Store::Compute(const Grant& grant, const BufferRef& base
   auto result = std::make_shared<Buffer>();
   result->cover = CoverHash(grant.micro_batches);
   result->oldest_base = result->newest_base = base->version;
-  result->base_lineage = base->lineage;
   const size_t count = learns() ? static_cast<size_t>(context_->task->parameter_count()) : 0;
   std::vector<double> gradient(count, 0);
   if (learns() && context_->exact && train) result->fixed.assign(count, 0);
@@ -149,16 +142,18 @@ std::shared_ptr<Buffer> Store::Compute(const Grant& grant, const BufferRef& base
 void Store::Merge(Payload sum, Payload payload) {
   const auto it = payloads_.find(ToInt(payload));
   EDDL_CHECK(it != payloads_.end()) << "payload " << ToInt(payload) << " is merged, and is not here";
-  std::shared_ptr<Buffer> part = std::move(it->second);
+  const BufferRef part = std::move(it->second);
   payloads_.erase(it);
-  std::shared_ptr<Buffer>& total = payloads_[ToInt(sum)];
-  if (total == nullptr) {
-    total = std::move(part);
+  BufferRef& slot = payloads_[ToInt(sum)];
+  if (slot == nullptr) {
+    slot = part;
     return;
   }
-  EDDL_CHECK(total.use_count() == 1) << "a sum that is on its way changes";
+  EDDL_CHECK(slot.use_count() == 1) << "a sum that is on its way changes";
+  auto total = std::make_shared<Buffer>(*slot);
   AddOrigin(*total, *part);
   AddNumbers(*total, *part);
+  slot = std::move(total);
 }
 
 std::vector<BufferRef> Store::Adopt(const eddl::net::Adopt& action) {
@@ -349,11 +344,11 @@ BufferRef Store::Gather(Version version, std::span<const StripeRange> stripes, b
 }
 
 void Store::Snapshot(const eddl::net::Snapshot& action) {
-  Put(action.payload, std::make_shared<Buffer>(*Gather(action.version, action.stripes, /*with_moments=*/true)));
+  Put(action.payload, Gather(action.version, action.stripes, /*with_moments=*/true));
 }
 
 void Store::Export(const eddl::net::Export& action, std::span<const StripeRange> stripes) {
-  Put(action.payload, std::make_shared<Buffer>(*Gather(action.version, stripes, /*with_moments=*/false)));
+  Put(action.payload, Gather(action.version, stripes, /*with_moments=*/false));
 }
 
 void Store::Load(const eddl::net::Load& action) {

@@ -15,7 +15,7 @@
 #include "net/messages.h"
 #include "net/node/event.h"
 #include "net/policy/ledger.h"
-#include "net/policy/shard_map.h"
+#include "net/shard_map.h"
 #include "net/sim/buffer.h"
 #include "net/sim/scenario.h"
 #include "net/sim/task.h"
@@ -39,13 +39,13 @@ class Store {
   explicit Store(const StoreContext& context) : context_(&context) {}
 
   // Payloads.
-  void Put(Payload payload, std::shared_ptr<Buffer> buffer);
+  void Put(Payload payload, BufferRef buffer);
   BufferRef Get(Payload payload) const;
   bool Has(Payload payload) const { return payloads_.contains(ToInt(payload)); }
   void Release(Payload payload);
   size_t payload_count() const { return payloads_.size(); }
   // These stripes of a gradient sum over all, as the codec brings them.
-  std::shared_ptr<Buffer> Slice(const BufferRef& sum, std::span<const StripeRange> stripes, Codec codec) const;
+  BufferRef Slice(const BufferRef& sum, std::span<const StripeRange> stripes, Codec codec) const;
   // The same bytes as the codec brings them.
   static BufferRef Encode(const BufferRef& buffer, Codec codec);
 
@@ -99,7 +99,7 @@ class Store {
                  std::span<const double> gradient) const;
 
   const StoreContext* context_;
-  absl::flat_hash_map<uint64_t, std::shared_ptr<Buffer>> payloads_;
+  absl::flat_hash_map<uint64_t, BufferRef> payloads_;
   std::map<Version, BufferRef> adopted_;
   std::vector<StripeVersions> stripes_;  // by stripe; empty until the node first leads or backs up
   std::map<Version, std::shared_ptr<Buffer>> accumulators_;

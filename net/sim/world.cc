@@ -168,9 +168,8 @@ void World::Start(NodeId id) {
   ++recorder_.totals(id).lives;
   node.store.emplace(context_);
   node.member = std::make_unique<Member>(MemberOptionsOf(scenario_, id, *node.spec, node.up_rate, node.down_rate));
-  node.map.reset();
-  node.own.clear();
-  node.backup.clear();
+  node.layout.reset();
+  node.own = node.backup = kNone;
   node.busy_until = node.hung_until = now_;
   node.timer = Instant{-1};
   node.halted = false;
@@ -304,13 +303,15 @@ void World::TakeMap(Node& node, const Event& event) {
   if (map == nullptr || map->shards.empty()) return;
   if (!node.member->active() || node.member->view() != message.view) return;
   // Ten thousand nodes get the same map: they share one.
-  if (map_ == nullptr || !(*map_ == *map)) map_ = std::make_shared<const ShardMap>(*map);
-  node.map = map_;
+  if (layout_ == nullptr || !(layout_->map == *map)) {
+    auto layout = std::make_shared<Layout>(Layout{.map = *map});
+    for (const Shard& shard : map->shards) layout->counts.push_back(CountStripes(shard.stripes));
+    layout_ = std::move(layout);
+  }
+  node.layout = layout_;
   node.codec = codec;
-  node.own.clear();
-  node.backup.clear();
-  if (const auto index = map_->LedBy(node.id)) node.own = map_->shards[*index].stripes;
-  if (const auto index = map_->BackedUpBy(node.id)) node.backup = map_->shards[*index].stripes;
+  node.own = map->LedBy(node.id).value_or(kNone);
+  node.backup = map->BackedUpBy(node.id).value_or(kNone);
 }
 
 void World::OnComputed(Node& node) {
@@ -324,6 +325,8 @@ void World::OnComputed(Node& node) {
                                   .kind = job.grant.kind}};
   std::shared_ptr<Buffer> result = node.store->Compute(job.grant, job.base, finished.done);
   if (result != nullptr && finished.done.finite) {
+    result->from = node.id;
+    result->incarnation = node.member->incarnation();
     finished.payload = NewPayload(node);
     node.store->Put(finished.payload, std::move(result));
   }
@@ -440,7 +443,7 @@ Record World::Finish(int64_t event_count) {
     record.nodes[ToInt(node.id)].bytes_up = network_.bytes_up(node.id);
     record.nodes[ToInt(node.id)].bytes_down = network_.bytes_down(node.id);
     record.nodes[ToInt(node.id)].share =
-        static_cast<double>(CountStripes(node.own)) / static_cast<double>(shape_.stripe_count);
+        static_cast<double>(CountOf(node, node.own)) / static_cast<double>(shape_.stripe_count);
   }
   for (const double value : parameters) {
     record.parameter_hash = Mix(record.parameter_hash ^ std::bit_cast<uint64_t>(value));

@@ -75,6 +75,11 @@ class World {
   };
   static constexpr uint32_t kNone = UINT32_MAX;
 
+  // A map of shards, and how many stripes each has.
+  struct Layout {
+    ShardMap map;
+    std::vector<uint32_t> counts;
+  };
   // A message in one or more transfers.
   struct Shared {
     Message message;
@@ -122,10 +127,10 @@ class World {
     bool alive = false;
     uint32_t life = 0;
     std::optional<Store> store;
-    std::shared_ptr<const ShardMap> map;
+    std::shared_ptr<const Layout> layout;  // of its view
     Codec codec = Codec::kF32;
-    std::vector<StripeRange> own;     // stripes
-    std::vector<StripeRange> backup;  // of its predecessor
+    uint32_t own = kNone;     // its shard
+    uint32_t backup = kNone;  // its predecessor's
     uint64_t payload_count = 0;
     Instant timer{-1};         // < 0: none
     Instant timer_queued{-1};  // the earliest in the queue; < 0: none
@@ -174,8 +179,8 @@ class World {
   // All of `actions_`, one after the other.
   void CarryOut(Node& node, double cost_seconds);
   double CostSeconds(const Node& node, const Action& action) const;
-  void Do(Node& node, Instant at, const Send& action);
-  void Do(Node& node, Instant at, const Multicast& action);
+  void Do(Node& node, Instant at, Send& action);
+  void Do(Node& node, Instant at, Multicast& action);
   void Do(Node& node, Instant at, const SetTimer& action);
   void Do(Node& node, Instant at, const Compute& action);
   void Do(Node& node, Instant at, const Abandon& action);
@@ -205,7 +210,7 @@ class World {
   void CountLeftOut();
 
   // world_messages.cc
-  uint32_t Share(const Message& message);
+  uint32_t Share(Message message);
   void Unshare(uint32_t shared);
   // `buffer`: what the message's payload names.
   void Post(Node& from, Instant at, NodeId to, uint32_t shared, const BufferRef& buffer);
@@ -216,8 +221,11 @@ class World {
   void AfterReceive(Node& node, const Received& received, Payload payload);
   void AddTransferSpan(const Transfer& transfer);
   void FreeTransfer(uint32_t index);
-  // The stripes that a message between the two carries.
-  std::span<const StripeRange> StripesFor(const Node& from, NodeId to, const Body& body) const;
+  // How many stripes a message between the two carries.
+  uint32_t StripesIn(const Node& from, NodeId to, const Body& body) const;
+  static std::span<const StripeRange> StripesOf(const Node& node, uint32_t shard);
+  static uint32_t CountOf(const Node& node, uint32_t shard);
+  bool Leads(NodeId id) const { return layout_ != nullptr && layout_->map.LedBy(id).has_value(); }
   bool Connected(NodeId a, NodeId b) const;
 
   // world_faults.cc
@@ -274,7 +282,7 @@ class World {
   absl::flat_hash_map<uint64_t, Connection> connections_;   // of pairs that ever broke
   absl::flat_hash_map<uint64_t, Instant> bulk_departures_;  // the last, by direction; only with faults of messages
   std::map<Version, Store> checkpoints_;                    // on the manager's disk, or on the way to it
-  std::shared_ptr<const ShardMap> map_;                     // of the newest view that started
+  std::shared_ptr<const Layout> layout_;                    // of the newest view that started
   Version next_score_{};
   Outcome outcome_ = Outcome::kTimeout;
   std::string why_;

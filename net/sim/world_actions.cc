@@ -22,9 +22,9 @@ void World::CarryOut(Node& node, double cost_seconds) {
   Instant at = now_ + FromSeconds(cost_seconds);
   // Moved out: an action may end in another call.
   Actions actions = std::move(actions_);
-  for (const Action& action : actions) {
+  for (Action& action : actions) {
     at = at + FromSeconds(CostSeconds(node, action));
-    std::visit([&](const auto& a) { Do(node, at, a); }, action);
+    std::visit([&](auto& a) { Do(node, at, a); }, action);
   }
   node.busy_until = std::max(node.busy_until, at);
   recorder_.totals(node.id).control_seconds += (at - now_).seconds();
@@ -42,11 +42,11 @@ double World::CostSeconds(const Node& node, const Action& action) const {
   const double count = std::visit(Overloaded{
                                       [&](const Merge&) { return bytes(shape_.stripe_count); },
                                       [&](const Adopt&) { return bytes(shape_.stripe_count); },
-                                      [&](const Fold&) { return bytes(CountStripes(node.own)); },
-                                      [&](const Seal&) { return bytes(CountStripes(node.own)); },
-                                      [&](const Apply&) { return bytes(CountStripes(node.own)); },
-                                      [&](const Export&) { return bytes(CountStripes(node.own)); },
-                                      [&](const ApplyBackup&) { return bytes(CountStripes(node.backup)); },
+                                      [&](const Fold&) { return bytes(CountOf(node, node.own)); },
+                                      [&](const Seal&) { return bytes(CountOf(node, node.own)); },
+                                      [&](const Apply&) { return bytes(CountOf(node, node.own)); },
+                                      [&](const Export&) { return bytes(CountOf(node, node.own)); },
+                                      [&](const ApplyBackup&) { return bytes(CountOf(node, node.backup)); },
                                       [&](const Snapshot& a) { return bytes(CountStripes(a.stripes)); },
                                       [&](const Load& a) { return bytes(CountStripes(a.stripes)); },
                                       [](const auto&) { return 0.0; },
@@ -70,17 +70,19 @@ void World::Watch(Instant at, NodeId to, const Message& message) {
              message.body);
 }
 
-void World::Do(Node& node, Instant at, const Send& action) {
+void World::Do(Node& node, Instant at, Send& action) {
   if (node.id == kManager) Watch(at, action.to, action.message);
   const Payload payload = PayloadOf(action.message.body);
-  Post(node, at, action.to, Share(action.message), payload == Payload{} ? nullptr : node.store->Get(payload));
+  const uint32_t shared = Share(std::move(action.message));
+  Post(node, at, action.to, shared, payload == Payload{} ? nullptr : node.store->Get(payload));
+  Unshare(shared);
 }
 
-void World::Do(Node& node, Instant at, const Multicast& action) {
+void World::Do(Node& node, Instant at, Multicast& action) {
   const Message& message = action.message;
   if (const auto* start = std::get_if<eddl::net::Start>(&message.body)) {
-    checkers_.OnStart(message.view, start->version,
-                      checkers_.stable() > start->version && Recoverable(checkers_.stable()));
+    const bool back = start->version < checkers_.stable();
+    checkers_.OnStart(message.view, start->version, back && Recoverable(checkers_.stable()));
     recorder_.OnView(message.view, start->version);
     Mark(node.id, "view " + std::to_string(ToInt(message.view)));
   }
@@ -88,8 +90,9 @@ void World::Do(Node& node, Instant at, const Multicast& action) {
   const Payload payload = PayloadOf(message.body);
   BufferRef buffer = payload == Payload{} ? nullptr : node.store->Get(payload);
   if (buffer != nullptr) buffer = Store::Encode(buffer, node.codec);
-  const uint32_t shared = Share(message);
+  const uint32_t shared = Share(std::move(action.message));
   for (const NodeId to : action.to) Post(node, at, to, shared, buffer);
+  Unshare(shared);
 }
 
 void World::OnCommit(Instant at, const Commit& commit) {
@@ -161,16 +164,17 @@ void World::Do(Node& node, Instant, const Fold& action) {
 void World::Do(Node& node, Instant, const ClearFold& action) { node.store->ClearFold(action.round); }
 
 void World::Do(Node& node, Instant at, const Seal& action) {
-  const double fraction = static_cast<double>(CountStripes(node.own)) / shape_.stripe_count;
+  const double fraction = static_cast<double>(CountOf(node, node.own)) / shape_.stripe_count;
   Tell(node.id, node.store->Seal(action, fraction), at + kSoon);
 }
 
 void World::Do(Node& node, Instant, const Apply& action) {
-  checkers_.OnStep(node.id, node.member->view(), action.record, node.store->Apply(action, node.own));
+  checkers_.OnStep(node.id, node.member->view(), action.record, node.store->Apply(action, StripesOf(node, node.own)));
 }
 
 void World::Do(Node& node, Instant, const ApplyBackup& action) {
-  checkers_.OnStep(node.id, node.member->view(), action.record, node.store->ApplyBackup(action, node.backup));
+  checkers_.OnStep(node.id, node.member->view(), action.record,
+                   node.store->ApplyBackup(action, StripesOf(node, node.backup)));
 }
 
 void World::Do(Node& node, Instant, const Rollback& action) { node.store->Rollback(action.version); }
@@ -181,11 +185,10 @@ void World::Do(Node& node, Instant, const Snapshot& action) {
   if (node.id != kManager) return node.store->Snapshot(action);
   const auto checkpoint = checkpoints_.find(action.version);
   EDDL_CHECK(checkpoint != checkpoints_.end()) << "no checkpoint of version " << ToInt(action.version);
-  node.store->Put(action.payload,
-                  std::make_shared<Buffer>(*checkpoint->second.Gather(action.version, action.stripes, true)));
+  node.store->Put(action.payload, checkpoint->second.Gather(action.version, action.stripes, true));
 }
 
-void World::Do(Node& node, Instant, const Export& action) { node.store->Export(action, node.own); }
+void World::Do(Node& node, Instant, const Export& action) { node.store->Export(action, StripesOf(node, node.own)); }
 
 void World::Do(Node& node, Instant at, const Load& action) {
   if (action.payload != Payload{}) checkers_.OnTaken(node.id, *node.store->Get(action.payload));

@@ -10,11 +10,16 @@ uint64_t World::PairKey(NodeId a, NodeId b) { return uint64_t{ToInt(std::min(a, 
 
 std::vector<NodeId> World::PeersOf(NodeId id) const {
   std::vector<NodeId> peers;
-  const bool to_all = id == kManager || (map_ != nullptr && map_->LedBy(id).has_value());
-  for (const Node& node : nodes_) {
-    if (node.id == id || !node.alive) continue;
-    if (to_all || node.id == kManager || (map_ != nullptr && map_->LedBy(node.id).has_value()))
-      peers.push_back(node.id);
+  if (id == kManager || Leads(id)) {
+    for (const Node& node : nodes_) {
+      if (node.id != id && node.alive) peers.push_back(node.id);
+    }
+    return peers;
+  }
+  if (At(kManager).alive) peers.push_back(kManager);
+  if (layout_ == nullptr) return peers;
+  for (const Shard& shard : layout_->map.shards) {
+    if (At(shard.leader).alive) peers.push_back(shard.leader);
   }
   return peers;
 }
@@ -35,8 +40,7 @@ NodeId World::Choose(const FaultEvent& fault) {
   std::vector<NodeId> candidates;
   for (const Node& node : nodes_) {
     if (node.spec == nullptr || !node.alive || node.cut_until > now_) continue;
-    const bool leads = map_ != nullptr && map_->LedBy(node.id).has_value();
-    if (fault.who == FaultEvent::Who::kLeader && !leads) continue;
+    if (fault.who == FaultEvent::Who::kLeader && !Leads(node.id)) continue;
     if (fault.who == FaultEvent::Who::kWorker && !node.spec->can_work) continue;
     candidates.push_back(node.id);
   }

@@ -21,6 +21,12 @@ void SetPayload(Body& body, Payload payload, bool intact) {
       body);
 }
 
+BufferRef Damaged(const Buffer& buffer) {
+  auto damaged = std::make_shared<Buffer>(buffer);
+  damaged->damaged = true;
+  return damaged;
+}
+
 Span::Kind SpanKindOf(const Body& body) {
   if (std::holds_alternative<Push>(body)) return Span::Kind::kPush;
   if (std::holds_alternative<Publish>(body)) return Span::Kind::kPublish;
@@ -40,7 +46,7 @@ Version RoundOf(const Body& body) {
 
 }  // namespace
 
-uint32_t World::Share(const Message& message) {
+uint32_t World::Share(Message message) {
   uint32_t index = static_cast<uint32_t>(shared_.size());
   if (free_shared_.empty()) {
     shared_.emplace_back();
@@ -48,7 +54,8 @@ uint32_t World::Share(const Message& message) {
     index = free_shared_.back();
     free_shared_.pop_back();
   }
-  shared_[index] = {.message = message, .use_count = 1};
+  shared_[index].message = std::move(message);
+  shared_[index].use_count = 1;
   return index;
 }
 
@@ -65,13 +72,17 @@ bool World::Connected(NodeId a, NodeId b) const {
   return it == connections_.end() || it->second.broken_until <= now_;
 }
 
-std::span<const StripeRange> World::StripesFor(const Node& from, NodeId to, const Body& body) const {
-  if (const auto* move = std::get_if<Move>(&body)) return move->stripes;
-  if (!std::holds_alternative<Push>(body)) return from.own;
-  const auto shard = from.map->LedBy(to);
-  EDDL_CHECK(shard.has_value()) << "node " << ToInt(from.id) << " pushes to node " << ToInt(to)
-                                << ", which does not lead";
-  return from.map->shards[*shard].stripes;
+std::span<const StripeRange> World::StripesOf(const Node& node, uint32_t shard) {
+  if (shard == kNone) return {};
+  return node.layout->map.shards[shard].stripes;
+}
+
+uint32_t World::CountOf(const Node& node, uint32_t shard) { return shard == kNone ? 0 : node.layout->counts[shard]; }
+
+uint32_t World::StripesIn(const Node& from, NodeId to, const Body& body) const {
+  if (const auto* move = std::get_if<Move>(&body)) return CountStripes(move->stripes);
+  if (!std::holds_alternative<Push>(body)) return CountOf(from, from.own);
+  return CountOf(from, from.layout->map.LedBy(to).value_or(kNone));
 }
 
 void World::Post(Node& from, Instant at, NodeId to, uint32_t shared, const BufferRef& buffer) {
@@ -82,10 +93,10 @@ void World::Post(Node& from, Instant at, NodeId to, uint32_t shared, const Buffe
   if (fate.reset) return Reset(from.id, to, scenario_.connect_seconds);
   BufferRef carried = buffer;
   if (std::holds_alternative<Push>(message.body)) {
-    std::shared_ptr<Buffer> slice = from.store->Slice(buffer, StripesFor(from, to, message.body), from.codec);
-    slice->from = from.id;
-    slice->incarnation = message.incarnation;
-    carried = std::move(slice);
+    const auto shard = from.layout->map.LedBy(to);
+    EDDL_CHECK(shard.has_value()) << "node " << ToInt(from.id) << " pushes to node " << ToInt(to)
+                                  << ", which does not lead";
+    carried = from.store->Slice(buffer, StripesOf(from, *shard), from.codec);
   }
   Launch(from, at, to, shared, carried, fate);
   if (fate.duplicate) Launch(from, at, to, shared, carried, Faults::Fate{});
@@ -95,7 +106,7 @@ void World::Launch(Node& from, Instant at, NodeId to, uint32_t shared, BufferRef
   const Body& body = shared_[shared].message.body;
   const bool bulk = LaneOf(body) == Lane::kBulk;
   double bytes = ControlBytes(body);
-  if (buffer != nullptr) bytes += PayloadBytes(body, CountStripes(StripesFor(from, to, body)), from.codec, shape_);
+  if (buffer != nullptr) bytes += PayloadBytes(body, StripesIn(from, to, body), from.codec, shape_);
   uint32_t index = static_cast<uint32_t>(transfers_.size());
   if (free_transfers_.empty()) {
     transfers_.emplace_back();
@@ -178,9 +189,7 @@ void World::Receive(Node& node, uint32_t index) {
   Payload payload{};
   if (transfer.buffer != nullptr) {
     payload = NewPayload(node);
-    auto buffer = std::make_shared<Buffer>(*transfer.buffer);
-    buffer->damaged = transfer.damaged;
-    node.store->Put(payload, std::move(buffer));
+    node.store->Put(payload, transfer.damaged ? Damaged(*transfer.buffer) : transfer.buffer);
     SetPayload(received.message.body, payload, !transfer.damaged);
   }
   recorder_.OnDelivered(received.message.body);
@@ -201,7 +210,7 @@ void World::AfterReceive(Node& node, const Received& received, Payload payload) 
   const auto* move = std::get_if<Move>(&message.body);
   if (node.id != kManager || move == nullptr || !node.store->Has(payload)) return;
   Store& checkpoint = checkpoints_.try_emplace(move->version, context_).first->second;
-  checkpoint.Put(payload, std::make_shared<Buffer>(*node.store->Get(payload)));
+  checkpoint.Put(payload, node.store->Get(payload));
   checkpoint.Load({.stripes = move->stripes, .version = move->version, .payload = payload});
   node.store->Release(payload);
 }
