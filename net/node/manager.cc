@@ -38,7 +38,7 @@ void Manager::Handle(Instant now, const Event& event, Actions& actions) {
                  [&](const Received& received) { OnMessage(step, received.from, received.message); },
                  [&](const PeerUp&) {},  // the peer will say Hello
                  [&](const PeerDown& peer) { OnPeerDown(step, peer); },
-                 [&](const Timer&) { OnTick(step); },
+                 [&](const Timer&) { OnTimer(step); },
                  [&](const Journaled& journaled) { durable_ = std::max(durable_, journaled.below); },
                  [&](const Command& command) { OnCommand(step, command); },
                  [&](const auto&) { EDDL_CHECK(false) << "an event for members came to the manager"; },
@@ -69,7 +69,8 @@ void Manager::OnStarted(Step& step, const Started& started) {
   view_ = started.last_view;
   EnterNextView(step);
   agreeing_since_ = step.now;
-  step.out.Do(SetTimer{step.now + options_.tick});
+  next_tick_ = step.now + options_.tick;
+  step.out.Do(SetTimer{next_tick_});
 }
 
 void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
@@ -199,9 +200,16 @@ void Manager::Strike(Step& step, NodeId id, const std::string& why) {
   Remove(step, id, std::to_string(kStrikesMax) + " strikes, the last: " + why);
 }
 
+void Manager::OnTimer(Step& step) {
+  if (step.now >= next_tick_) return OnTick(step);
+  serve_ = true;
+  step.out.Do(SetTimer{next_tick_});
+}
+
 void Manager::OnTick(Step& step) {
   const auto ticks = static_cast<int64_t>(1 + ToInt(roster_.end()) / kMembersPerTick);
-  step.out.Do(SetTimer{step.now + Duration{ticks * options_.tick.ns}});
+  next_tick_ = step.now + Duration{ticks * options_.tick.ns};
+  step.out.Do(SetTimer{next_tick_});
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
     NodeRecord& node = *roster_.Find(NodeId{i});
     node.is_behind = false;
@@ -278,13 +286,18 @@ void Manager::Settle(Step& step) {
   // A commit makes room for the next round, a new round gives work, work that is dealt closes a round.
   for (bool again = true; again && phase_ == Phase::kRunning;) {
     AssignResults(step);
-    if (std::exchange(serve_, false)) ServeAll(step);
+    if (std::exchange(serve_, false)) {
+      ask_again_ = Instant{INT64_MAX};
+      ServeAll(step);
+    }
     for (Round& round : rounds_) {
       EndParts(step, round);
       CloseRound(step, round, /*remind=*/false);
     }
     again = CommitFirst(step) || serve_;
   }
+  if (phase_ != Phase::kRunning || ask_again_ >= next_tick_) return;
+  step.out.Do(SetTimer{std::max(std::exchange(ask_again_, Instant{INT64_MAX}), step.now + kAskPause)});
 }
 
 }  // namespace eddl::net

@@ -69,6 +69,8 @@ constexpr uint64_t kPlanRoundsMax = 20;
 constexpr Duration kPlanPause{1'000'000'000};
 // With more members, time is looked at less often in proportion.
 constexpr size_t kMembersPerTick = 1000;
+// Parked workers are not asked again sooner than this.
+constexpr Duration kAskPause{1'000'000};
 
 class Manager {
  public:
@@ -140,6 +142,7 @@ class Manager {
   void OnHello(Step& step, NodeId from, const Hello& hello);
   void OnLeave(Step& step, NodeId from);
   void OnPeerDown(Step& step, const PeerDown& peer);
+  void OnTimer(Step& step);
   void OnTick(Step& step);
   void OnCommand(Step& step, const Command& command);
   // The node's life is over: its leases and sums are void; if it leads, its shard moves.
@@ -271,6 +274,8 @@ class Manager {
   Version planned_at_{};
   Instant planned_when_{};
   uint64_t plan_rounds_ = kPlanRoundsMin;
+  Instant next_tick_;
+  Instant ask_again_{INT64_MAX};  // when somebody who is counted on is overdue, and parked ones may get its share
   Instant agreeing_since_;
   bool patience_over_ = false;
   LearnedBound agree_bound_{kAgreeFloor};

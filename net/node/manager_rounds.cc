@@ -63,10 +63,14 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   if (round.rule().mode == Mode::kAsync) return GrantAsync(step, round, id);
   if (round.free_count() == 0) return false;
-  int64_t count = gate_.Decide(id, step.now, round.free_count(), node.round_trip).micro_batches;
+  const LeaseDecision decision = gate_.Decide(id, step.now, round.free_count(), node.round_trip);
+  int64_t count = decision.micro_batches;
   // Whose speed is not known holds one lease; but not if that waits for this very round.
   if (count == 0 && node.fit.empty() && !node.leases.empty() && !node.busy(version_)) count = 1;
-  if (count == 0) return false;
+  if (count == 0) {
+    ask_again_ = std::min(ask_again_, decision.ask_again);
+    return false;
+  }
   NodeRecord::Parts& parts = node.parts[round.round()];
   if (parts.used == 0 || parts.ended) {
     parts.open = Part{parts.used++};

@@ -62,7 +62,9 @@ void World::Watch(Instant at, NodeId to, const Message& message) {
                    recorder_.OnGrant(at, grant);
                  },
                  [&](const Assign& assign) {
-                   checkers_.OnAssign(assign, manager_->plan().rule.staleness_max);
+                   for (const Round& round : manager_->rounds()) {
+                     if (round.round() == assign.into) checkers_.OnAssign(assign, round.rule().staleness_max);
+                   }
                    recorder_.OnAssign(to, assign);
                  },
                  [](const auto&) {},
