@@ -16,20 +16,6 @@ void Checkers::Break(std::string invariant, std::string what) {
   if (!broken_) broken_ = Broken{.invariant = std::move(invariant), .what = std::move(what)};
 }
 
-void Checkers::OnGrant(const Grant& grant) {
-  if (grant.kind != LeaseKind::kTrain || grant.micro_batches.empty()) return;
-  const auto [it, is_new] = modes_.emplace(grant.round, grant.mode);
-  if (it->second != grant.mode) {
-    Break("I3",
-          "leases of round " + Name(grant.round) + " say " + ToString(it->second) + " and " + ToString(grant.mode));
-  }
-}
-
-void Checkers::OnAssign(const Assign& assign, uint32_t staleness_max) {
-  uint32_t& allowed = staleness_max_[assign.into];
-  allowed = std::max(allowed, staleness_max);
-}
-
 void Checkers::OnCommit(Instant now, const CommitRecord& record, Version stable) {
   last_commit_ = now;
   Standing standing{.view = record.view, .micro_batches = record.micro_batches};
@@ -65,8 +51,7 @@ void Checkers::OnCommit(Instant now, const CommitRecord& record, Version stable)
       settled_[ToInt(mb)] = static_cast<uint32_t>(ToInt(commits_.begin()->first) + 1);
       used_.erase(mb);
     }
-    modes_.erase(modes_.begin(), modes_.upper_bound(commits_.begin()->first));
-    staleness_max_.erase(staleness_max_.begin(), staleness_max_.upper_bound(commits_.begin()->first));
+    rules_.erase(rules_.begin(), rules_.upper_bound(commits_.begin()->first));
     commits_.erase(commits_.begin());
   }
 }
@@ -86,8 +71,7 @@ void Checkers::OnStart(View view, Version version, bool recoverable) {
   for (auto it = commits_.lower_bound(version); it != commits_.end(); it = commits_.erase(it)) {
     for (const MicroBatch mb : it->second.micro_batches) used_.erase(mb);
   }
-  modes_.erase(modes_.lower_bound(version), modes_.end());
-  staleness_max_.erase(staleness_max_.lower_bound(version), staleness_max_.end());
+  rules_.erase(rules_.lower_bound(version), rules_.end());
   lineages_.erase(lineages_.upper_bound(version), lineages_.end());
   fenced_.clear();
 }
@@ -118,15 +102,14 @@ void Checkers::OnStep(NodeId node, View view, const CommitRecord& record, const 
   }
   if (gradient.damaged) Break("I8", what + " with damaged bytes");
   if (view < view_) return;  // what an old view still does is undone; the rest is about this one
-  const auto mode = modes_.find(record.round);
-  if (mode != modes_.end() && commit != commits_.end()) {
-    const uint64_t lag = mode->second == Mode::kSync   ? 0
-                         : mode->second == Mode::kPipe ? 1
-                                                       : staleness_max_[record.round];
+  const auto rule = rules_.find(record.round);
+  if (rule != rules_.end() && commit != commits_.end()) {
+    const Mode mode = rule->second.mode;
+    const uint64_t lag = mode == Mode::kSync ? 0 : mode == Mode::kPipe ? 1 : rule->second.staleness_max;
     const bool recent = ToInt(gradient.oldest_base) + lag >= ToInt(record.round);
     if (!recent || gradient.newest_base > record.round) {
-      Break("I3", what + ", " + ToString(mode->second) + ", with gradients computed on versions " +
-                      Name(gradient.oldest_base) + " to " + Name(gradient.newest_base));
+      Break("I3", what + ", " + ToString(mode) + ", with gradients computed on versions " + Name(gradient.oldest_base) +
+                      " to " + Name(gradient.newest_base));
     }
   }
   CheckLineage(node, view, record.round, step.before);

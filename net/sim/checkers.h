@@ -40,8 +40,8 @@ class Checkers {
   Checkers(const Ledger& ledger, const Options& options) : ledger_(&ledger), options_(options) {}
 
   // What the manager sends.
-  void OnGrant(const Grant& grant);
-  void OnAssign(const Assign& assign, uint32_t staleness_max);
+  // A round is closed, which was opened under this rule.
+  void OnClose(Version round, const RoundRule& rule) { rules_[round] = rule; }
   // `stable`: what the manager takes for stable by then.
   void OnCommit(Instant now, const CommitRecord& record, Version stable);
   // `recoverable`: the newest version that was ever stable, or a later one, is held completely by nodes that are in
@@ -87,11 +87,10 @@ class Checkers {
   const Ledger* ledger_;
   Options options_;
   std::optional<Broken> broken_;
-  std::map<Version, Mode> modes_;              // of rounds whose commit can be undone
-  std::map<Version, uint32_t> staleness_max_;  // async
-  std::map<Version, Standing> commits_;        // that can be undone
-  std::map<MicroBatch, Version> used_;         // by those
-  std::vector<uint32_t> settled_;              // by micro-batch: 1 + the round that used it, if that is stable
+  std::map<Version, RoundRule> rules_;   // of rounds whose commit can be undone
+  std::map<Version, Standing> commits_;  // that can be undone
+  std::map<MicroBatch, Version> used_;   // by those
+  std::vector<uint32_t> settled_;        // by micro-batch: 1 + the round that used it, if that is stable
   View view_{};
   Version start_{};  // of the view
   Version stable_{};

@@ -37,10 +37,16 @@ std::optional<Instant> Faults::NextAt() const {
   for (const Source& source : sources_) {
     if (source.next.ns <= FromSeconds(rates_.until_seconds).ns) consider(source.next);
   }
-  if (churn_.period_seconds > 0) {
-    consider(Instant{FromSeconds(churn_.period_seconds * static_cast<double>(churn_turns_ + 1)).ns});
-  }
+  if (const std::optional<Instant> turn = NextTurn()) consider(*turn);
   return next;
+}
+
+int64_t Faults::TurnsInPeriod() const { return int64_t{replaced_} + churn_.leaders_killed; }
+
+std::optional<Instant> Faults::NextTurn() const {
+  if (churn_.period_seconds <= 0 || TurnsInPeriod() == 0) return std::nullopt;
+  const auto turns = static_cast<double>(churn_turns_ + (churn_.at_once ? TurnsInPeriod() : 1));
+  return Instant{FromSeconds(churn_.period_seconds * turns / static_cast<double>(TurnsInPeriod())).ns};
 }
 
 std::vector<FaultEvent> Faults::Take(Instant now) {
@@ -57,14 +63,15 @@ std::vector<FaultEvent> Faults::Take(Instant now) {
       source.next = source.next + FromSeconds(Exponential(rng_, 1 / source.per_second));
     }
   }
-  while (churn_.period_seconds > 0 &&
-         FromSeconds(churn_.period_seconds * static_cast<double>(churn_turns_ + 1)).ns <= now.ns) {
-    ++churn_turns_;
-    for (uint32_t i = 0; i < replaced_; ++i) {
-      due.push_back({.kind = FaultKind::kCrash, .who = FaultEvent::Who::kWorker, .seconds = churn_.back_seconds});
-    }
-    for (uint32_t i = 0; i < churn_.leaders_killed; ++i) {
-      due.push_back({.kind = FaultKind::kCrash, .who = FaultEvent::Who::kLeader, .seconds = churn_.back_seconds});
+  for (std::optional<Instant> turn = NextTurn(); turn && *turn <= now; turn = NextTurn()) {
+    const int64_t leader_every = churn_.leaders_killed == 0 ? 0 : TurnsInPeriod() / churn_.leaders_killed;
+    const int64_t count = churn_.at_once ? TurnsInPeriod() : 1;
+    for (int64_t i = 0; i < count; ++i, ++churn_turns_) {
+      const bool leader = leader_every > 0 && churn_turns_ % TurnsInPeriod() % leader_every == 0 &&
+                          churn_turns_ % TurnsInPeriod() / leader_every < churn_.leaders_killed;
+      due.push_back({.kind = FaultKind::kCrash,
+                     .who = leader ? FaultEvent::Who::kLeader : FaultEvent::Who::kWorker,
+                     .seconds = churn_.back_seconds});
     }
   }
   return due;

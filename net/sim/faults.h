@@ -46,6 +46,9 @@ class Faults {
   };
 
   bool InWindow(Instant now) const;
+  // Churn: who goes in a period, and when the next does.
+  int64_t TurnsInPeriod() const;
+  std::optional<Instant> NextTurn() const;
 
   FaultRates rates_;
   ChurnSpec churn_;
@@ -55,7 +58,7 @@ class Faults {
   std::vector<FaultEvent> script_;  // sorted by instant
   size_t script_next_ = 0;
   std::vector<Source> sources_;
-  int64_t churn_turns_ = 0;
+  int64_t churn_turns_ = 0;  // that are over
 };
 
 }  // namespace eddl::net::sim

@@ -70,7 +70,8 @@ template <> inline constexpr auto kFields<Welcome> = std::tuple{
 template <> inline constexpr auto kFields<Beat> = std::tuple{
     Field{"load", &Beat::load}, Field{"paused", &Beat::paused},
     Field{"up_bytes_per_second", &Beat::up_bytes_per_second},
-    Field{"down_bytes_per_second", &Beat::down_bytes_per_second}, Field{"round_trip", &Beat::round_trip}};
+    Field{"down_bytes_per_second", &Beat::down_bytes_per_second}, Field{"round_trip", &Beat::round_trip},
+    Field{"shard", &Beat::shard}};
 template <> inline constexpr auto kFields<Fence> = std::tuple{
     Field{"node", &Fence::node}, Field{"incarnation", &Fence::incarnation}, Field{"why", &Fence::why}};
 template <> inline constexpr auto kFields<Leave> = std::tuple{};

@@ -34,6 +34,7 @@ class Recorder {
   void OnDone(Instant at, NodeId from, const Done& done);
   // A part got its round.
   void OnAssign(NodeId to, const Assign& assign);
+  void OnClose(Version round, const RoundRule& rule) { open_[round].mode = rule.mode; }
   struct Members {
     uint32_t working = 0;
     uint32_t leading = 0;

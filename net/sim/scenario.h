@@ -181,12 +181,13 @@ struct FaultRates {
   double until_seconds = 1e300;
 };
 
-// Every `period`, a part of the workers is replaced, and so many leaders are killed.
+// In every `period`, a part of the workers is replaced, and so many leaders are killed.
 struct ChurnSpec {
   double period_seconds = 0;  // 0: none
   double worker_fraction = 0;
   uint32_t leaders_killed = 0;
   double back_seconds = 1;  // until the replacement is there
+  bool at_once = true;      // all at the period's end; false: one after the other, evenly over it
 };
 
 struct FaultSpec {

@@ -57,16 +57,8 @@ double World::CostSeconds(const Node& node, const Action& action) const {
 
 void World::Watch(Instant at, NodeId to, const Message& message) {
   std::visit(Overloaded{
-                 [&](const Grant& grant) {
-                   checkers_.OnGrant(grant);
-                   recorder_.OnGrant(at, grant);
-                 },
-                 [&](const Assign& assign) {
-                   for (const Round& round : manager_->rounds()) {
-                     if (round.round() == assign.into) checkers_.OnAssign(assign, round.rule().staleness_max);
-                   }
-                   recorder_.OnAssign(to, assign);
-                 },
+                 [&](const Grant& grant) { recorder_.OnGrant(at, grant); },
+                 [&](const Assign& assign) { recorder_.OnAssign(to, assign); },
                  [](const auto&) {},
              },
              message.body);
@@ -87,6 +79,13 @@ void World::Do(Node& node, Instant at, Multicast& action) {
     checkers_.OnStart(message.view, start->version, back && Recoverable(checkers_.stable()));
     recorder_.OnView(message.view, start->version);
     Mark(node.id, "view " + std::to_string(ToInt(message.view)));
+  }
+  if (const auto* close = std::get_if<Close>(&message.body)) {
+    for (const Round& round : manager_->rounds()) {
+      if (round.round() != close->round) continue;
+      checkers_.OnClose(close->round, round.rule());
+      recorder_.OnClose(close->round, round.rule());
+    }
   }
   if (const auto* commit = std::get_if<Commit>(&message.body)) OnCommit(at, *commit);
   const Payload payload = PayloadOf(message.body);
