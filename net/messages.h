@@ -76,7 +76,8 @@ struct Beat {
   bool paused = false;             // by the owner: no leases, please
   double up_bytes_per_second = 0;  // measured while the link was the limit; 0: not yet
   double down_bytes_per_second = 0;
-  Duration round_trip;  // to the manager; 0: not yet
+  Duration round_trip;         // to the manager; 0: not yet
+  Version shard = kNoVersion;  // that its own shard has; kNoVersion: it leads none, or is waiting for one
 };
 // M → node: this life of the receiver, or of another node, is over; `why` is for people.
 struct Fence {

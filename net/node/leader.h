@@ -66,7 +66,7 @@ class Leader {
 
   bool leads() const { return shard_.has_value(); }
   // Newest version of the own shard; kNoVersion while loading.
-  Version version() const { return own_.newest; }
+  Version version() const { return own_.complete() ? own_.newest : kNoVersion; }
 
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>

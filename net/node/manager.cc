@@ -82,6 +82,7 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
   std::visit(Overloaded{
                  [&](const Beat& beat) {
                    node->heartbeat.Beat(step.now);  // these alone come regularly
+                   node->loading = beat.shard == kNoVersion;
                    if (beat.paused != std::exchange(node->paused, beat.paused)) {
                      TellGate(step.now, from);
                      serve_ = replan_ = true;
@@ -231,10 +232,20 @@ void Manager::OnTick(Step& step) {
   LetGo(step);
   MeasureBatch();
   serve_ = true;
+  if (phase_ == Phase::kRunning && step.now - started_at_ > load_bound_.Get()) WatchLoading(step);
   if (phase_ == Phase::kRunning && LacksBackup()) ChangeView(step, "a node can back up the only leader now");
   if (phase_ != Phase::kRunning) return;
   const bool due = ToInt(version_) >= ToInt(planned_at_) + plan_rounds_;
   if (due || (replan_ && step.now - planned_when_ >= kPlanPause)) Replan(step);
+}
+
+void Manager::WatchLoading(Step& step) {
+  if (version_ != started_version_) return;  // a commit proves that all have theirs
+  for (const Shard& shard : map_.shards) {
+    if (!roster_.Find(shard.leader)->loading) continue;
+    load_bound_.Exceeded();
+    return ChangeView(step, "leader " + std::to_string(ToInt(shard.leader)) + " still waits for its shard");
+  }
 }
 
 void Manager::LetGo(Step& step) {

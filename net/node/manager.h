@@ -59,9 +59,11 @@ struct ManagerOptions {
       1'000'000'000};  // a closed connection of a leader may come back within this, before its shard moves
 };
 
-// Shortest waits before anything is learned: for answers to a change of view, and for leaders to stage a whole round.
+// Shortest waits before anything is learned: for answers to a change of view, for leaders to stage a whole round, and
+// for new leaders to get their shards.
 constexpr Duration kAgreeFloor{2'000'000'000};
 constexpr Duration kStageFloor{1'000'000'000};
+constexpr Duration kLoadFloor{5'000'000'000};
 // Rounds between looks at the plan: few after the first, when little was measured, then twice as many each time.
 constexpr uint64_t kPlanRoundsMin = 2;
 constexpr uint64_t kPlanRoundsMax = 20;
@@ -147,6 +149,8 @@ class Manager {
   void OnCommand(Step& step, const Command& command);
   // The node's life is over: its leases and sums are void; if it leads, its shard moves.
   void Remove(Step& step, NodeId node, const std::string& why);
+  // What was sent to a new leader may be lost: the view is made anew.
+  void WatchLoading(Step& step);
   void LetGo(Step& step);
   // The connection or the life is over: leases, sums and results are void. Leaders are told.
   void EndLife(Step& step, NodeId node);
@@ -274,6 +278,8 @@ class Manager {
   Version planned_at_{};
   Instant planned_when_{};
   uint64_t plan_rounds_ = kPlanRoundsMin;
+  Instant started_at_;
+  LearnedBound load_bound_{kLoadFloor};
   Instant next_tick_;
   Instant ask_again_{INT64_MAX};  // when somebody who is counted on is overdue, and parked ones may get its share
   Instant agreeing_since_;

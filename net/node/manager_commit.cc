@@ -194,6 +194,7 @@ bool Manager::CommitFirst(Step& step) {
     roster_.Find(id)->is_behind = false;
   }
   rounds_.pop_front();
+  if (version_ == started_version_) load_bound_.Add(step.now - started_at_);
   version_ = Next(version_);
   BeginLeases(step);
   if (record.checkpoint) checkpoint_ledgers_.emplace(version_, ledger_);

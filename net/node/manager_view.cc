@@ -38,6 +38,7 @@ void Manager::ChangeView(Step& step, const std::string& why) {
     NodeRecord& node = *roster_.Find(NodeId{i});
     DropLeases(NodeId{i});
     node.acked = false;
+    node.loading = false;
     node.held.clear();
     node.records.clear();
     if (node.present()) asked.push_back(NodeId{i});
@@ -230,6 +231,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   durable_ = std::min(durable_, version);
   next_attempt_ = 0;
   phase_ = Phase::kRunning;
+  started_at_ = step.now;
   step.out.Do(JournalStart{.view = view_, .version = version, .map = map_, .histories = histories_});
 
   Start start{.map = map_,

@@ -25,6 +25,7 @@ void Member::Handle(Instant now, const Event& event, Actions& actions) {
                  [&](const PeerUp& peer) { OnPeerUp(peer.node, now, out); },
                  [&](const PeerDown& peer) { connected_ = connected_ && peer.node != kManager; },
                  [&](const Timer&) {
+                   beat_.shard = leader_.version();
                    if (connected_) out.SendTo(kManager, beat_);
                    out.Do(SetTimer{now + options_.beat_period});
                  },

@@ -68,6 +68,8 @@ struct NodeRecord {
   View held_view{};
   std::vector<CommitRecord> records;
 
+  bool loading = false;  // by its last Beat of this view it has no shard, or not yet
+
   // Measured.
   TimeFit fit;
   FailureDetector heartbeat;
@@ -81,8 +83,8 @@ struct NodeRecord {
   void AddTo(Digest& digest) const {
     digest.Add(state, strikes, micro_batches_done > 0);
     if (state == State::kAbsent) return;
-    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, oldest_base, is_behind,
-               acked, held, held_view, records);
+    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, oldest_base, loading,
+               is_behind, acked, held, held_view, records);
   }
 
   // Has something that it can compute, `version` being the newest committed one.

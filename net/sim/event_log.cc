@@ -163,8 +163,12 @@ std::string LogLine::ToJson() const {
   Json line = Json::object();
   line["at"] = at.ns;
   line["node"] = ToInt(node);
-  line["event"] = Write(event);
-  line["actions"] = actions;
+  if (start) {
+    line["start"] = Write(*start);
+  } else {
+    line["event"] = Write(event);
+    line["actions"] = actions;
+  }
   return line.dump();
 }
 
@@ -178,9 +182,11 @@ absl::StatusOr<LogLine> LogLine::FromJson(std::string_view text) {
     where = name;
     return it != json.end() && Read(*it, value, where);
   };
-  if (read("at", line.at.ns) && read("node", line.node) && read("event", line.event) && read("actions", line.actions)) {
-    return line;
-  }
+  const bool starts = json.contains("start");
+  const bool good =
+      read("at", line.at.ns) && read("node", line.node) &&
+      (starts ? read("start", line.start.emplace()) : read("event", line.event) && read("actions", line.actions));
+  if (good) return line;
   return DataLoss("a line of an event log lacks '" + where +
                   "', or has it in another form: " + std::string(text.substr(0, 200)));
 }

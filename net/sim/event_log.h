@@ -2,12 +2,14 @@
 //
 // The simulator writes it (RunOptions::log) and a real node can: the state machines depend on nothing else. A line is
 //
-//   {"at": nanoseconds, "node": 3, "event": {"Received": {...}}, "actions": "hash of what it answered"}
+//   {"at": nanoseconds, "node": 3, "event": {"Received": {...}}, "actions": hash of what it answered}
+//   {"at": nanoseconds, "node": 3, "start": {capabilities}}     a process starts: what came before is forgotten
 //
 // with fields as in fields.h, enums as numbers. Pure.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,7 +24,8 @@ struct LogLine {
   Instant at;
   NodeId node{};
   Event event;
-  uint64_t actions = 0;  // HashOf
+  uint64_t actions = 0;               // HashOf
+  std::optional<Capabilities> start;  // a process starts, and there is no event; a manager's are empty
 
   // Without a newline.
   std::string ToJson() const;

@@ -4,14 +4,22 @@
 
 namespace eddl::net::sim {
 
-absl::StatusOr<ReplayResult> Replay(std::span<const std::string> lines, NodeId node, const Machine& machine,
+absl::StatusOr<ReplayResult> Replay(std::span<const std::string> lines, NodeId node, const MachineMaker& make,
                                     const std::function<void(const LogLine&, const Actions&)>& see) {
   ReplayResult result;
   Actions actions;
+  Machine machine;
   for (size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].find("\"at\"") == std::string::npos && lines[i].starts_with('{')) continue;
     absl::StatusOr<LogLine> line = LogLine::FromJson(lines[i]);
     if (!line.ok()) return WithContext(line.status(), "line " + std::to_string(i + 1));
     if (line->node != node) continue;
+    if (line->start) {
+      machine = make(*line->start);
+      ++result.start_count;
+      continue;
+    }
+    if (!machine) return DataLoss("line " + std::to_string(i + 1) + ": an event before the process started");
     actions.clear();
     machine(line->at, line->event, actions);
     ++result.event_count;

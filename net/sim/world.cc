@@ -167,7 +167,9 @@ void World::Start(NodeId id) {
   ++node.life;
   ++recorder_.totals(id).lives;
   node.store.emplace(context_);
-  node.member = std::make_unique<Member>(MemberOptionsOf(scenario_, id, *node.spec, node.up_rate, node.down_rate));
+  const MemberOptions options = MemberOptionsOf(scenario_, id, *node.spec, node.up_rate, node.down_rate);
+  node.member = std::make_unique<Member>(options);
+  if (options_.log) options_.log(LogLine{.at = now_, .node = id, .start = options.capabilities}.ToJson());
   node.layout.reset();
   node.own = node.backup = kNone;
   node.busy_until = node.hung_until = now_;
@@ -191,6 +193,7 @@ void World::StartManager(Instant at) {
   ++node.life;
   node.busy_until = at;
   node.timer = Instant{-1};
+  if (options_.log) options_.log(LogLine{.at = now_, .node = kManager, .start = Capabilities{}}.ToJson());
   manager_ = std::make_unique<Manager>(ManagerOptionsOf(scenario_, shape_));
   Handle(node, journal_.Read(), 0);
 }
