@@ -1,0 +1,213 @@
+// Stories of whole runs: the real manager and members in the simulated world.
+#include "net/sim/run.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "net/policy/ledger.h"
+#include "net/sim/task.h"
+#include "runtime/base/status.h"
+#include "tests/net/sim/small_cluster.h"
+
+namespace eddl::net::sim {
+namespace {
+
+Record RunSeed(const Scenario& scenario, uint64_t seed) {
+  absl::StatusOr<Record> record = sim::Run(scenario, {.seed = seed});
+  EXPECT_TRUE(record.ok()) << record.status().ToString();
+  return record.ok() ? *std::move(record) : Record{};
+}
+
+int64_t CountRounds(const Record& record) {
+  return std::count_if(record.rounds.begin(), record.rounds.end(), [](const RoundSample& r) { return !r.undone; });
+}
+
+TEST(RunTest, AJobUsesEverySampleOfEveryEpochAndEnds) {
+  const Record record = RunSeed(SmallCluster(4), 1);
+  EXPECT_EQ(ToString(record.outcome), "finished") << record.why;
+  EXPECT_EQ(record.samples_committed, 2000);
+  EXPECT_EQ(record.epochs_done, 2);
+  EXPECT_GT(record.accuracy, 0.5);  // five classes
+}
+
+TEST(RunTest, EqualSeedsGiveEqualTracesAndOthersDoNot) {
+  Scenario scenario = SmallCluster(3);
+  scenario.devices[0].device.variation = 0.2;
+  scenario.faults.rates = Chaos();
+  const Record first = RunSeed(scenario, 5), again = RunSeed(scenario, 5), other = RunSeed(scenario, 6);
+  EXPECT_EQ(first.trace_hash, again.trace_hash);
+  EXPECT_EQ(first.parameter_hash, again.parameter_hash);
+  EXPECT_EQ(first.end, again.end);
+  EXPECT_NE(first.trace_hash, other.trace_hash);
+}
+
+// One device alone is what one device's training is: plain momentum SGD over the same batches, in this test's own loop.
+TEST(RunTest, AClusterMakesTheStepsThatOneLoopMakes) {
+  Scenario scenario = SmallCluster(4);
+  scenario.pins.mode = Mode::kSync;
+  scenario.pins.codec = Codec::kF32;
+  scenario.job.epoch_count = 1;
+  const Record record = RunSeed(scenario, 1);
+
+  const JobSpec& job = scenario.job;
+  const Task task(job.task, job.sample_count, job.seed);
+  const Ledger ledger({.sample_count = job.sample_count, .micro_batch_size = 16, .epoch_count = 1, .seed = job.seed});
+  std::vector<double> parameters = task.InitialParameters();
+  std::vector<double> velocity(parameters.size());
+  const auto count = static_cast<uint64_t>(ledger.micro_batches_per_epoch());
+  for (uint64_t first = 0; first < count; first += 8) {
+    std::vector<double> gradient(parameters.size());
+    std::vector<int64_t> samples;
+    for (uint64_t mb = first; mb < std::min(first + 8, count); ++mb) {
+      for (const int64_t sample : ledger.Samples(MicroBatch{mb})) samples.push_back(sample);
+    }
+    task.AddGradient(parameters, samples, gradient);
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      velocity[i] = job.momentum * velocity[i] + gradient[i] / static_cast<double>(samples.size());
+      parameters[i] -= job.learning_rate * velocity[i];
+    }
+  }
+  const Task::Score score = task.Test(parameters);
+  EXPECT_NEAR(record.loss, score.loss, 1e-9);
+  EXPECT_EQ(record.accuracy, score.accuracy);
+}
+
+// Sums of fixed-point numbers do not depend on their order: so not on who computed what, who led, or what went wrong.
+TEST(RunTest, ExactModeEndsInOneHashForAllClusters) {
+  Scenario scenario = SmallCluster(1);
+  scenario.job.exact = true;
+  scenario.job.optimizer = OptimizerKind::kAdam;
+  const uint64_t expected = RunSeed(scenario, 1).parameter_hash;
+  ASSERT_NE(expected, 0u);
+  for (const uint32_t workers : {2u, 5u}) {
+    for (const uint32_t leaders : {1u, workers}) {
+      for (uint64_t seed = 1; seed <= 5; ++seed) {
+        Scenario chaos = scenario;
+        chaos.devices[0].count = workers;
+        chaos.pins.leader_count = leaders;
+        chaos.faults.rates = Chaos();
+        const Record record = RunSeed(chaos, seed);
+        ASSERT_EQ(ToString(record.outcome), "finished") << record.why << ", seed " << seed;
+        EXPECT_EQ(record.parameter_hash, expected) << workers << " workers, " << leaders << " leaders, seed " << seed;
+      }
+    }
+  }
+}
+
+TEST(RunTest, PipeAndAsyncLearnAlmostAsWell) {
+  Scenario scenario = SmallCluster(4);
+  scenario.job.epoch_count = 4;
+  scenario.pins.mode = Mode::kSync;
+  const double sync = RunSeed(scenario, 1).accuracy;
+  for (const Mode mode : {Mode::kPipe, Mode::kAsync}) {
+    scenario.pins.mode = mode;
+    const Record record = RunSeed(scenario, 1);
+    EXPECT_EQ(record.samples_committed, 4000) << ToString(mode);
+    EXPECT_NEAR(record.accuracy, sync, 0.06) << ToString(mode);
+    EXPECT_GE(record.rounds.back().staleness_max, 0u);
+  }
+}
+
+TEST(RunTest, TheLossOfALeaderCostsAViewAndNoCommitThatWasStable) {
+  Scenario scenario = SmallCluster(4);
+  scenario.pins.leaders = {1, 2};
+  scenario.faults.events = {{.kind = FaultKind::kCrash, .at_seconds = 0.4, .node = 1, .seconds = -1}};
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_EQ(ToString(record.outcome), "finished") << record.why;
+  EXPECT_GE(record.views, 2);
+  EXPECT_LE(record.commits_undone, 1);
+  EXPECT_EQ(record.samples_committed, 2000);
+}
+
+TEST(RunTest, TheManagerGoesOnFromItsJournal) {
+  Scenario scenario = SmallCluster(3);
+  scenario.faults.events = {{.kind = FaultKind::kManagerCrash, .at_seconds = 0.3, .seconds = 0.2},
+                            {.kind = FaultKind::kManagerCrash, .at_seconds = 0.8, .seconds = 0.2}};
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_EQ(ToString(record.outcome), "finished") << record.why;
+  EXPECT_EQ(record.samples_committed, 2000);
+  EXPECT_GE(record.views, 3);
+  EXPECT_LE(record.commits_undone, 2);
+}
+
+// Cut off for longer than anyone waits: others go on without it, and what it says when it is back is of no effect.
+TEST(RunTest, AZombieHasNoEffect) {
+  Scenario scenario = SmallCluster(4);
+  scenario.pins.leaders = {1};
+  scenario.job.epoch_count = 30;
+  scenario.faults.events = {{.kind = FaultKind::kHang, .at_seconds = 0.5, .node = 3, .seconds = 8},
+                            {.kind = FaultKind::kPartition, .at_seconds = 1, .node = 4, .seconds = 8}};
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_EQ(ToString(record.outcome), "finished") << record.why;
+  EXPECT_EQ(record.samples_committed, 30'000);
+}
+
+TEST(RunTest, OneWorkerInAHundredThatIsSlowDoesNotHoldUpRounds) {
+  Scenario scenario = SmallCluster(8);
+  scenario.pins.mode = Mode::kSync;
+  scenario.job.epoch_count = 8;
+  scenario.job.batch_size = 512;
+  const Record even = RunSeed(scenario, 1);
+  scenario.devices = {{.count = 7, .device = {.seconds_per_sample = 0.001}},
+                      {.name = "slow", .count = 1, .device = {.seconds_per_sample = 0.004}}};
+  const Record uneven = RunSeed(scenario, 1);
+  // 7.25 devices instead of 8; with equal shares it would take four times as long.
+  EXPECT_LT((uneven.end - Instant{}).seconds(), 1.35 * (even.end - Instant{}).seconds());
+}
+
+TEST(RunTest, TimingModeCountsTheSameRounds) {
+  Scenario scenario = SmallCluster(4);
+  scenario.pins.mode = Mode::kSync;
+  const Record learning = RunSeed(scenario, 1);
+  scenario.job.task.kind = TaskSpec::Kind::kNone;
+  const Record timing = RunSeed(scenario, 1);
+  EXPECT_EQ(CountRounds(timing), CountRounds(learning));
+  EXPECT_EQ(timing.samples_committed, learning.samples_committed);
+  EXPECT_LT(timing.accuracy, 0);
+}
+
+TEST(RunTest, ATargetEndsTheRunAsSoonAsItIsReached) {
+  Scenario scenario = SmallCluster(2);
+  scenario.job.epoch_count = 50;
+  scenario.job.evaluate_rounds = 1;
+  scenario.job.target_accuracy = 0.55;
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_EQ(ToString(record.outcome), "target");
+  EXPECT_GE(record.accuracy, 0.55);
+  EXPECT_LT(record.samples_committed, 50'000);
+}
+
+TEST(RunTest, SpansSayWhoDidWhatAndOnlyWhenAskedFor) {
+  const Scenario scenario = SmallCluster(2);
+  EXPECT_TRUE(RunSeed(scenario, 1).spans.empty());
+  absl::StatusOr<Record> record = sim::Run(scenario, {.seed = 1, .record_spans = true});
+  ASSERT_TRUE(record.ok());
+  int64_t samples = 0;
+  for (const Span& span : record->spans) {
+    EXPECT_LE(span.begin, span.end);
+    if (span.kind == Span::Kind::kCompute && !span.wasted) samples += span.amount;
+  }
+  EXPECT_GE(samples, 2000);
+}
+
+TEST(RunTest, WhatCanNotBeIsNamed) {
+  const auto message = [](const Scenario& scenario) { return MessageOf(sim::Run(scenario, {}).status()); };
+  Scenario scenario = SmallCluster(2);
+  scenario.devices[0].device.link.up_bytes_per_second = -3;
+  EXPECT_EQ(message(scenario),
+            "scenario 'small cluster': devices[0].device.link.up_bytes_per_second is -3: it must be > 0");
+  scenario = SmallCluster(2);
+  scenario.pins.leaders = {7};
+  EXPECT_EQ(message(scenario),
+            "scenario 'small cluster': pins.leaders is 7: it must be the number of a device that can lead");
+  scenario = SmallCluster(2);
+  scenario.devices[0].device.can_work = false;
+  EXPECT_EQ(message(scenario),
+            "scenario 'small cluster': devices is a list in which none can work: it must be able to work");
+}
+
+}  // namespace
+}  // namespace eddl::net::sim
