@@ -63,6 +63,8 @@ void Manager::OnStarted(Step& step, const Started& started) {
   EDDL_CHECK(checkpoint_ <= version_) << "a checkpoint of version " << ToInt(checkpoint_) << ", but records to "
                                       << ToInt(version_);
   if (checkpoint_ == version_) checkpoint_ledger_ = ledger_;
+  // A round is only committed when the version that it starts from is stable.
+  if (!started.records.empty()) ledger_.MakeStable(started.records.back().round);
   durable_ = version_;
   for (const Shard& shard : map_.shards) plan_.leaders.push_back({.node = shard.leader});
   for (LeaderShare& share : plan_.leaders) share.fraction = 1.0 / static_cast<double>(plan_.leaders.size());
