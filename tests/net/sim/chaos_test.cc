@@ -3,7 +3,8 @@
 // more.
 #include <gtest/gtest.h>
 
-#include <array>
+#include <csignal>
+#include <cstdio>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,11 @@ namespace {
 
 constexpr uint64_t kSeeds = 50;
 
+// What runs just now, for the line that a failed check of the core leaves behind.
+volatile uint64_t running_seed = 0;
+
+void PrintSeed(int) { std::fprintf(stderr, "seed %llu\n", static_cast<unsigned long long>(running_seed)); }
+
 struct Kind {
   const char* name;
   std::optional<Mode> mode;
@@ -25,9 +31,10 @@ class ChaosTest : public testing::TestWithParam<Kind> {};
 
 TEST_P(ChaosTest, NothingIsLostTornOrCountedTwice) {
   const Kind& kind = GetParam();
+  std::signal(SIGABRT, PrintSeed);
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     SCOPED_TRACE(testing::Message() << kind.name << ", seed " << seed);
-    RecordProperty("last_seed", static_cast<int>(seed));
+    running_seed = seed;
     Scenario scenario = SmallCluster(3 + static_cast<uint32_t>(seed % 4));
     scenario.devices[0].device.variation = 0.1;
     scenario.pins.mode = kind.mode;
