@@ -25,7 +25,9 @@ inline Instant operator+(Instant a, Duration d) { return {a.ns + d.ns}; }
 inline Duration operator+(Duration a, Duration b) { return {a.ns + b.ns}; }
 
 // Rounded to nanoseconds.
-constexpr Duration Seconds(double seconds) { return {static_cast<int64_t>(seconds * 1e9 + (seconds < 0 ? -0.5 : 0.5))}; }
+constexpr Duration Seconds(double seconds) {
+  return {static_cast<int64_t>(seconds * 1e9 + (seconds < 0 ? -0.5 : 0.5))};
+}
 
 // The monotonic clock. For drivers only.
 inline Instant Now() {
