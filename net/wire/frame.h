@@ -1,0 +1,64 @@
+// Frames: how a parcel and its payload bytes lie on a stream. FORMAT.md is the contract.
+//
+// A parcel without payload is one frame. A payload is cut into chunks, one frame each, so that no gRPC message is large
+// and a receiver's memory is bounded; the first frame also has the parcel. Pure; the assembler belongs to one stream.
+//
+//   header, 48 bytes, little-endian: magic "EDFR", version, flags, sequence number of the parcel on its stream, payload
+//   size, offset of the chunk, sizes of parcel and chunk, CRC-32C of header (without this field), and of parcel and chunk
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "net/wire/parcel.h"
+
+namespace eddl::net {
+
+constexpr size_t kFrameHeaderSize = 48;
+constexpr size_t kChunkSizeMax = size_t{1} << 18;
+constexpr size_t kParcelSizeMax = size_t{1} << 22;
+constexpr uint64_t kPayloadSizeMax = uint64_t{1} << 32;
+
+// One frame to be sent: `head` (header, and in the first frame the parcel), then `chunk`, which lies in the payload.
+struct OutgoingFrame {
+  std::string head;
+  std::span<const std::byte> chunk;
+};
+
+// The frames of one parcel, in order. `parcel` is what Encode made; `payload` may be null. The frames borrow the payload.
+// REQUIRES: sizes within the limits above.
+std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload);
+
+// A parcel and its payload, put together again.
+struct AssembledParcel {
+  Parcel parcel;
+  Bytes payload;       // null if it has none, or if it was damaged
+  bool intact = true;  // false: a chunk's checksum was wrong
+};
+
+class FrameAssembler {
+ public:
+  // `payload_size_max`: what this stream may bring at most (0 on a control stream); larger ones are an error before any
+  // memory is taken.
+  explicit FrameAssembler(uint64_t payload_size_max) : payload_size_max_(payload_size_max) {}
+
+  // The next frame of the stream, whole. A parcel when its last frame is here. kDataLoss: this is no honest peer's frame
+  // (magic, version, sizes, sequence, order of chunks, header checksum, an undecodable parcel); the stream is to be closed.
+  absl::StatusOr<std::optional<AssembledParcel>> Add(std::span<const std::byte> frame);
+
+ private:
+  uint64_t payload_size_max_;
+  uint64_t next_sequence_ = 0;
+  std::optional<Parcel> parcel_;  // whose payload is on its way
+  std::shared_ptr<std::vector<std::byte>> payload_;
+  uint64_t received_ = 0;
+  bool intact_ = true;
+};
+
+}  // namespace eddl::net

@@ -1,0 +1,82 @@
+// LeaseRunner: the thread that computes leases on this node's device.
+//
+// Takes computations in the order of asking, one at a time; waits for the samples' rows (SampleSource), puts the base
+// version's parameters on the device if they are not there, runs forward and backward, and hands over the sum of
+// gradients. Emulates a slower device where asked to (Pace). Everything but the callbacks may be called from the driver's
+// thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "net/node/event.h"
+#include "net/policy/ledger.h"
+#include "runtime/data/dataset.h"
+#include "runtime/train/replica.h"
+#include "tools/eddl_node/cluster/tensor_store.h"
+
+namespace eddl::cluster {
+
+// Where rows of the training set come from: the manager's data set itself, or a cache that is filled from it. Thread-safe.
+class SampleSource {
+ public:
+  virtual ~SampleSource() = default;
+  // Blocks until all these rows are here, or `cancelled` returns true (looked at a few times a second: kCancelled).
+  // rows: [samples.size(), row bytes]; labels: [samples.size()].
+  virtual absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows, std::vector<int32_t>& labels,
+                            const std::function<bool()>& cancelled) = 0;
+  // These will be read soon: leased ones first.
+  virtual void Prefetch(std::span<const int64_t> samples) = 0;
+};
+
+// Each lease is computed for real, then held until a + c * samples seconds have passed since it began: a device of that
+// speed, emulated.
+struct Pace {
+  double lease_seconds = 0;   // a
+  double sample_seconds = 0;  // c
+};
+
+struct LeaseRunnerOptions {
+  net::LedgerOptions ledger;   // which samples a micro-batch is
+  uint64_t seed = 1;           // of dropout
+  bool exact = false;          // each micro-batch alone, summed in fixed point
+  int64_t device_batch = 0;    // samples on the device at once; 0: a whole lease
+  double cpu_limit = 0;        // fraction of one core that computing may take, by sleeping after each lease; 0: no limit
+  std::optional<Pace> pace;
+};
+
+// What came of a computation. Called from the runner's thread.
+struct LeaseResult {
+  net::Done done;                     // as in LeaseFinished
+  std::optional<GradientSum> gradient;  // none if cancelled, not finite or an evaluation
+  absl::Status error;                 // the device or the data failed: `done` is cancelled
+};
+
+class LeaseRunner {
+ public:
+  // The replica and samples outlive the runner. Parameters beyond the shared part (frozen, constants) stay as they are in
+  // the replica.
+  LeaseRunner(Replica& replica, SampleSource& samples, const LeaseRunnerOptions& options,
+              std::function<void(LeaseResult)> on_result);
+  // Gives up what is under way and joins the thread.
+  ~LeaseRunner();
+
+  // `base`: [layout.gradient_end()], TensorStore::Base(grant.base).
+  void Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base);
+  // Drops it from the queue, or stops it between micro-batches; its result is `cancelled` then, or finished if it was too
+  // late. Every Compute ends in exactly one result.
+  void Abandon(const net::Abandon& action);
+  // A paused runner begins no lease.
+  void SetPaused(bool paused);
+
+ private:
+  // The implementer's.
+};
+
+}  // namespace eddl::cluster

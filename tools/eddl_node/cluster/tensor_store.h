@@ -1,0 +1,105 @@
+// TensorStore: the bytes of one node: what payload ids name, versions of parameters, accumulators, optimizer state.
+//
+// Carries out the actions of net/node that concern bytes (net/node/event.h says what each means); net/sim/store.h is its
+// twin in the simulator. Floats on the host; the optimizer's step runs on the CPU backend through ParamShard, so that
+// however the vector is cut among leaders, the bits are those of training on one device. One thread (the driver's).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "net/node/event.h"
+#include "net/plan.h"
+#include "net/shard_map.h"
+#include "net/wire/parcel.h"
+#include "runtime/device/device.h"
+#include "runtime/graph/param_layout.h"
+#include "runtime/train/param_shard.h"
+#include "tools/eddl_node/cluster/stripe_layout.h"
+
+namespace eddl::cluster {
+
+// Fixed point of exact mode: a gradient element g is counted as round-half-even(g · 2^40) in int64.
+constexpr double kFixedScale = 1099511627776.0;
+
+// A sum of gradients over all stripes: floats, or fixed point in exact mode. [stripes.element_count()]
+using GradientSum = std::variant<std::vector<float>, std::vector<int64_t>>;
+
+struct TensorStoreOptions {
+  OptimizerSpec optimizer;
+  bool exact = false;
+};
+
+class TensorStore {
+ public:
+  // `layout`, `device` (of the cpu backend) outlive the store. `initial`: version 0 of the shared part,
+  // [layout.gradient_end()]. kInvalidArgument: the optimizer's spec.
+  static absl::StatusOr<std::unique_ptr<TensorStore>> Create(const ParamLayout& layout, const StripeLayout& stripes,
+                                                             Device& device, const TensorStoreOptions& options,
+                                                             std::vector<float> initial);
+
+  // What the node's view says: its own shard's stripes, its predecessor's that it backs up (either may be empty), the map
+  // and the codec of pushes and publishes. Called before the actions of a Start or Welcome.
+  void EnterView(const net::ShardMap& map, net::NodeId self, net::Codec codec);
+
+  // A name for bytes that came from outside, or that a computation made: top bit set, never used twice.
+  net::Payload NewPayload();
+  // Bytes that came with a Push, Replica, Publish or Move, as they are on the wire. Their length was checked by Check.
+  void PutWire(net::Payload payload, net::Bytes bytes);
+  void PutGradient(net::Payload payload, GradientSum sum);
+  void Release(net::Payload payload);
+  // How many payloads are held, and all bytes that the store holds: for status, and for tests of leaks.
+  size_t payload_count() const;
+  int64_t held_bytes() const;
+
+  // Whether bytes of this length can be the payload of such a message in the present view, `from` being the sender; before
+  // PutWire. kDataLoss says what was expected. Values are checked where they are used: folds and steps of numbers that
+  // are not finite give Sealed::finite = false.
+  absl::Status Check(net::NodeId from, const net::Body& body, const net::Bytes& bytes) const;
+  // The bytes to send with such a message to that node, encoded once per payload and shared: of a Push the receiver's
+  // stripes only.
+  net::Bytes WireOf(net::NodeId to, const net::Body& body);
+
+  // Worker.
+  void Merge(const net::Merge& action);
+  // A version put together from shards' payloads (used up), or kept.
+  void Adopt(const net::Adopt& action);
+  void Discard(const net::Discard& action);
+  // [layout.gradient_end()]. Shared with computations that may outlive a Discard. REQUIRES: adopted.
+  std::shared_ptr<const std::vector<float>> Base(net::Version version) const;
+
+  // Leader and backup; as in event.h.
+  void Fold(const net::Fold& action);
+  void ClearFold(const net::ClearFold& action);
+  net::Sealed Seal(const net::Seal& action);
+  absl::Status Apply(const net::Apply& action);
+  absl::Status ApplyBackup(const net::ApplyBackup& action);
+  void Rollback(const net::Rollback& action);
+  void Forget(const net::Forget& action);
+  void Snapshot(const net::Snapshot& action);
+  void Export(const net::Export& action);
+  // The event that answers it.
+  net::Loaded Load(const net::Load& action);
+
+  // Parameters (and optimizer state, by name as ParamShard::StateNames) of a version, if every stripe of it is here: for
+  // checkpoints and for the manager's own store of them.
+  struct Whole {
+    std::vector<float> parameters;                                        // [layout.gradient_end()]
+    std::vector<std::pair<std::string, std::vector<float>>> optimizer;    // each [layout.trainable_end()]
+  };
+  absl::StatusOr<Whole> ReadWhole(net::Version version) const;
+  // The inverse: every stripe of `version`, for a manager that restarts from a checkpoint.
+  absl::Status LoadWhole(net::Version version, const Whole& whole);
+
+ private:
+  // The implementer's.
+};
+
+}  // namespace eddl::cluster
