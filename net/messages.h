@@ -183,6 +183,7 @@ struct Close {
   Version round{};
   uint32_t attempt = 0;
   std::vector<Contributor> expected;  // sorted
+  bool checkpoint = false;  // send the manager your shard of version `round` with a Move: the job ends with it
 };
 // W → L, bulk: the receiver's stripes of the sum over these micro-batches.
 struct Push {

@@ -195,6 +195,7 @@ void Leader::OnClose(const Close& close, Outbox& out) {
     out.SendTo(contributor.node, Nack{.round = close.round, .part = contributor.part});
   }
   if (repeated) AskMissing(close.round, out);
+  if (close.checkpoint && own_.complete() && own_.newest == close.round) SendCheckpoint(out);
   CheckWhole(close.round, out);
 }
 
@@ -258,13 +259,15 @@ void Leader::OnCommit(const Commit& commit, Outbox& out) {
   std::vector<NodeId> subscribers;
   for (const auto& [node, incarnation] : subscribers_) subscribers.push_back(node);
   PublishTo(std::move(subscribers), out);
-  if (record.checkpoint) {
-    const Payload payload = names_.Next();
-    out.Do(Snapshot{.version = own_.newest, .stripes = own_.stripes, .payload = payload});
-    out.SendTo(kManager, Move{.stripes = own_.stripes, .version = own_.newest, .payload = payload});
-    out.Do(Release{payload});
-  }
+  if (record.checkpoint) SendCheckpoint(out);
   if (open_.contains(own_.newest)) CheckWhole(own_.newest, out);
+}
+
+void Leader::SendCheckpoint(Outbox& out) {
+  const Payload payload = names_.Next();
+  out.Do(Snapshot{.version = own_.newest, .stripes = own_.stripes, .payload = payload});
+  out.SendTo(kManager, Move{.stripes = own_.stripes, .version = own_.newest, .payload = payload});
+  out.Do(Release{payload});
 }
 
 void Leader::EndTransfers(Outbox& out) {

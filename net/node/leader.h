@@ -112,6 +112,8 @@ class Leader {
   // A commit of this view, here or at the predecessor: every new owner and backup has its part.
   void EndTransfers(Outbox& out);
   void SendReplica(Outbox& out);
+  // The newest version of the own shard, for the manager's disk.
+  void SendCheckpoint(Outbox& out);
   void KeepRecord(const CommitRecord& record, Version durable);
 
   NodeId self_;

@@ -51,7 +51,9 @@ struct ManagerOptions {
   double gradient_norm_max = 0;  // of the mean gradient: longer ones are scaled down to it; 0: no limit
   uint32_t workers_min = 1;      // how many have to be there before the job starts
   uint32_t leaders_min = 1;
-  int64_t checkpoint_rounds = 0;  // rounds between checkpoints; 0: none but at version 0
+  int64_t checkpoint_rounds = 0;   // rounds between checkpoints; 0: none but at version 0
+  bool checkpoint_epochs = false;  // one at the end of each epoch, too
+  bool checkpoint_end = false;     // the job is over only when its last version is one
   PlannerOptions planner;
   bool speculate = true;       // duplicates of slow leases
   Duration tick{200'000'000};  // how often time is looked at
@@ -228,6 +230,9 @@ class Manager {
   bool CommitFirst(Step& step);
   bool FinishIfDone(Step& step);
   bool FinishFinalRound(Step& step);
+  // The round is the empty one that ends the job, and its version is not safe yet.
+  bool LacksCheckpoint(const Round& round) const;
+  void RemindOfCheckpoint(Step& step);
   double ScaleOf(const Round& round, int64_t samples) const;
   Round* FindRound(Version round);
 

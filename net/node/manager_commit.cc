@@ -88,12 +88,27 @@ void Manager::CloseRound(Step& step, Round& round, bool remind) {
   round.closed_at = step.now;
   std::vector<NodeId> leaders;
   for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
-  step.out.SendToAll(std::move(leaders),
-                     Close{.round = round.round(), .attempt = round.attempt, .expected = round.Contributors()});
+  const bool is_on_its_way = checkpoint_ledgers_.contains(round.round());
+  step.out.SendToAll(std::move(leaders), Close{.round = round.round(),
+                                               .attempt = round.attempt,
+                                               .expected = round.Contributors(),
+                                               .checkpoint = LacksCheckpoint(round) && (remind || !is_on_its_way)});
+}
+
+bool Manager::LacksCheckpoint(const Round& round) const {
+  return options_.checkpoint_end && round.pool().empty() && ledger_.finished() && checkpoint_ < round.round();
+}
+
+void Manager::RemindOfCheckpoint(Step& step) {
+  Round& round = rounds_.front();
+  if (step.now - round.closed_at <= load_bound_.Get()) return;
+  load_bound_.Exceeded();
+  CloseRound(step, round, /*remind=*/true);
 }
 
 void Manager::Remind(Step& step) {
   Round& round = rounds_.front();
+  if (round.staged_count == map_.shards.size() && LacksCheckpoint(round)) return RemindOfCheckpoint(step);
   const bool waiting = round.attempt > 0 && round.whole() && round.staged_count < map_.shards.size();
   if (!waiting || step.now - std::max(round.closed_at, round.whole_at) <= stage_bound_.Get()) return;
   stage_bound_.Exceeded();
@@ -174,7 +189,7 @@ bool Manager::CommitFirst(Step& step) {
   // All leaders and backups have applied this round's base: nothing can undo the commits that made it.
   ledger_.MakeStable(version_);
   SaveCheckpoint(step);
-  if (round.pool().empty()) return FinishFinalRound(step);
+  if (round.pool().empty()) return !LacksCheckpoint(round) && FinishFinalRound(step);
 
   CommitRecord record{.round = version_,
                       .view = view_,
@@ -186,7 +201,9 @@ bool Manager::CommitFirst(Step& step) {
   record.checkpoint = std::exchange(checkpoint_wanted_, false) ||
                       (options_.checkpoint_rounds > 0 &&
                        (ToInt(version_) + 1) % static_cast<uint64_t>(options_.checkpoint_rounds) == 0);
+  const int64_t epoch = ledger_.current_epoch();
   ledger_.Commit(version_, record.micro_batches);
+  record.checkpoint = record.checkpoint || (options_.checkpoint_epochs && ledger_.current_epoch() > epoch);
   noise_scale_.AddWhole(norm2, static_cast<double>(samples));
   const uint32_t attempt = round.attempt;
   for (const NodeId id : roster_.Present()) {
@@ -212,6 +229,7 @@ bool Manager::FinishIfDone(Step& step) {
   // One more round with nothing in it: that leaders stage it proves that the last version is stable.
   rounds_.emplace_back(version_, version_, RoundRule{}, std::vector<MicroBatch>{});
   CloseRound(step, rounds_.back(), /*remind=*/false);
+  if (LacksCheckpoint(rounds_.back())) checkpoint_ledgers_.try_emplace(version_, ledger_);
   return false;
 }
 

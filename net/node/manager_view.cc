@@ -30,6 +30,7 @@ void Manager::ChangeView(Step& step, const std::string& why) {
   rounds_.clear();
   duplicates_.clear();
   results_.clear();
+  checkpoint_wanted_ = checkpoint_wanted_ || !checkpoint_ledgers_.empty();
   checkpoint_parts_.clear();
   checkpoint_ledgers_.clear();
   EnterNextView(step);

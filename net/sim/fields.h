@@ -104,7 +104,8 @@ template <> inline constexpr auto kFields<Assign> = std::tuple{
     Field{"round", &Assign::round}, Field{"into", &Assign::into}, Field{"part", &Assign::part}};
 template <> inline constexpr auto kFields<Drop> = std::tuple{Field{"round", &Drop::round}, Field{"part", &Drop::part}};
 template <> inline constexpr auto kFields<Close> = std::tuple{
-    Field{"round", &Close::round}, Field{"attempt", &Close::attempt}, Field{"expected", &Close::expected}};
+    Field{"round", &Close::round}, Field{"attempt", &Close::attempt}, Field{"expected", &Close::expected},
+    Field{"checkpoint", &Close::checkpoint}};
 template <> inline constexpr auto kFields<Push> = std::tuple{
     Field{"round", &Push::round}, Field{"base", &Push::base}, Field{"part", &Push::part}, Field{"cover", &Push::cover},
     Field{"samples", &Push::samples}, Field{"payload", &Push::payload}, Field{"intact", &Push::intact}};
