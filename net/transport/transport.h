@@ -2,8 +2,8 @@
 // network.
 //
 // Two implementations: GrpcTransport (real connections) and Loopback (in one process, for tests). Both keep two streams
-// per pair of nodes, control and bulk (LaneOf): control never waits behind bulk. A pair is up when both streams are; when
-// either ends, both do, and what was under way is lost. Thread-safe.
+// per pair of nodes, control and bulk (LaneOf): control never waits behind bulk. A pair is up when both streams are;
+// when either ends, both do, and what was under way is lost. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace eddl::net {
 
-// What a transport tells its driver. Called from the transport's own threads, one call at a time for each peer; must not
-// block, and must not call back into the transport's destructor.
+// What a transport tells its driver. Called from the transport's own threads, one call at a time for each peer; must
+// not block, and must not call back into the transport's destructor.
 class TransportObserver {
  public:
   virtual ~TransportObserver() = default;
@@ -49,7 +49,8 @@ class Transport {
   virtual ~Transport() = default;
 
   // Keeps a connection to the peer up from now on, until Disconnect: opens it, and opens it again with jittered backoff
-  // (named limits) when it is lost. Another address replaces the one before. No-op if it is already kept at that address.
+  // (named limits) when it is lost. Another address replaces the one before. No-op if it is already kept at that
+  // address.
   virtual void Connect(NodeId peer, const std::string& address) = 0;
   // Closes the connection, whoever opened it, and does not open it again.
   virtual void Disconnect(NodeId peer, const std::string& why) = 0;
@@ -60,6 +61,8 @@ class Transport {
   virtual void Send(NodeId to, const Directory& directory) = 0;
   // Zero for a peer that is not up.
   virtual LinkCounters Counters(NodeId peer) const = 0;
+  // Bytes of all peers since the start, those that are gone included; rates are zero.
+  virtual LinkCounters Total() const = 0;
   // From now on nobody with these ids is let in; connections to them are closed.
   virtual void Revoke(const std::vector<NodeId>& nodes) = 0;
 };

@@ -14,11 +14,13 @@
 namespace eddl::net {
 
 // Serialized eddl.v1.Parcel.
+std::string Encode(const Parcel& parcel);
+// The same, without a copy of the message.
 std::string Encode(const Message& message);
-std::string Encode(const Directory& directory);
 
-// Checks everything that can be checked without knowing the job: enums in range, lists sorted and bounded (named limits),
-// stripe ranges well-formed, floats finite where only finite ones make sense, counts >= 0. kDataLoss says which field.
+// Checks everything that can be checked without knowing the job: enums in range, lists sorted and bounded (named
+// limits), stripe ranges well-formed, floats finite where only finite ones make sense, counts >= 0. kDataLoss says
+// which field.
 absl::StatusOr<Parcel> Decode(std::string_view bytes);
 
 }  // namespace eddl::net

@@ -4,7 +4,7 @@
 // and a receiver's memory is bounded; the first frame also has the parcel. Pure; the assembler belongs to one stream.
 //
 //   header, 48 bytes, little-endian: magic "EDFR", version, flags, sequence number of the parcel on its stream, payload
-//   size, offset of the chunk, sizes of parcel and chunk, CRC-32C of header (without this field), and of parcel and chunk
+//   size, offset of the chunk, sizes of parcel and chunk, CRC-32 of header and parcel, CRC-32 of the chunk
 #pragma once
 
 #include <cstddef>
@@ -31,8 +31,8 @@ struct OutgoingFrame {
   std::span<const std::byte> chunk;
 };
 
-// The frames of one parcel, in order. `parcel` is what Encode made; `payload` may be null. The frames borrow the payload.
-// REQUIRES: sizes within the limits above.
+// The frames of one parcel, in order. `parcel` is what Encode made; `payload` may be null. The frames borrow the
+// payload. REQUIRES: sizes within the limits above.
 std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload);
 
 // A parcel and its payload, put together again.
@@ -48,8 +48,9 @@ class FrameAssembler {
   // memory is taken.
   explicit FrameAssembler(uint64_t payload_size_max) : payload_size_max_(payload_size_max) {}
 
-  // The next frame of the stream, whole. A parcel when its last frame is here. kDataLoss: this is no honest peer's frame
-  // (magic, version, sizes, sequence, order of chunks, header checksum, an undecodable parcel); the stream is to be closed.
+  // The next frame of the stream, whole. A parcel when its last frame is here. kDataLoss: this is no honest peer's
+  // frame (magic, version, sizes, sequence, order of chunks, header checksum, an undecodable parcel); the stream is to
+  // be closed.
   absl::StatusOr<std::optional<AssembledParcel>> Add(std::span<const std::byte> frame);
 
  private:
@@ -57,7 +58,7 @@ class FrameAssembler {
   uint64_t next_sequence_ = 0;
   std::optional<Parcel> parcel_;  // whose payload is on its way
   std::shared_ptr<std::vector<std::byte>> payload_;
-  uint64_t received_ = 0;
+  uint64_t payload_size_ = 0;
   bool intact_ = true;
 };
 

@@ -1,0 +1,56 @@
+// GrpcTransport: Transport over gRPC, with TLS on both sides.
+//
+// One server a node for what others open, and for the calls of its own services; two channels a peer for what it opens,
+// one a lane, since gRPC would merge equal ones. With credentials a peer is who its certificate says (certificate.h); a
+// stranger can't open a stream. A thread of its own opens lost connections again and measures round trips.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "net/transport/transport.h"
+
+namespace eddl::net {
+
+// What a node shows to others, and trusts. All PEM.
+struct Credentials {
+  std::string ca;           // the cluster's
+  std::string certificate;  // its own, then the CA's: joining devices find the CA by its fingerprint in this chain
+  std::string key;
+};
+
+// A channel for calls to the node (certificate name NameOfNode(node)) at that address. Without credentials: no TLS.
+// With a CA alone: the server is checked, and the caller stays a stranger.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, NodeId node,
+                                           const std::optional<Credentials>& credentials);
+
+class GrpcTransport : public Transport {
+ public:
+  struct Options {
+    NodeId self{};
+    std::string job_id;
+    std::string listen;                      // "host:port", port 0: any; empty: nobody can connect
+    std::optional<Credentials> credentials;  // none: no encryption, and everybody is who it says
+    std::vector<grpc::Service*> services;    // served beside the streams; they outlive the transport
+  };
+  // Protocol versions that this program speaks.
+  static constexpr uint32_t kProtocolMin = 1;
+  static constexpr uint32_t kProtocolMax = 1;
+
+  // `observer` outlives the transport. kUnavailable: the address can't be listened at.
+  static absl::StatusOr<std::unique_ptr<GrpcTransport>> Create(const Options& options, TransportObserver& observer);
+
+  // The port that is listened at; 0 if none.
+  virtual int port() const = 0;
+  // Strangers and wrong openings that were turned away so far.
+  virtual int64_t refused_count() const = 0;
+};
+
+}  // namespace eddl::net
