@@ -84,13 +84,16 @@ bool WantsJson(int argc, const char* const* argv) {
 
 // The whole command line: parsers and what they fill, which must not move.
 struct CommandLine {
-  CLI::App app{"eddl-node: trains neural networks on this device", "eddl-node"};
+  CLI::App app{"eddl-node: trains neural networks on the devices that you have", "eddl-node"};
   Shared shared;
   TrainArguments train;
   EvalArguments eval;
   PredictArguments predict;
   CheckArguments check;
   PlanArguments plan;
+  ManageArguments manage;
+  JoinArguments join;
+  AskArguments ask;
   std::string job_format = "toml";
   bool version = false;
 
@@ -102,6 +105,9 @@ struct CommandLine {
     AddTrain();
     AddEval();
     AddPredict();
+    AddManage();
+    AddJoin();
+    AddAsk();
     AddOthers();
   }
   CommandLine(const CommandLine&) = delete;
@@ -148,6 +154,86 @@ struct CommandLine {
     AddFormat(command, shared);
   }
 
+  void AddManage() {
+    CLI::App* command = app.add_subcommand("manage", "start a cluster: deal the samples of a job to devices that join");
+    command->add_option("job", manage.job, "the job file (TOML)")->required()->type_name("JOB.toml");
+    command->add_option("--listen", manage.listen, "address and port that devices connect to")
+        ->type_name("HOST:PORT")
+        ->capture_default_str();
+    command->add_flag("--work", manage.work, "train on this device, too");
+    command->add_flag("--insecure", manage.insecure, "no encryption, and everybody may join: for tests");
+    auto* resume = command->add_flag("--resume", manage.resume, "go on with the job in run.dir; devices come back");
+    command->add_flag("--overwrite", manage.overwrite, "remove an earlier run from run.dir instead of setting it aside")
+        ->excludes(resume);
+    command->add_option("--pace", manage.pace, "with --work: as for join")->type_name("A,C");
+    command->add_option("--record", manage.record, "write the manager's events to a file, for eddl-sim replay")
+        ->type_name("FILE");
+    AddSet(command, shared);
+    AddDevice(command, shared);
+    AddFormat(command, shared);
+  }
+
+  void AddJoin() {
+    CLI::App* command = app.add_subcommand("join", "take part in a cluster with this device; Ctrl-C leaves cleanly");
+    command->add_option("manager", join.manager, "the manager's address")->required()->type_name("HOST:PORT");
+    auto* token = command->add_option("--token", join.token, "the token that `eddl-node manage` printed");
+    command->add_flag("--insecure", join.insecure, "no encryption: the manager must run with --insecure")
+        ->excludes(token);
+    command->add_option("--listen", join.listen, "where other devices reach this one; none: nowhere, it never leads")
+        ->type_name("HOST:PORT");
+    command->add_option("--state", join.state, "folder of this device's identity and cache")->type_name("FOLDER");
+    command->add_option("--name", join.name, "what to call this device (the host's name)");
+    command->add_flag("--lead-only", join.lead_only, "add up gradients for others, but compute none");
+    command->add_option("--cpu-limit", join.cpu_limit, "compute for at most this fraction of the time; 0: no limit")
+        ->check(CLI::Range(0.0, 1.0));
+    command->add_option("--owner-load", join.owner_load_max, "pause while others use more cores than this; 0: never")
+        ->check(CLI::Range(0.0, 1024.0));
+    command->add_option("--nice", join.nice, "run at this lower priority")->check(CLI::Range(0, 19));
+    command->add_option("--pace", join.pace, "emulate a slower device: A seconds a lease and C seconds a sample")
+        ->type_name("A,C");
+    command->add_option("--cache-limit", join.cache_limit_mb, "MB of samples kept on disk")
+        ->check(CLI::Range(0, 1 << 30))
+        ->capture_default_str();
+    command->add_option("--save-model", join.save_model, "write the trained model here when the job is over")
+        ->type_name("FILE");
+    command->add_option("--record", join.record, "write this node's events to a file, for eddl-sim replay")
+        ->type_name("FILE");
+    AddDevice(command, shared);
+    AddFormat(command, shared);
+  }
+
+  // A question to a running cluster.
+  CLI::App* AddQuestion(const char* name, const char* text) {
+    CLI::App* command = app.add_subcommand(name, text);
+    command->add_option("manager", ask.manager, "the manager's address")->required()->type_name("HOST:PORT");
+    command->add_flag("--insecure", ask.insecure, "the cluster runs with --insecure");
+    command->add_option("--state", ask.state, "folder of this device's identity (as for join)")->type_name("FOLDER");
+    AddFormat(command, shared);
+    return command;
+  }
+
+  void AddAsk() {
+    CLI::App* status = AddQuestion("status", "members, rates, round, loss and time left of a cluster");
+    status->add_flag("--watch", ask.watch, "again every second, until Ctrl-C");
+    AddQuestion("why", "why a device is parked, slow, dropped or leading")
+        ->add_option("node", ask.node, "the device's number in `status`")
+        ->required();
+    AddQuestion("leave", "ask a device to leave, cleanly")
+        ->add_option("node", ask.node, "the device's number in `status`")
+        ->required();
+    AddQuestion("stop", "take a checkpoint and end the job; `manage --resume` goes on");
+    AddQuestion("fetch", "fetch the newest model of a cluster")
+        ->add_option("output", ask.output, "the file to write")
+        ->required()
+        ->type_name("FILE");
+  }
+
+  AskArguments Ask(AskArguments::Kind kind) const {
+    AskArguments arguments = ask;
+    arguments.kind = kind;
+    return arguments;
+  }
+
   void AddOthers() {
     CLI::App* devices = app.add_subcommand("devices", "list devices, and plugins that could not be loaded");
     AddBackendDir(devices, shared);
@@ -184,6 +270,13 @@ struct CommandLine {
     };
     if (version || app.got_subcommand("version")) return fill(VersionArguments{});
     if (app.got_subcommand("train")) return fill(train);
+    if (app.got_subcommand("manage")) return fill(manage);
+    if (app.got_subcommand("join")) return fill(join);
+    if (app.got_subcommand("status")) return fill(Ask(AskArguments::Kind::kStatus));
+    if (app.got_subcommand("why")) return fill(Ask(AskArguments::Kind::kWhy));
+    if (app.got_subcommand("leave")) return fill(Ask(AskArguments::Kind::kLeave));
+    if (app.got_subcommand("stop")) return fill(Ask(AskArguments::Kind::kStop));
+    if (app.got_subcommand("fetch")) return fill(Ask(AskArguments::Kind::kModel));
     if (app.got_subcommand("eval")) return fill(eval);
     if (app.got_subcommand("predict")) return fill(predict);
     if (app.got_subcommand("devices")) return fill(DevicesArguments{});
@@ -220,7 +313,7 @@ ParsedArguments ParseArguments(int argc, const char* const* argv) {
     return parsed;
   }
   parsed.arguments = *std::move(chosen);
-  if (auto* train = std::get_if<TrainArguments>(&parsed.arguments)) train->resume_command = ResumeCommand(argc, argv);
+  std::visit([&](auto& arguments) { arguments.resume_command = ResumeCommand(argc, argv); }, parsed.arguments);
   parsed.run = true;
   return parsed;
 }

@@ -55,8 +55,49 @@ struct JobArguments : CommonArguments {
 
 struct VersionArguments : CommonArguments {};
 
-using Arguments = std::variant<TrainArguments, EvalArguments, PredictArguments, DevicesArguments, CheckArguments,
-                               PlanArguments, JobArguments, VersionArguments>;
+struct ManageArguments : CommonArguments {
+  std::string job;
+  std::string listen = "0.0.0.0:7447";
+  bool work = false;
+  bool insecure = false;
+  bool resume = false;
+  bool overwrite = false;
+  std::string pace;  // as in JoinArguments, with --work
+  std::string record;
+};
+
+struct JoinArguments : CommonArguments {
+  std::string manager;  // HOST:PORT
+  std::string token;
+  bool insecure = false;
+  std::string listen;  // HOST:PORT; empty: all addresses, a free port; "none": does not listen, and never leads
+  std::string state;   // folder of this device's identity and its cache of samples; empty: the user's
+  std::string name;    // empty: the host's
+  bool lead_only = false;
+  double cpu_limit = 0;       // fraction of a core
+  double owner_load_max = 0;  // cores
+  int64_t nice = 0;
+  std::string pace;  // "A,C": seconds a lease, seconds a sample
+  int64_t cache_limit_mb = 2000;
+  std::string save_model;  // where to put the trained model at the end; empty: nowhere
+  std::string record;      // event log; empty: none
+};
+
+// What a person asks a running cluster.
+struct AskArguments : CommonArguments {
+  enum class Kind : uint8_t { kStatus, kWhy, kLeave, kStop, kModel };
+  Kind kind = Kind::kStatus;
+  std::string manager;
+  int64_t node = 0;
+  bool watch = false;
+  bool insecure = false;
+  std::string state;
+  std::string output;  // kModel
+};
+
+using Arguments =
+    std::variant<TrainArguments, EvalArguments, PredictArguments, DevicesArguments, CheckArguments, PlanArguments,
+                 JobArguments, VersionArguments, ManageArguments, JoinArguments, AskArguments>;
 
 // What parsing the command line came to: arguments, or words for the user and an exit code.
 struct ParsedArguments {

@@ -20,5 +20,11 @@ int RunCommand(const PlanArguments& arguments);
 // A job file with every key and its documentation.
 int RunCommand(const JobArguments& arguments);
 int RunCommand(const VersionArguments& arguments);
+// Starts a cluster, and manages it until its job is over.
+int RunCommand(const ManageArguments& arguments);
+// Takes part in a cluster with this device.
+int RunCommand(const JoinArguments& arguments);
+// Asks a running cluster: status, why, leave, stop, fetch.
+int RunCommand(const AskArguments& arguments);
 
 }  // namespace eddl

@@ -51,6 +51,17 @@ struct DeviceJob {
   std::string backend_dir;
 };
 
+// How many devices train together (`eddl-node manage`); `train` does not look at it.
+struct ClusterJob {
+  int64_t micro_batch = 32;
+  std::string mode = "auto";   // auto | sync | pipe | async
+  std::string codec = "auto";  // auto | f32 | f16 | exact
+  int64_t leaders = 0;         // 0: as many as pay
+  int64_t workers_min = 1;
+  bool speculate = true;
+  int64_t patience_epochs = 0;
+};
+
 struct RunJob {
   std::string dir = "runs/default";
   std::string trace;
@@ -63,6 +74,7 @@ struct JobConfig {
   ModelJob model;
   TrainJob train;
   DeviceJob device;
+  ClusterJob cluster;
   RunJob run;
 };
 

@@ -21,6 +21,8 @@ constexpr std::string_view kScales[] = {"auto", "none", "unit", "standard"};
 constexpr std::string_view kModels[] = {"mlp", "pernet", "lenet5", "inception_small", "resnet20"};
 constexpr std::string_view kSparse[] = {"auto", "on", "off"};
 constexpr std::string_view kOptimizers[] = {"sgd", "adam", "adamw"};
+constexpr std::string_view kModes[] = {"auto", "sync", "pipe", "async"};
+constexpr std::string_view kCodecs[] = {"auto", "f32", "f16", "exact"};
 constexpr std::string_view kSchedules[] = {"constant", "step", "cosine"};
 
 // A captureless accessor of one member.
@@ -271,6 +273,49 @@ const JobKey kKeys[] = {
      .on_resume = OnResume::kMayChange,
      .is_path = true,
      .doc = "Folder of the backend plugins. Empty: $EDDL_BACKEND_DIR, else ../lib/eddl/backends beside the program."},
+
+    {.name = "cluster.micro_batch",
+     .field = FIELD(cluster.micro_batch),
+     .range = kFromOne,
+     .unit = "samples",
+     .doc = "The smallest piece of work that a device is given. Smaller: work is spread more evenly. Larger: less is "
+            "lost to the fixed cost of a piece. Batch norm sees so many samples at a time."},
+    {.name = "cluster.mode",
+     .field = FIELD(cluster.mode),
+     .choices = kModes,
+     .on_resume = OnResume::kMayChange,
+     .doc =
+         "When gradients of a batch are applied. sync: when all of it is there. pipe: while the next one is computed. "
+         "async: as they come, none older than the noise of gradients allows. auto: whichever promises most progress "
+         "by what is measured."},
+    {.name = "cluster.codec",
+     .field = FIELD(cluster.codec),
+     .choices = kCodecs,
+     .doc = "How gradients and parameters travel. f32, f16: as floats. exact: as fixed point, so that the trained "
+            "model is "
+            "bit for bit the same, however many devices took part. auto: f16 where links are the limit."},
+    {.name = "cluster.leaders",
+     .field = FIELD(cluster.leaders),
+     .range = kFromZero,
+     .unit = "devices",
+     .on_resume = OnResume::kMayChange,
+     .doc = "How many devices share the leader's work of adding up gradients. 0: as many as pay."},
+    {.name = "cluster.workers_min",
+     .field = FIELD(cluster.workers_min),
+     .range = kFromOne,
+     .unit = "devices",
+     .on_resume = OnResume::kMayChange,
+     .doc = "How many devices have to be there before training starts."},
+    {.name = "cluster.speculate",
+     .field = FIELD(cluster.speculate),
+     .on_resume = OnResume::kMayChange,
+     .doc = "Whether idle devices compute once more what a slow one holds up; only one of the two results counts."},
+    {.name = "cluster.patience_epochs",
+     .field = FIELD(cluster.patience_epochs),
+     .range = kFromZero,
+     .unit = "epochs",
+     .on_resume = OnResume::kMayChange,
+     .doc = "Stop when the test accuracy has not been better for so many epochs. 0: never."},
 
     {.name = "run.dir",
      .field = FIELD(run.dir),

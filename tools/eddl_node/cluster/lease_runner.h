@@ -2,37 +2,56 @@
 //
 // Takes computations in the order of asking, one at a time; waits for the samples' rows (SampleSource), puts the base
 // version's parameters on the device if they are not there, runs forward and backward, and hands over the sum of
-// gradients. Emulates a slower device where asked to (Pace). Everything but the callbacks may be called from the driver's
-// thread only.
+// gradients. Emulates a slower device where asked to (Pace). Everything but the callbacks may be called from the
+// driver's thread only.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "net/node/event.h"
 #include "net/policy/ledger.h"
+#include "runtime/base/time.h"
 #include "runtime/data/dataset.h"
 #include "runtime/train/replica.h"
 #include "tools/eddl_node/cluster/tensor_store.h"
 
 namespace eddl::cluster {
 
-// Where rows of the training set come from: the manager's data set itself, or a cache that is filled from it. Thread-safe.
+// Where rows of the training set come from: the manager's data set itself, or a cache that is filled from it.
+// Thread-safe.
 class SampleSource {
  public:
   virtual ~SampleSource() = default;
   // Blocks until all these rows are here, or `cancelled` returns true (looked at a few times a second: kCancelled).
   // rows: [samples.size(), row bytes]; labels: [samples.size()].
-  virtual absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows, std::vector<int32_t>& labels,
-                            const std::function<bool()>& cancelled) = 0;
+  virtual absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows,
+                            std::vector<int32_t>& labels, const std::function<bool()>& cancelled) = 0;
   // These will be read soon: leased ones first.
   virtual void Prefetch(std::span<const int64_t> samples) = 0;
+};
+
+// Rows of a data set that is here.
+class DatasetSource final : public SampleSource {
+ public:
+  // The data set outlives the source.
+  explicit DatasetSource(const Dataset& data) : data_(data) {}
+
+  absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows, std::vector<int32_t>& labels,
+                    const std::function<bool()>& cancelled) override;
+  void Prefetch(std::span<const int64_t>) override {}
+
+ private:
+  const Dataset& data_;
 };
 
 // Each lease is computed for real, then held until a + c * samples seconds have passed since it began: a device of that
@@ -43,25 +62,25 @@ struct Pace {
 };
 
 struct LeaseRunnerOptions {
-  net::LedgerOptions ledger;   // which samples a micro-batch is
-  uint64_t seed = 1;           // of dropout
-  bool exact = false;          // each micro-batch alone, summed in fixed point
-  int64_t device_batch = 0;    // samples on the device at once; 0: a whole lease
-  double cpu_limit = 0;        // fraction of one core that computing may take, by sleeping after each lease; 0: no limit
+  net::LedgerOptions ledger;  // which samples a micro-batch is
+  uint64_t seed = 1;          // of dropout
+  bool exact = false;         // each micro-batch alone, summed in fixed point
+  int64_t device_batch = 0;   // samples on the device at once; 0: a whole lease
+  double cpu_limit = 0;       // fraction of one core that computing may take, by sleeping after each lease; 0: no limit
   std::optional<Pace> pace;
 };
 
 // What came of a computation. Called from the runner's thread.
 struct LeaseResult {
-  net::Done done;                     // as in LeaseFinished
+  net::Done done;                       // as in LeaseFinished
   std::optional<GradientSum> gradient;  // none if cancelled, not finite or an evaluation
-  absl::Status error;                 // the device or the data failed: `done` is cancelled
+  absl::Status error;                   // the device or the data failed: `done` is cancelled
 };
 
 class LeaseRunner {
  public:
-  // The replica and samples outlive the runner. Parameters beyond the shared part (frozen, constants) stay as they are in
-  // the replica.
+  // The replica and samples outlive the runner. Parameters beyond the shared part (frozen, constants) stay as they are
+  // in the replica.
   LeaseRunner(Replica& replica, SampleSource& samples, const LeaseRunnerOptions& options,
               std::function<void(LeaseResult)> on_result);
   // Gives up what is under way and joins the thread.
@@ -69,14 +88,57 @@ class LeaseRunner {
 
   // `base`: [layout.gradient_end()], TensorStore::Base(grant.base).
   void Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base);
-  // Drops it from the queue, or stops it between micro-batches; its result is `cancelled` then, or finished if it was too
-  // late. Every Compute ends in exactly one result.
+  // Drops it from the queue, or stops it between micro-batches; its result is `cancelled` then, or finished if it was
+  // too late. Every Compute ends in exactly one result.
   void Abandon(const net::Abandon& action);
   // A paused runner begins no lease.
   void SetPaused(bool paused);
 
  private:
-  // The implementer's.
+  struct Request {
+    net::Grant grant;
+    std::shared_ptr<const std::vector<float>> base;
+    bool abandoned = false;
+  };
+  // What a lease came to so far.
+  struct Sums {
+    double loss = 0;
+    int64_t correct = 0;
+  };
+
+  void Work();
+  LeaseResult Run(const Request& request);
+  absl::Status ComputeAll(const Request& request, LeaseResult& result);
+  // Micro-batches [begin, end) of the lease, summed on the device; `accumulate`: on top of those before.
+  absl::Status ComputePiece(const net::Grant& grant, size_t begin, size_t end, bool accumulate, Sums& sums);
+  absl::Status Evaluate(const net::Grant& grant, LeaseResult& result);
+  absl::Status WriteBase(const Request& request);
+  absl::Status AddFixed(std::vector<int64_t>& sum, bool& in_range);
+  std::vector<int64_t> SamplesOf(const net::Grant& grant, size_t begin, size_t end) const;
+  // Waits until the lease has taken as long as it should; ends early when it is abandoned.
+  void Hold(Instant begin, int64_t samples);
+  bool IsAbandoned() const;
+  bool CanBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || (!paused_ && !queue_.empty()); }
+  bool CurrentEnds() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || current_.abandoned; }
+
+  Replica& replica_;
+  SampleSource& samples_;
+  const LeaseRunnerOptions options_;
+  const std::function<void(LeaseResult)> on_result_;
+  net::Ledger ledger_;
+  std::vector<float> parameters_;                        // [layout.total()], as on the device
+  std::shared_ptr<const std::vector<float>> on_device_;  // the base whose parameters they are
+  std::vector<float> gradient_;
+  std::vector<std::byte> rows_;
+  std::vector<int32_t> labels_;
+
+  mutable absl::Mutex mutex_;
+  std::deque<Request> queue_ ABSL_GUARDED_BY(mutex_);
+  Request current_ ABSL_GUARDED_BY(mutex_);
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: it uses the others
 };
 
 }  // namespace eddl::cluster

@@ -1,7 +1,7 @@
 // StripeLayout: which elements of the flat parameter vector each stripe has. A wire contract (net/wire/FORMAT.md).
 //
-// The vector that is shared among leaders is [0, gradient_end): trainable parameters, then running statistics. It is cut
-// at multiples of 64 elements into stripes of nearly equal size. Pure value.
+// The vector that is shared among leaders is [0, gradient_end): trainable parameters, then running statistics. It is
+// cut at multiples of 64 elements into stripes of nearly equal size. Pure value.
 #pragma once
 
 #include <algorithm>

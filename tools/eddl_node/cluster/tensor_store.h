@@ -1,15 +1,19 @@
 // TensorStore: the bytes of one node: what payload ids name, versions of parameters, accumulators, optimizer state.
 //
-// Carries out the actions of net/node that concern bytes (net/node/event.h says what each means); net/sim/store.h is its
-// twin in the simulator. Floats on the host; the optimizer's step runs on the CPU backend through ParamShard, so that
-// however the vector is cut among leaders, the bits are those of training on one device. One thread (the driver's).
+// Carries out the actions of net/node that concern bytes (net/node/event.h says what each means); net/sim/store.h is
+// its twin in the simulator. Floats on the host; the optimizer's step runs on the CPU backend through ParamShard, so
+// that however the vector is cut among leaders, the bits are those of training on one device. One thread (the
+// driver's).
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -45,8 +49,8 @@ class TensorStore {
                                                              Device& device, const TensorStoreOptions& options,
                                                              std::vector<float> initial);
 
-  // What the node's view says: its own shard's stripes, its predecessor's that it backs up (either may be empty), the map
-  // and the codec of pushes and publishes. Called before the actions of a Start or Welcome.
+  // What the node's view says: its own shard's stripes, its predecessor's that it backs up (either may be empty), the
+  // map and the codec of pushes and publishes. Called before the actions of a Start or Welcome.
   void EnterView(const net::ShardMap& map, net::NodeId self, net::Codec codec);
 
   // A name for bytes that came from outside, or that a computation made: top bit set, never used twice.
@@ -59,9 +63,9 @@ class TensorStore {
   size_t payload_count() const;
   int64_t held_bytes() const;
 
-  // Whether bytes of this length can be the payload of such a message in the present view, `from` being the sender; before
-  // PutWire. kDataLoss says what was expected. Values are checked where they are used: folds and steps of numbers that
-  // are not finite give Sealed::finite = false.
+  // Whether bytes of this length can be the payload of such a message in the present view, `from` being the sender;
+  // before PutWire. kDataLoss says what was expected. Values are checked where they are used: folds and steps of
+  // numbers that are not finite give Sealed::finite = false.
   absl::Status Check(net::NodeId from, const net::Body& body, const net::Bytes& bytes) const;
   // The bytes to send with such a message to that node, encoded once per payload and shared: of a Push the receiver's
   // stripes only.
@@ -88,18 +92,90 @@ class TensorStore {
   // The event that answers it.
   net::Loaded Load(const net::Load& action);
 
-  // Parameters (and optimizer state, by name as ParamShard::StateNames) of a version, if every stripe of it is here: for
-  // checkpoints and for the manager's own store of them.
+  // Parameters (and optimizer state, by name as ParamShard::StateNames) of a version, if every stripe of it is here:
+  // for checkpoints and for the manager's own store of them.
   struct Whole {
-    std::vector<float> parameters;                                        // [layout.gradient_end()]
-    std::vector<std::pair<std::string, std::vector<float>>> optimizer;    // each [layout.trainable_end()]
+    std::vector<float> parameters;                                      // [layout.gradient_end()]
+    std::vector<std::pair<std::string, std::vector<float>>> optimizer;  // each [layout.trainable_end()]
   };
   absl::StatusOr<Whole> ReadWhole(net::Version version) const;
   // The inverse: every stripe of `version`, for a manager that restarts from a checkpoint.
   absl::Status LoadWhole(net::Version version, const Whole& whole);
 
  private:
-  // The implementer's.
+  // A stripe at one version: parameters, then each optimizer state vector of its trainable part.
+  struct StripeState {
+    net::Version version{};
+    std::shared_ptr<const std::vector<float>> values;
+  };
+  // Steps one contiguous range of the vector, whichever version its buffers hold.
+  struct Stepper {
+    Buffer parameters;
+    Buffer gradients;
+    std::optional<ParamShard> shard;
+  };
+  // Converts so many floats to halves and back, on the device's memory.
+  struct HalfStage {
+    Buffer floats;
+    Buffer halves;
+    PreparedOp pack;
+    PreparedOp unpack;
+  };
+  // One round's folded sum over the own shard's stripes, in their order.
+  struct Accumulator {
+    GradientSum sum;
+    bool overflowed = false;  // exact: the sum left the range of int64
+  };
+  using Entry = std::variant<net::Bytes, GradientSum>;
+
+  TensorStore(const ParamLayout& layout, const StripeLayout& stripes, Device& device, const TensorStoreOptions& options,
+              std::vector<float> initial);
+
+  Entry& EntryOf(net::Payload payload);
+  net::Bytes TakeBytes(net::Payload payload);
+  void Put(net::Payload payload, Entry entry);
+  int64_t TrainableIn(const net::StripeRange& range) const;
+  // Floats of a stripe's state.
+  int64_t StateSize(uint32_t stripe) const;
+  int64_t ElementSize(net::Codec codec) const;
+  const StripeState* Find(uint32_t stripe, net::Version version) const;
+  void PutStripe(uint32_t stripe, net::Version version, std::vector<float> values);
+  net::Bytes Encode(std::span<const float> values, net::Codec codec);
+  net::Bytes PushBytes(const GradientSum& sum, std::span<const net::StripeRange> ranges);
+  net::Bytes StateBytes(net::Version version, std::span<const net::StripeRange> ranges) const;
+  absl::StatusOr<Stepper*> StepperOf(const net::StripeRange& range);
+  absl::Status StepAll(const net::CommitRecord& record, std::span<const net::StripeRange> ranges,
+                       const net::Bytes& slice);
+  absl::Status StepRange(const net::CommitRecord& record, const net::StripeRange& range,
+                         std::span<const float> gradient);
+  // REQUIRES: the cpu backend, which has the conversions for every length.
+  HalfStage& StageOf(int64_t count);
+  void ToHalf(std::span<const float> values, std::span<std::byte> bytes);
+  void FromHalf(std::span<const std::byte> bytes, std::span<float> values);
+  void Convert(const PreparedOp& op, const Buffer& from, const Buffer& to);
+
+  const ParamLayout& layout_;
+  StripeLayout stripes_;
+  Device& device_;
+  TensorStoreOptions options_;
+  std::vector<float> initial_;
+  Queue queue_;
+  std::vector<std::string> state_names_;
+  size_t state_count_ = 0;
+
+  net::ShardMap map_;
+  net::NodeId self_{};
+  net::Codec codec_ = net::Codec::kF32;
+  std::vector<net::StripeRange> own_;
+  std::vector<net::StripeRange> backup_;
+
+  uint64_t payload_count_ = 0;
+  std::unordered_map<uint64_t, Entry> payloads_;
+  std::map<net::Version, std::shared_ptr<const std::vector<float>>> adopted_;
+  std::vector<std::vector<StripeState>> states_;  // by stripe, oldest first; empty until the node first leads
+  std::map<net::Version, Accumulator> accumulators_;
+  std::map<net::StripeRange, Stepper> steppers_;
+  std::map<int64_t, HalfStage> half_stages_;  // by length: shards of the present view
 };
 
 }  // namespace eddl::cluster

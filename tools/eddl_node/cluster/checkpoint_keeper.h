@@ -1,0 +1,105 @@
+// CheckpointKeeper: versions of the whole model that leaders send to the manager: put together, saved, tested.
+//
+// Parts are gathered on the loop's thread; saving and evaluation run on a thread of the keeper's own, one checkpoint
+// after the other, so that the cluster never waits for the manager's disk or processor. Files are named by version, and
+// the newest two are kept: the journal says which one stands.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "net/node/event.h"
+#include "net/wire/parcel.h"
+#include "runtime/data/dataset.h"
+#include "runtime/train/checkpoint.h"
+#include "runtime/train/replica.h"
+#include "runtime/train/trainer.h"
+#include "tools/eddl_node/cluster/job_packet.h"
+#include "tools/eddl_node/cluster/tensor_store.h"
+
+namespace eddl::cluster {
+
+// A checkpoint that is on disk, and what its test said.
+struct SavedCheckpoint {
+  net::Version version{};
+  TrainState state;
+  std::string path;
+  std::optional<BatchSums> test;  // none without test data
+};
+
+class CheckpointKeeper {
+ public:
+  struct Options {
+    std::string folder;
+    JobPacket job;
+    const Dataset* test = nullptr;  // null: no test data
+    // Called from the keeper's thread. Saved: the file is on disk, its test is not done yet. Tested: the last word on
+    // that checkpoint; `whole` is what a model file holds.
+    std::function<void(net::Version)> on_saved;
+    std::function<void(const SavedCheckpoint&, const Checkpoint& whole)> on_tested;
+    std::function<void(const std::string&)> on_trouble;  // a full disk: tried again until it works
+  };
+
+  // `replica` (for evaluation, and for the parameters beyond the shared part) and `device` (of the cpu backend) outlive
+  // the keeper.
+  CheckpointKeeper(Options options, Replica& replica, Device& device, StripeLayout stripes, std::vector<float> initial);
+  ~CheckpointKeeper();
+
+  // A part that came to the manager; kDataLoss: not of the right length.
+  absl::Status Add(const net::Move& move, const net::Bytes& bytes);
+  // All of its parts are here: saves it. `state`: where the job stands at that version.
+  void Save(net::Version version, const TrainState& state);
+  // What was gathered of versions that were not saved is void: a new view starts.
+  void DropParts();
+
+  // For a manager that restarts: the file of that version, and its parts in place of gathered ones. kNotFound,
+  // kDataLoss.
+  absl::Status Load(net::Version version);
+  // The bytes of a Move from the checkpoint of that version. REQUIRES: saved or loaded, and the newest.
+  absl::StatusOr<net::Bytes> PartOf(net::Version version, const net::Move& move);
+
+  // Blocks until all that was asked for is saved and tested.
+  void Wait();
+  std::string PathOf(net::Version version) const;
+
+ private:
+  struct Task {
+    net::Version version{};
+    TrainState state;
+    TensorStore::Whole whole;
+  };
+
+  TensorStore& StoreOf(net::Version version);
+  void Work();
+  void Run(const Task& task);
+  Checkpoint MakeCheckpoint(const Task& task) const;
+  void RemoveOlder(net::Version version) const;
+  bool HasTask() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !tasks_.empty(); }
+  bool IsIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return tasks_.empty() && !busy_; }
+
+  Options options_;
+  Replica& replica_;
+  Device& device_;
+  StripeLayout stripes_;
+  std::vector<float> initial_;
+  std::vector<float> all_;  // [layout.total()]: the tail beyond the shared part is the same in every version
+  std::map<net::Version, std::unique_ptr<TensorStore>> gathered_;
+  std::optional<net::Version> kept_;  // the newest saved: it can be sent from
+
+  absl::Mutex mutex_;
+  std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: it uses all the others
+};
+
+}  // namespace eddl::cluster

@@ -1,0 +1,216 @@
+#include "tools/eddl_node/cluster/cluster_service.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "net/transport/certificate.h"
+#include "runtime/base/status.h"
+#include "tools/eddl_node/cluster/sample_service.h"
+
+namespace eddl::cluster {
+namespace {
+
+constexpr size_t kSigningRequestMax = 16384;
+constexpr uint32_t kPortMax = 65535;
+
+// What a stranger calls himself, made fit to be shown: printable ASCII, cut.
+std::string Printable(const std::string& text) {
+  std::string printable;
+  for (const char c : text.substr(0, kNameMax)) printable += c >= ' ' && c <= '~' ? c : '?';
+  return printable;
+}
+
+absl::Status PermissionDenied(std::string_view message) {
+  return MakeStatus(absl::StatusCode::kPermissionDenied, message);
+}
+
+bool EqualSecrets(const std::string& a, const std::string& b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+grpc::Status SendFile(const std::string& path, grpc::ServerWriter<v1::FilePiece>* writer) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return ToGrpc(NotFound("can't read " + path));
+  std::string piece(kFilePieceBytes, '\0');
+  while (file) {
+    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    if (file.gcount() == 0) break;
+    v1::FilePiece message;
+    message.set_bytes(piece.data(), static_cast<size_t>(file.gcount()));
+    if (!writer->Write(message)) return ToGrpc(MakeStatus(absl::StatusCode::kCancelled, "the receiver went away"));
+  }
+  return grpc::Status::OK;
+}
+
+}  // namespace
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  return {static_cast<grpc::StatusCode>(status.code()), MessageOf(status)};
+}
+
+absl::Status FromGrpc(const grpc::Status& status) {
+  return MakeStatus(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+std::string HostOfPeer(const std::string& peer) {
+  const size_t colon = peer.find(':');
+  const size_t last = peer.rfind(':');
+  if (colon == std::string::npos || last <= colon) return "";
+  const std::string scheme = peer.substr(0, colon);
+  std::string host = peer.substr(colon + 1, last - colon - 1);
+  if (scheme == "ipv4") return host;
+  if (scheme != "ipv6") return "";
+  for (const std::string_view bracket : {"[", "]", "%5B", "%5D"}) {
+    if (const size_t at = host.find(bracket); at != std::string::npos) host.erase(at, bracket.size());
+  }
+  return host;
+}
+
+std::string JoinHostPort(const std::string& host, uint32_t port) {
+  const bool has_colon = host.find(':') != std::string::npos;
+  return (has_colon ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+ClusterService::ClusterService(Admission admission, const JobPacket& job, MemberRegistry& registry,
+                               ManagerNode& manager, const Dataset& train, Files files)
+    : admission_(std::move(admission)),
+      job_(job),
+      job_json_(job.ToJson()),
+      registry_(registry),
+      manager_(manager),
+      train_(train),
+      files_(std::move(files)) {}
+
+absl::StatusOr<ClusterService::Caller> ClusterService::CallerOf(const grpc::ServerContext& context) const {
+  if (admission_.insecure) return Caller{.is_operator = true};
+  const auto auth = context.auth_context();
+  const std::vector<grpc::string_ref> names = auth->FindPropertyValues("x509_common_name");
+  if (!auth->IsPeerAuthenticated() || names.size() != 1) {
+    return MakeStatus(absl::StatusCode::kUnauthenticated,
+                      "a certificate of this cluster is needed: join it first, or run this on the manager's machine");
+  }
+  const std::string name(names[0].data(), names[0].size());
+  if (name == net::kOperatorName) return Caller{.is_operator = true};
+  EDDL_ASSIGN_OR_RETURN(const net::NodeId node, net::NodeOfName(name));
+  const auto info = registry_.Find(node);
+  if (!info || info->revoked) return PermissionDenied("node " + std::to_string(ToInt(node)) + " is not welcome here");
+  return Caller{.node = node};
+}
+
+absl::Status ClusterService::CheckJoin(const v1::JoinRequest& request, const Caller* caller) const {
+  if (request.protocol_min() > kProtocolMax || request.protocol_max() < kProtocolMin) {
+    return FailedPrecondition("this manager speaks protocol " + std::to_string(kProtocolMin) + " to " +
+                              std::to_string(kProtocolMax) + ", the device " + std::to_string(request.protocol_min()) +
+                              " to " + std::to_string(request.protocol_max()) +
+                              "; use the same version of eddl-node everywhere");
+  }
+  const bool returns = request.node() != 0 && caller != nullptr && caller->node == net::NodeId{request.node()};
+  if (!admission_.insecure && !returns && !EqualSecrets(request.secret(), admission_.secret)) {
+    return PermissionDenied("wrong token: take the join line that `eddl-node manage` printed");
+  }
+  if (request.listen_port() > kPortMax || request.signing_request().size() > kSigningRequestMax ||
+      request.listen_host().size() > kNameMax * 4) {
+    return InvalidArgument("a value is out of range");
+  }
+  if (!admission_.instruction_set.empty() && request.instruction_set() != admission_.instruction_set) {
+    return FailedPrecondition("cluster.codec = \"exact\" needs the same instruction set everywhere: this device has " +
+                              Printable(request.instruction_set()) + ", the manager's " + admission_.instruction_set);
+  }
+  return absl::OkStatus();
+}
+
+grpc::Status ClusterService::Join(grpc::ServerContext* context, const v1::JoinRequest* request, v1::JoinReply* reply) {
+  const auto caller = CallerOf(*context);
+  if (const absl::Status status = CheckJoin(*request, caller.ok() ? &*caller : nullptr); !status.ok()) {
+    return ToGrpc(status);
+  }
+  MemberInfo info = {.node = net::NodeId{request->node()},
+                     .name = Printable(request->name()),
+                     .device = Printable(request->device()),
+                     .program_version = Printable(request->program_version())};
+  const bool returns =
+      request->node() != 0 && (admission_.insecure || (caller.ok() && caller->node == net::NodeId{request->node()}));
+  if (!returns || !registry_.Find(info.node)) info.node = net::NodeId{};
+  if (request->listen_port() > 0) {
+    const std::string host = request->listen_host().empty() ? HostOfPeer(context->peer()) : request->listen_host();
+    if (!host.empty()) info.address = JoinHostPort(host, request->listen_port());
+  }
+  const auto node = registry_.Admit(info);
+  if (!node.ok()) return ToGrpc(node.status());
+  if (!admission_.insecure) {
+    const auto certificate = admission_.issue(request->signing_request(), *node);
+    if (!certificate.ok()) return ToGrpc(certificate.status());
+    reply->set_certificate(*certificate);
+    reply->set_ca_certificate(admission_.ca_certificate);
+  }
+  reply->set_protocol(std::min(kProtocolMax, request->protocol_max()));
+  reply->set_node(ToInt(*node));
+  reply->set_job(job_json_);
+  reply->set_address(info.address);
+  return grpc::Status::OK;
+}
+
+grpc::Status ClusterService::Status(grpc::ServerContext* context, const v1::StatusRequest*, v1::StatusReply* reply) {
+  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  auto status = manager_.Status();
+  if (!status.ok()) return ToGrpc(status.status());
+  (*status)["job"] = job_.name;
+  (*status)["job_id"] = job_.job_id;
+  (*status)["model"] = job_.model.name;
+  reply->set_json(status->dump());
+  return grpc::Status::OK;
+}
+
+grpc::Status ClusterService::Why(grpc::ServerContext* context, const v1::WhyRequest* request, v1::WhyReply* reply) {
+  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  const auto why = manager_.Why(net::NodeId{request->node()});
+  if (!why.ok()) return ToGrpc(why.status());
+  reply->set_json(why->dump());
+  return grpc::Status::OK;
+}
+
+grpc::Status ClusterService::Leave(grpc::ServerContext* context, const v1::LeaveRequest* request, v1::LeaveReply*) {
+  const auto caller = CallerOf(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const net::NodeId node{request->node()};
+  if (!caller->is_operator && caller->node != node) {
+    return ToGrpc(PermissionDenied("only the operator, on the manager's machine, can ask other nodes to leave"));
+  }
+  return ToGrpc(manager_.AskToLeave(node));
+}
+
+grpc::Status ClusterService::Stop(grpc::ServerContext* context, const v1::StopRequest*, v1::StopReply*) {
+  const auto caller = CallerOf(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  if (!caller->is_operator)
+    return ToGrpc(PermissionDenied("only the operator, on the manager's machine, can stop a job"));
+  manager_.Stop();
+  return grpc::Status::OK;
+}
+
+grpc::Status ClusterService::GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
+                                      grpc::ServerWriter<v1::FilePiece>* writer) {
+  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  if (request->kind() == "initial") {
+    if (files_.initial.empty()) return ToGrpc(NotFound("the job starts from its seed"));
+    return SendFile(files_.initial, writer);
+  }
+  if (request->kind() != "newest") return ToGrpc(InvalidArgument("kind is initial or newest"));
+  const std::string path = files_.model();
+  if (path.empty()) return ToGrpc(NotFound("no model is saved yet: the first one is, after the first epoch"));
+  return SendFile(path, writer);
+}
+
+grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,
+                                        grpc::ServerWriter<v1::SamplesPiece>* writer) {
+  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  return ServeSamples(train_, *request, *writer);
+}
+
+}  // namespace eddl::cluster

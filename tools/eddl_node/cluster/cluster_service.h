@@ -1,0 +1,89 @@
+// ClusterService: the calls that a manager answers: joining, status, why, leave, stop, and files and rows to fetch.
+//
+// Who may call what: Join needs the token's secret; everything else a certificate of this cluster (or that the cluster
+// is insecure); Leave of another node and Stop the operator's. Thread-safe: gRPC calls from many threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "net/ids.h"
+#include "net/wire/cluster.grpc.pb.h"
+#include "runtime/data/dataset.h"
+#include "tools/eddl_node/cluster/job_packet.h"
+#include "tools/eddl_node/cluster/manager_node.h"
+#include "tools/eddl_node/cluster/member_registry.h"
+
+namespace eddl::cluster {
+
+// Messages of these versions are understood.
+constexpr uint32_t kProtocolMin = 1;
+constexpr uint32_t kProtocolMax = 1;
+// A file is sent in pieces of this size.
+constexpr size_t kFilePieceBytes = size_t{1} << 18;
+// Lengths of what strangers say of themselves.
+constexpr size_t kNameMax = 64;
+
+// Who may join, and what is given to them.
+struct Admission {
+  bool insecure = false;
+  std::string secret;          // of the token
+  std::string ca_certificate;  // PEM
+  // A certificate (PEM) for the node, from its signing request.
+  std::function<absl::StatusOr<std::string>(const std::string& signing_request, net::NodeId node)> issue;
+  std::string instruction_set;  // exact mode refuses others; empty: any
+};
+
+class ClusterService final : public v1::Cluster::Service {
+ public:
+  struct Files {
+    std::function<std::string()> model;  // path of the newest model file; empty: none yet
+    std::string initial;                 // path of the parameters that version 0 has; empty: the seed's
+  };
+
+  // All outlive the service.
+  ClusterService(Admission admission, const JobPacket& job, MemberRegistry& registry, ManagerNode& manager,
+                 const Dataset& train, Files files);
+
+  grpc::Status Join(grpc::ServerContext* context, const v1::JoinRequest* request, v1::JoinReply* reply) override;
+  grpc::Status Status(grpc::ServerContext* context, const v1::StatusRequest* request, v1::StatusReply* reply) override;
+  grpc::Status Why(grpc::ServerContext* context, const v1::WhyRequest* request, v1::WhyReply* reply) override;
+  grpc::Status Leave(grpc::ServerContext* context, const v1::LeaveRequest* request, v1::LeaveReply* reply) override;
+  grpc::Status Stop(grpc::ServerContext* context, const v1::StopRequest* request, v1::StopReply* reply) override;
+  grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
+                        grpc::ServerWriter<v1::FilePiece>* writer) override;
+  grpc::Status GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,
+                          grpc::ServerWriter<v1::SamplesPiece>* writer) override;
+
+ private:
+  // Who calls, by certificate. In an insecure cluster everybody is the operator.
+  struct Caller {
+    bool is_operator = false;
+    net::NodeId node{};  // 0: no member
+  };
+  absl::StatusOr<Caller> CallerOf(const grpc::ServerContext& context) const;
+  absl::Status CheckJoin(const v1::JoinRequest& request, const Caller* caller) const;
+
+  Admission admission_;
+  const JobPacket& job_;
+  std::string job_json_;
+  MemberRegistry& registry_;
+  ManagerNode& manager_;
+  const Dataset& train_;
+  Files files_;
+};
+
+// absl and gRPC codes are the same numbers.
+grpc::Status ToGrpc(const absl::Status& status);
+absl::Status FromGrpc(const grpc::Status& status);
+
+// "host" of a peer as gRPC names it: "ipv4:10.0.0.3:4711", "ipv6:[::1]:4711". Empty if it is neither.
+std::string HostOfPeer(const std::string& peer);
+
+// "host:port", with brackets around a host that has colons.
+std::string JoinHostPort(const std::string& host, uint32_t port);
+
+}  // namespace eddl::cluster

@@ -1,0 +1,344 @@
+#include "tools/eddl_node/cluster/manager_node.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include <nlohmann/json.hpp>
+
+#include "net/sim/event_log.h"
+#include "runtime/base/check.h"
+#include "runtime/base/status.h"
+
+namespace eddl::cluster {
+namespace {
+
+constexpr Duration kDriverPeriod{100'000'000};
+// At the end, messages that say goodbye have so long to leave.
+constexpr Duration kFarewell{2'000'000'000};
+// A peer that sends what no honest one does may come back so often.
+constexpr int32_t kBadMax = 3;
+
+std::string NodeTopic(net::NodeId node) { return "node " + std::to_string(ToInt(node)); }
+
+}  // namespace
+
+ManagerNode::ManagerNode(ManagerNodeOptions options, MemberRegistry& registry, ManagerObserver observer,
+                         std::function<bool(net::NodeId, const std::string&)> dial_back)
+    : options_(std::move(options)),
+      registry_(registry),
+      observer_(std::move(observer)),
+      dial_back_(std::move(dial_back)),
+      manager_(options_.manager),
+      progress_(options_.manager.ledger),
+      dial_thread_([this] { DialLoop(); }) {
+  if (options_.record_path.empty()) return;
+  record_.open(options_.record_path, std::ios::app);
+  record_ << net::sim::LogLine{.at = Now(), .node = net::kManager, .start = net::Capabilities{}}.ToJson() << '\n';
+}
+
+ManagerNode::~ManagerNode() {
+  loop_.Stop();
+  {
+    const absl::MutexLock lock(&dial_mutex_);
+    dialling_stopped_ = true;
+  }
+  dial_thread_.join();
+}
+
+ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper,
+                            const std::atomic<bool>& stop) {
+  transport_ = &transport;
+  journal_ = &journal;
+  keeper_ = &keeper;
+  stop_ = &stop;
+  begin_ = Now();
+  progress_.Restore(journal.started().records, options_.seconds_before);
+  epochs_reported_ = progress_.state().epoch;
+  loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
+  loop_.Post([this] { Handle(journal_->started()); });
+  loop_.Run([this](Loop::TimerKind kind) {
+    if (kind == Loop::TimerKind::kMachine) {
+      Handle(net::Timer{});
+    } else {
+      OnDriverTimer();
+    }
+  });
+  keeper.Wait();
+  return end_;
+}
+
+// What the transport, the journal and the keeper say; each on a thread of its own.
+
+void ManagerNode::OnPeerUp(net::NodeId peer) {
+  loop_.Post([this, peer] {
+    peers_[peer] = {.up = true, .last_heard = Now(), .bad_count = peers_[peer].bad_count};
+    Handle(net::PeerUp{peer});
+  });
+}
+
+void ManagerNode::OnPeerDown(net::NodeId peer, const std::string& why) {
+  loop_.Post([this, peer, why] {
+    peers_[peer].up = false;
+    peers_[peer].hello.reset();
+    AddEvent(NodeTopic(peer), "connection lost: " + why);
+    Handle(net::PeerDown{peer, why});
+  });
+}
+
+void ManagerNode::OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) {
+  auto shared = std::make_shared<net::Message>(std::move(message));
+  loop_.Post(
+      [this, from, shared, payload = std::move(payload), intact] { Take(from, std::move(*shared), payload, intact); });
+}
+
+void ManagerNode::OnDirectory(net::NodeId from, net::Directory) {
+  loop_.Post([this, from] { AddEvent(NodeTopic(from), "sent a directory, which only the manager does; ignored"); });
+}
+
+void ManagerNode::OnBadPeer(net::NodeId peer, const std::string& why) {
+  loop_.Post([this, peer, why] {
+    AddEvent(NodeTopic(peer), "sent what no node sends: " + why);
+    if (++peers_[peer].bad_count < kBadMax) return;
+    AddEvent(NodeTopic(peer), "quarantined: its certificate is revoked");
+    if (registry_.Revoke(peer).ok()) transport_->Revoke({peer});
+  });
+}
+
+void ManagerNode::OnSaved(net::Version version) {
+  loop_.Post([this, version] { journal_->Append(net::Checkpointed{version}); });
+}
+
+void ManagerNode::OnTested(const SavedCheckpoint& saved, const Checkpoint& model) {
+  auto shared = std::make_shared<Checkpoint>(model);
+  loop_.Post([this, saved, shared] {
+    --saving_;
+    end_.last = saved;
+    ReportEpochs(saved.version, saved.test, *shared);
+  });
+}
+
+void ManagerNode::OnDurable(net::Version below) {
+  loop_.Post([this, below] { Handle(net::Journaled{below}); });
+}
+
+void ManagerNode::OnTrouble(const std::string& text) {
+  loop_.Post([this, text] { AddEvent("disk", text.empty() ? "can be written again" : text); });
+}
+
+void ManagerNode::Stop() {
+  loop_.Post([this] {
+    if (stopping_since_.ns >= 0) return;
+    stopping_since_ = Now();
+    AddEvent("stop", "asked to stop: taking a checkpoint first");
+    Handle(net::Command{.kind = net::Command::Kind::kCheckpoint});
+  });
+}
+
+// On the loop's thread.
+
+void ManagerNode::AddEvent(const std::string& topic, const std::string& text) {
+  events_.push_back({.seconds = (Now() - begin_).seconds(), .topic = topic, .text = text});
+  if (events_.size() > kEventsKept) events_.pop_front();
+  if (observer_.on_event) observer_.on_event(events_.back());
+}
+
+void ManagerNode::Handle(const net::Event& event) {
+  net::Actions actions;
+  const Instant now = Now();
+  manager_.Handle(now, event, actions);
+  if (record_.is_open()) {
+    const net::sim::LogLine line{
+        .at = now, .node = net::kManager, .event = event, .actions = net::sim::HashOf(actions)};
+    record_ << line.ToJson() << '\n';
+  }
+  CarryOut(actions);
+}
+
+void ManagerNode::Take(net::NodeId from, net::Message message, const net::Bytes& payload, bool intact) {
+  peers_[from].last_heard = Now();
+  if (std::holds_alternative<net::Hello>(message.body)) return TakeHello(from, std::move(message));
+  if (const auto* done = std::get_if<net::Done>(&message.body)) progress_.OnDone(Now(), from, *done);
+  if (auto* move = std::get_if<net::Move>(&message.body)) {
+    move->payload = net::Payload{uint64_t{1} << 63 | ++payload_count_};
+    move->intact = intact && payload != nullptr;
+    if (move->intact) payloads_.emplace(move->payload, payload);
+    const net::Move part = *move;
+    Handle(net::Received{.from = from, .message = std::move(message)});
+    // Unless the manager said that it has no use for it.
+    const auto kept = payloads_.find(part.payload);
+    if (kept == payloads_.end()) return;
+    const absl::Status added = keeper_->Add(part, kept->second);
+    if (!added.ok()) AddEvent(NodeTopic(from), "sent a part of a checkpoint that does not fit: " + MessageOf(added));
+    payloads_.erase(kept);
+    return;
+  }
+  Handle(net::Received{.from = from, .message = std::move(message)});
+}
+
+void ManagerNode::TakeHello(net::NodeId from, net::Message message) {
+  auto& hello = std::get<net::Hello>(message.body);
+  const std::optional<MemberInfo> info = registry_.Find(from);
+  if (!info || info->revoked) return transport_->Disconnect(from, "is not a member of this job");
+  if (!hello.capabilities.can_lead || info->address.empty()) {
+    hello.capabilities.can_lead = false;
+    registry_.SetReachable(from, false);
+    return Handle(net::Received{.from = from, .message = std::move(message)});
+  }
+  Peer& peer = peers_[from];
+  peer.hello = std::move(message);
+  if (!std::exchange(peer.dialling, true)) DialBack(from, info->address);
+}
+
+void ManagerNode::DialBack(net::NodeId node, const std::string& address) {
+  const absl::MutexLock lock(&dial_mutex_);
+  dials_.emplace_back(node, address);
+}
+
+void ManagerNode::DialLoop() {
+  const auto ready = [this]()
+                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(dial_mutex_) { return dialling_stopped_ || !dials_.empty(); };
+  while (true) {
+    std::pair<net::NodeId, std::string> dial;
+    {
+      const absl::MutexLock lock(&dial_mutex_);
+      dial_mutex_.Await(absl::Condition(&ready));
+      if (dialling_stopped_) return;
+      dial = std::move(dials_.front());
+      dials_.pop_front();
+    }
+    const bool reachable = dial_back_(dial.first, dial.second);
+    loop_.Post([this, node = dial.first, reachable] { OnDialled(node, reachable); });
+  }
+}
+
+void ManagerNode::OnDialled(net::NodeId node, bool reachable) {
+  Peer& peer = peers_[node];
+  peer.dialling = false;
+  registry_.SetReachable(node, reachable);
+  if (!peer.hello) return;
+  net::Message message = *std::exchange(peer.hello, std::nullopt);
+  if (!reachable) {
+    std::get<net::Hello>(message.body).capabilities.can_lead = false;
+    AddEvent(NodeTopic(node), "can't be reached at its address: it will not lead");
+  }
+  Handle(net::Received{.from = node, .message = std::move(message)});
+}
+
+void ManagerNode::OnDriverTimer() {
+  const Instant now = Now();
+  loop_.SetTimer(Loop::TimerKind::kDriver, now + kDriverPeriod);
+  if (stop_->load()) Stop();
+  if (over_) {
+    const bool sent = transport_->Total().queued_bytes == 0 || now - stopping_since_ > kFarewell;
+    if (saving_ == 0 && sent) loop_.Stop();
+    return;
+  }
+  if (stopping_since_.ns < 0) return;
+  const bool saved = end_.last && saving_ == 0 && end_.last->version >= manager_.version();
+  const bool can_save = manager_.phase() == net::Manager::Phase::kRunning;
+  if (saved || !can_save || now - stopping_since_ > kStopPatience) {
+    Handle(net::Command{.kind = net::Command::Kind::kStop});
+  }
+}
+
+void ManagerNode::ReportEpochs(net::Version version, const std::optional<BatchSums>& test, const Checkpoint& model) {
+  int64_t done = 0;
+  while (!epoch_ends_.empty() && epoch_ends_.begin()->first <= version) {
+    done = epoch_ends_.begin()->second;
+    epoch_ends_.erase(epoch_ends_.begin());
+  }
+  for (; epochs_reported_ < done; ++epochs_reported_) {
+    const RunProgress::EpochMeans means = progress_.MeansOf(epochs_reported_);
+    EpochReport report = {.epoch = epochs_reported_ + 1,
+                          .train_loss = means.loss,
+                          .train_accuracy = means.accuracy,
+                          .seconds = progress_.state().seconds,
+                          .state = *model.state};
+    if (test && test->count > 0 && epochs_reported_ + 1 == done) {
+      report.test_loss = test->loss / static_cast<double>(test->count);
+      report.test_accuracy = static_cast<double>(test->correct) / static_cast<double>(test->count);
+    }
+    if (observer_.on_epoch) observer_.on_epoch(report, model);
+  }
+}
+
+// What the machine asks for.
+
+void ManagerNode::CarryOut(net::Actions& actions) {
+  for (net::Action& action : actions) {
+    std::visit([this](auto& a) { Do(a); }, action);
+  }
+}
+
+void ManagerNode::SendOne(net::NodeId to, const net::Message& message) {
+  const bool tells_map =
+      std::holds_alternative<net::Start>(message.body) || std::holds_alternative<net::Welcome>(message.body);
+  Peer& peer = peers_[to];
+  if (const uint64_t generation = registry_.generation(); tells_map && peer.directory_generation != generation) {
+    peer.directory_generation = generation;
+    transport_->Send(to, registry_.ToDirectory());
+  }
+  net::Bytes bytes;
+  if (const auto* move = std::get_if<net::Move>(&message.body)) {
+    auto part = keeper_->PartOf(move->version, *move);
+    // A checkpoint that the journal says is here, and is not: nothing can go on from it.
+    if (!part.ok()) {
+      end_ = {.why = MessageOf(part.status())};
+      return loop_.Stop();
+    }
+    bytes = *std::move(part);
+  }
+  transport_->Send(to, message, std::move(bytes));
+}
+
+void ManagerNode::Do(net::Send& action) { SendOne(action.to, action.message); }
+
+void ManagerNode::Do(net::Multicast& action) {
+  for (const net::NodeId to : action.to) SendOne(to, action.message);
+}
+
+void ManagerNode::Do(const net::SetTimer& action) { loop_.SetTimer(Loop::TimerKind::kMachine, action.at); }
+
+void ManagerNode::Do(const net::Release& action) { payloads_.erase(action.payload); }
+
+void ManagerNode::Do(const net::Journal& action) {
+  journal_->Append(action);
+  const StepReport report = progress_.OnCommit(Now(), action.record);
+  const int64_t epochs_done = manager_.ledger().current_epoch();
+  const bool ended = epochs_done > std::max(epochs_reported_, epoch_ends_.empty() ? 0 : epoch_ends_.rbegin()->second);
+  if (ended) epoch_ends_.emplace(Next(action.record.round), epochs_done);
+  if (observer_.on_step) observer_.on_step(report);
+}
+
+void ManagerNode::Do(const net::JournalView& action) {
+  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+}
+
+void ManagerNode::Do(const net::JournalStart& action) {
+  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+  progress_.OnRollback(action.version);
+  epoch_ends_.erase(epoch_ends_.upper_bound(action.version), epoch_ends_.end());
+  keeper_->DropParts();
+}
+
+void ManagerNode::Do(const net::Checkpointed& action) {
+  // Its last part is put in place when the call that brought it is done.
+  ++saving_;
+  loop_.Post([this, version = action.version] {
+    const std::optional<TrainState> state = progress_.StateAt(version);
+    EDDL_CHECK(state.has_value()) << "a checkpoint of version " << ToInt(version) << ", of which nothing is known";
+    keeper_->Save(version, *state);
+  });
+}
+
+void ManagerNode::Do(const net::Explain& action) { AddEvent(action.topic, action.text); }
+
+void ManagerNode::Do(const net::Halt& action) {
+  over_ = true;
+  end_.finished = action.why.empty();
+  end_.why = action.why;
+  if (stopping_since_.ns < 0) stopping_since_ = Now();
+}
+
+}  // namespace eddl::cluster

@@ -1,0 +1,174 @@
+// ManagerNode: the manager of a cluster, for real: the Manager machine with a clock, a network, a journal and a disk.
+//
+// The driver of net/node's contract, as MemberNode is for members. It decides nothing, but for one fact that only it
+// can find out: whether a device that says it can lead is reached by dialling back. Threads: the loop (whoever calls
+// Run), the journal's, the checkpoint keeper's, one for dialling back, the transport's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "absl/status/status.h"
+#include "net/node/manager.h"
+#include "net/transport/transport.h"
+#include "runtime/train/trainer.h"
+#include "tools/eddl_node/cluster/checkpoint_keeper.h"
+#include "tools/eddl_node/cluster/journal_file.h"
+#include "tools/eddl_node/cluster/loop.h"
+#include "tools/eddl_node/cluster/member_registry.h"
+#include "tools/eddl_node/cluster/run_progress.h"
+
+namespace eddl::cluster {
+
+// How many past events are kept for `why`, and sent with `status`.
+constexpr size_t kEventsKept = 1000;
+// A stop waits so long for a last checkpoint.
+constexpr Duration kStopPatience{30'000'000'000};
+
+// Something that happened, for people.
+struct ClusterEvent {
+  double seconds = 0;  // since this process began to manage
+  std::string topic;   // "view", "plan", "node 3", "checkpoint"
+  std::string text;
+};
+
+// What the command that runs a manager is told. Called on the loop's thread.
+struct ManagerObserver {
+  std::function<void(const StepReport&)> on_step;
+  std::function<void(const EpochReport&, const Checkpoint& model)> on_epoch;
+  std::function<void(const ClusterEvent&)> on_event;
+};
+
+struct ManagerNodeOptions {
+  net::ManagerOptions manager;
+  net::LedgerOptions ledger;
+  int64_t epochs = 1;
+  std::string record_path;  // as in MemberNodeOptions
+  bool resumed = false;
+  double seconds_before = 0;  // of training, of earlier parts of the run
+};
+
+// How a job ended.
+struct ManagerEnd {
+  bool finished = false;  // else it was stopped, or can't go on
+  std::string why;
+  std::optional<SavedCheckpoint> last;  // the newest checkpoint that was saved and tested
+};
+
+class ManagerNode final : public net::TransportObserver {
+ public:
+  // `keeper`, `registry` and `journal` outlive the node. `dial_back`: true if the address leads to that node; blocks
+  // for a few seconds at most.
+  ManagerNode(ManagerNodeOptions options, MemberRegistry& registry, ManagerObserver observer,
+              std::function<bool(net::NodeId, const std::string& address)> dial_back);
+  ~ManagerNode() override;
+
+  // Until the job is over. `stop` true: takes a checkpoint and ends.
+  ManagerEnd Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper,
+                 const std::atomic<bool>& stop);
+
+  // From other threads: run on the loop, the answer is waited for. kUnavailable once the loop has ended.
+  absl::StatusOr<nlohmann::ordered_json> Status();
+  absl::StatusOr<nlohmann::ordered_json> Why(net::NodeId node);
+  // The node is asked to go, as if its owner had pressed Ctrl-C there.
+  absl::Status AskToLeave(net::NodeId node);
+  void Stop();
+
+  // For the keeper and the journal; thread-safe.
+  void OnSaved(net::Version version);
+  void OnTested(const SavedCheckpoint& saved, const Checkpoint& model);
+  void OnDurable(net::Version below);
+  void OnTrouble(const std::string& text);
+
+  void OnPeerUp(net::NodeId peer) override;
+  void OnPeerDown(net::NodeId peer, const std::string& why) override;
+  void OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) override;
+  void OnDirectory(net::NodeId from, net::Directory directory) override;
+  void OnBadPeer(net::NodeId peer, const std::string& why) override;
+
+ private:
+  struct Peer {
+    bool up = false;
+    uint64_t directory_generation = 0;  // that it was told
+    Instant last_heard;
+    int32_t bad_count = 0;
+    bool dialling = false;
+    std::optional<net::Message> hello;  // waits for the dial
+  };
+
+  void Handle(const net::Event& event);
+  void Take(net::NodeId from, net::Message message, const net::Bytes& payload, bool intact);
+  void TakeHello(net::NodeId from, net::Message message);
+  void DialBack(net::NodeId node, const std::string& address);
+  void OnDialled(net::NodeId node, bool reachable);
+  void DialLoop();
+  void OnDriverTimer();
+  void AddEvent(const std::string& topic, const std::string& text);
+  void ReportEpochs(net::Version version, const std::optional<BatchSums>& test, const Checkpoint& model);
+
+  void CarryOut(net::Actions& actions);
+  void Do(net::Send& action);
+  void Do(net::Multicast& action);
+  void Do(const net::SetTimer& action);
+  void Do(const net::Release& action);
+  void Do(const net::Snapshot& action);
+  void Do(const net::Journal& action);
+  void Do(const net::JournalView& action);
+  void Do(const net::JournalStart& action);
+  void Do(const net::Checkpointed& action);
+  void Do(const net::Explain& action);
+  void Do(const net::Halt& action);
+  // A member's: never the manager's.
+  template <typename Other>
+  void Do(const Other&) {}
+  void SendOne(net::NodeId to, const net::Message& message);
+
+  nlohmann::ordered_json StatusJson() const;
+  nlohmann::ordered_json MemberJson(const MemberInfo& info, Instant now) const;
+  nlohmann::ordered_json WhyJson(net::NodeId node) const;
+  template <typename T>
+  absl::StatusOr<T> Ask(std::function<T()> question);
+
+  ManagerNodeOptions options_;
+  MemberRegistry& registry_;
+  ManagerObserver observer_;
+  std::function<bool(net::NodeId, const std::string&)> dial_back_;
+  Loop loop_;
+  net::Manager manager_;
+  RunProgress progress_;
+  net::Transport* transport_ = nullptr;
+  JournalFile* journal_ = nullptr;
+  CheckpointKeeper* keeper_ = nullptr;
+  const std::atomic<bool>* stop_ = nullptr;
+  Instant begin_;
+  std::map<net::NodeId, Peer> peers_;
+  std::map<net::Payload, net::Bytes> payloads_;  // parts of checkpoints that just came
+  uint64_t payload_count_ = 0;
+  std::map<net::Payload, net::Snapshot> snapshots_;  // asked for, to be sent
+  std::deque<ClusterEvent> events_;
+  std::map<net::Version, int64_t> epoch_ends_;  // version at which so many epochs were done, not reported yet
+  int64_t epochs_reported_ = 0;
+  int64_t saving_ = 0;  // checkpoints on their way to disk and test
+  bool over_ = false;
+  Instant stopping_since_{-1};
+  ManagerEnd end_;
+  std::ofstream record_;
+
+  absl::Mutex dial_mutex_;
+  std::deque<std::pair<net::NodeId, std::string>> dials_ ABSL_GUARDED_BY(dial_mutex_);
+  bool dialling_stopped_ ABSL_GUARDED_BY(dial_mutex_) = false;
+  std::thread dial_thread_;  // last: it uses the others
+};
+
+}  // namespace eddl::cluster

@@ -1,0 +1,189 @@
+// ManagerNode: what it tells people: status, why, leave.
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "net/policy/planner.h"
+#include "runtime/base/status.h"
+#include "tools/eddl_node/cluster/manager_node.h"
+
+namespace eddl::cluster {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kEventsShown = 30;
+constexpr std::chrono::seconds kPatience{10};
+
+const char* NameOf(net::Manager::Phase phase) {
+  switch (phase) {
+    case net::Manager::Phase::kAgreeing:
+      return "agreeing";
+    case net::Manager::Phase::kRunning:
+      return "running";
+    case net::Manager::Phase::kOver:
+      return "over";
+  }
+  return "";
+}
+
+const char* StateOf(const net::NodeRecord* record, bool up) {
+  if (record == nullptr || record->state == net::NodeRecord::State::kAbsent) return up ? "joining" : "gone";
+  if (record->state == net::NodeRecord::State::kDown) return "connection lost";
+  if (record->state == net::NodeRecord::State::kLeaving) return "leaving";
+  if (record->paused) return "paused by its owner";
+  if (record->parked) return "parked";
+  return "working";
+}
+
+Json ToJson(const net::Candidate& candidate) {
+  Json parked = Json::array();
+  for (const net::NodeId node : candidate.plan.parked) parked.push_back(ToInt(node));
+  return {{"plan", net::Describe(candidate.plan)},
+          {"mode", net::ToString(candidate.plan.rule.mode)},
+          {"codec", net::ToString(candidate.plan.codec)},
+          {"leaders", candidate.plan.leaders.size()},
+          {"parked", std::move(parked)},
+          {"compute_seconds", candidate.compute_seconds},
+          {"exchange_seconds", candidate.exchange_seconds},
+          {"samples_per_second", candidate.samples_per_second},
+          {"efficiency", candidate.efficiency},
+          {"progress", candidate.progress},
+          {"bound", candidate.bound}};
+}
+
+Json ToJson(const ClusterEvent& event) {
+  return {{"seconds", event.seconds}, {"topic", event.topic}, {"text", event.text}};
+}
+
+double ShareOf(const net::Plan& plan, net::NodeId node) {
+  for (const net::LeaderShare& share : plan.leaders) {
+    if (share.node == node) return share.fraction;
+  }
+  return 0;
+}
+
+}  // namespace
+
+template <typename T>
+absl::StatusOr<T> ManagerNode::Ask(std::function<T()> question) {
+  auto promise = std::make_shared<std::promise<T>>();
+  std::future<T> answer = promise->get_future();
+  loop_.Post([promise, question = std::move(question)] { promise->set_value(question()); });
+  if (answer.wait_for(kPatience) == std::future_status::ready) return answer.get();
+  return Unavailable("the manager is busy or at its end; try again");
+}
+
+absl::StatusOr<Json> ManagerNode::Status() {
+  return Ask<Json>([this] { return StatusJson(); });
+}
+
+absl::StatusOr<Json> ManagerNode::Why(net::NodeId node) {
+  if (!registry_.Find(node)) return NotFound("there is no node " + std::to_string(ToInt(node)));
+  return Ask<Json>([this, node] { return WhyJson(node); });
+}
+
+absl::Status ManagerNode::AskToLeave(net::NodeId node) {
+  const auto asked = Ask<bool>([this, node] {
+    const net::NodeRecord* record = manager_.roster().Find(node);
+    if (record == nullptr || !record->present()) return false;
+    AddEvent("node " + std::to_string(ToInt(node)), "asked to leave by a person");
+    Handle(net::Received{
+        .from = node, .message = {.view = manager_.view(), .incarnation = record->incarnation, .body = net::Leave{}}});
+    return true;
+  });
+  if (!asked.ok()) return asked.status();
+  return *asked ? absl::OkStatus() : NotFound("node " + std::to_string(ToInt(node)) + " is not here");
+}
+
+Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
+  const net::NodeRecord* record = manager_.roster().Find(info.node);
+  const auto peer = peers_.find(info.node);
+  const bool up = peer != peers_.end() && peer->second.up;
+  const double rate = progress_.SamplesPerSecond(info.node, now);
+  Json json = {{"node", ToInt(info.node)},
+               {"name", info.name},
+               {"device", info.device},
+               {"address", info.address},
+               {"state", info.revoked ? "quarantined" : StateOf(record, up)},
+               {"reachable", info.reachable},
+               {"samples_per_second", rate},
+               {"samples", progress_.SamplesOf(info.node)},
+               {"leader_share", up ? ShareOf(manager_.plan(), info.node) : 0.0},
+               {"backs_up", manager_.map().BackedUpBy(info.node).has_value()},
+               {"version", info.program_version}};
+  if (peer != peers_.end()) json["last_heard_seconds"] = (now - peer->second.last_heard).seconds();
+  if (record == nullptr) return json;
+  const net::TimeFit::Line line = record->fit.line();
+  json["lease_seconds"] = line.fixed_seconds;
+  json["sample_seconds"] = line.seconds_per_sample;
+  json["predicted_samples_per_second"] = line.seconds_per_sample > 0 ? 1 / line.seconds_per_sample : 0.0;
+  json["up_bytes_per_second"] = record->up_bytes_per_second;
+  json["down_bytes_per_second"] = record->down_bytes_per_second;
+  json["round_trip_seconds"] = record->round_trip.seconds();
+  json["strikes"] = record->strikes;
+  json["leases"] = record->leases.size();
+  return json;
+}
+
+Json ManagerNode::StatusJson() const {
+  const Instant now = Now();
+  const TrainState& state = progress_.state();
+  const double rate = progress_.SamplesPerSecond(now);
+  const int64_t total = options_.manager.ledger.sample_count * options_.epochs;
+  const int64_t epoch = std::min(manager_.ledger().current_epoch(), options_.epochs - 1);
+  const RunProgress::EpochMeans means = progress_.MeansOf(epoch);
+  Json members = Json::array();
+  for (const MemberInfo& info : registry_.All()) members.push_back(MemberJson(info, now));
+  Json events = Json::array();
+  const size_t first = events_.size() - std::min(events_.size(), kEventsShown);
+  for (size_t i = first; i < events_.size(); ++i) events.push_back(ToJson(events_[i]));
+  Json json = {{"schema", "eddl.status.v1"},
+               {"phase", NameOf(manager_.phase())},
+               {"view", ToInt(manager_.view())},
+               {"round", ToInt(manager_.version())},
+               {"epoch", epoch + 1},
+               {"epochs", options_.epochs},
+               {"samples", state.samples},
+               {"samples_total", total},
+               {"samples_per_second", rate},
+               {"loss", means.loss},
+               {"accuracy", means.accuracy},
+               {"seconds", state.seconds},
+               {"plan", net::Describe(manager_.plan())},
+               {"mode", net::ToString(manager_.plan().rule.mode)},
+               {"codec", net::ToString(manager_.plan().codec)},
+               {"why_plan", manager_.decision().why},
+               {"rejected", manager_.rejected_count()},
+               {"backlog", loop_.backlog()},
+               {"members", std::move(members)},
+               {"events", std::move(events)}};
+  if (rate > 0) json["eta_seconds"] = static_cast<double>(total - state.samples) / rate;
+  if (end_.last && end_.last->test && end_.last->test->count > 0) {
+    json["test_accuracy"] = static_cast<double>(end_.last->test->correct) / static_cast<double>(end_.last->test->count);
+  }
+  return json;
+}
+
+Json ManagerNode::WhyJson(net::NodeId node) const {
+  const std::optional<MemberInfo> info = registry_.Find(node);
+  Json json = {{"schema", "eddl.why.v1"}};
+  if (info) json["member"] = MemberJson(*info, Now());
+  json["decision"] = manager_.decision().why;
+  json["candidates"] = Json::array();
+  for (const net::Candidate& candidate : manager_.decision().candidates) {
+    json["candidates"].push_back(ToJson(candidate));
+  }
+  json["events"] = Json::array();
+  const std::string name = "node " + std::to_string(ToInt(node));
+  for (const ClusterEvent& event : events_) {
+    const bool about = event.topic == name || event.text.find(name + " ") != std::string::npos ||
+                       event.text.find(name + ",") != std::string::npos;
+    if (about) json["events"].push_back(ToJson(event));
+  }
+  return json;
+}
+
+}  // namespace eddl::cluster

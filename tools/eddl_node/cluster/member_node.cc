@@ -1,0 +1,309 @@
+#include "tools/eddl_node/cluster/member_node.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "net/node/overloaded.h"
+#include "net/sim/event_log.h"
+#include "runtime/base/check.h"
+#include "runtime/base/status.h"
+
+namespace eddl::cluster {
+namespace {
+
+constexpr Duration kSecond{1'000'000'000};
+
+// Sets what the receiving driver fills in: its own name of the bytes, and whether they are whole.
+void SetPayload(net::Body& body, net::Payload payload, bool intact) {
+  std::visit(
+      [&](auto& message) {
+        if constexpr (requires { message.payload, message.intact; }) {
+          message.payload = payload;
+          message.intact = intact;
+        }
+      },
+      body);
+}
+
+}  // namespace
+
+MemberNode::MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorStore> store, Replica& replica,
+                       SampleSource& samples, const LeaseRunnerOptions& runner,
+                       std::function<void(const MemberStatus&)> on_status)
+    : options_(options),
+      store_(std::move(store)),
+      on_status_(std::move(on_status)),
+      member_({.self = options.self, .capabilities = options.capabilities, .beat_period = options.beat_period}),
+      runner_(replica, samples, runner, [this](LeaseResult result) {
+        auto shared = std::make_shared<LeaseResult>(std::move(result));
+        loop_.Post([this, shared] { OnResult(std::move(*shared)); });
+      }) {
+  if (options_.record_path.empty()) return;
+  record_.open(options_.record_path, std::ios::app);
+  record_ << net::sim::LogLine{.at = Now(), .node = options_.self, .start = options_.capabilities}.ToJson() << '\n';
+}
+
+MemberNode::~MemberNode() { loop_.Stop(); }
+
+absl::StatusOr<std::string> MemberNode::Run(net::Transport& transport, const std::atomic<bool>& stop) {
+  transport_ = &transport;
+  stop_ = &stop;
+  transport.Connect(net::kManager, options_.manager_address);
+  loop_.SetTimer(Loop::TimerKind::kDriver, Now() + LinkMeter::kPeriod);
+  loop_.Run([this](Loop::TimerKind kind) {
+    if (kind == Loop::TimerKind::kMachine) {
+      Handle(net::Timer{});
+    } else {
+      OnDriverTimer();
+    }
+  });
+  if (!failure_.ok()) return failure_;
+  return goodbye_;
+}
+
+void MemberNode::OnPeerUp(net::NodeId peer) {
+  loop_.Post([this, peer] {
+    if (peer == net::kManager) connected_ = true;
+    Handle(net::PeerUp{peer});
+  });
+}
+
+void MemberNode::OnPeerDown(net::NodeId peer, const std::string& why) {
+  loop_.Post([this, peer, why] {
+    if (peer == net::kManager) connected_ = false;
+    Handle(net::PeerDown{peer, why});
+  });
+}
+
+void MemberNode::OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) {
+  auto incoming = std::make_shared<Incoming>(
+      Incoming{.from = from, .message = std::move(message), .payload = std::move(payload), .intact = intact});
+  loop_.Post([this, incoming] { Take(std::move(*incoming)); });
+}
+
+void MemberNode::OnDirectory(net::NodeId from, net::Directory directory) {
+  if (from != net::kManager) return;
+  loop_.Post([this, directory = std::move(directory)] {
+    directory_ = directory;
+    transport_->Revoke(directory_.revoked);
+  });
+}
+
+void MemberNode::OnBadPeer(net::NodeId peer, const std::string& why) {
+  loop_.Post([this, peer, why] { status_.last_error = "node " + std::to_string(ToInt(peer)) + ": " + why; });
+}
+
+void MemberNode::Take(Incoming incoming) {
+  const net::View view = incoming.message.view;
+  const bool has_bytes = incoming.payload != nullptr || !incoming.intact;
+  // Whether bytes are of the right length is known once the view that they are of has started here.
+  const bool early = view > member_.view() || (view == member_.view() && !member_.active());
+  if (!has_bytes || !early) return Deliver(std::move(incoming));
+  if (early_.size() < kEarlyMessagesMax) early_.push_back(std::move(incoming));
+}
+
+void MemberNode::TakeEarly() {
+  if (!member_.active() || early_.empty()) return;
+  std::vector<Incoming> later;
+  for (Incoming& incoming : std::exchange(early_, {})) {
+    if (incoming.message.view > member_.view()) {
+      later.push_back(std::move(incoming));
+    } else {
+      loop_.Post([this, shared = std::make_shared<Incoming>(std::move(incoming))] { Take(std::move(*shared)); });
+    }
+  }
+  early_ = std::move(later);
+}
+
+void MemberNode::Deliver(Incoming incoming) {
+  if (incoming.payload != nullptr || !incoming.intact) {
+    if (incoming.message.view != member_.view()) return;  // of a view that is over: dropped unread
+    bool intact = incoming.intact;
+    if (intact) {
+      const absl::Status fits = store_->Check(incoming.from, incoming.message.body, incoming.payload);
+      intact = fits.ok();
+      if (!intact) status_.last_error = "node " + std::to_string(ToInt(incoming.from)) + ": " + MessageOf(fits);
+    }
+    const net::Payload payload = store_->NewPayload();
+    store_->PutWire(payload, intact ? incoming.payload : std::make_shared<std::vector<std::byte>>());
+    SetPayload(incoming.message.body, payload, intact);
+  }
+  Handle(net::Received{.from = incoming.from, .message = std::move(incoming.message)});
+}
+
+void MemberNode::Handle(const net::Event& event) {
+  net::Actions actions;
+  const Instant now = Now();
+  member_.Handle(now, event, actions);
+  if (record_.is_open()) Record(now, event, actions);
+  EnterView(event);
+  CarryOut(actions);
+  TakeEarly();
+}
+
+void MemberNode::Record(Instant now, const net::Event& event, const net::Actions& actions) {
+  const net::sim::LogLine line{.at = now, .node = options_.self, .event = event, .actions = net::sim::HashOf(actions)};
+  record_ << line.ToJson() << '\n';
+}
+
+void MemberNode::EnterView(const net::Event& event) {
+  const auto* received = std::get_if<net::Received>(&event);
+  if (received == nullptr) return;
+  const net::Message& message = received->message;
+  const net::ShardMap* map = nullptr;
+  net::Codec codec{};
+  if (const auto* start = std::get_if<net::Start>(&message.body)) {
+    map = &start->map;
+    codec = start->codec;
+  } else if (const auto* welcome = std::get_if<net::Welcome>(&message.body)) {
+    map = &welcome->map;
+    codec = welcome->codec;
+  }
+  if (map == nullptr || map->shards.empty() || !member_.active() || member_.view() != message.view) return;
+  map_ = *map;
+  store_->EnterView(map_, options_.self, codec);
+  ConnectPeers(map_);
+}
+
+// Leaders and backups are reached by all. Of two of them, the one with the greater id opens the connection.
+void MemberNode::ConnectPeers(const net::ShardMap& map) {
+  const bool has_role = map.HasRole(options_.self);
+  std::set<net::NodeId> wanted;
+  for (const net::Shard& shard : map.shards) {
+    for (const net::NodeId peer : {shard.leader, shard.backup}) {
+      if (peer != options_.self && (!has_role || peer < options_.self)) wanted.insert(peer);
+    }
+  }
+  for (const net::NodeId peer : dialled_) {
+    if (!wanted.contains(peer)) transport_->Disconnect(peer, "is no leader any more");
+  }
+  for (const net::NodeId peer : wanted) {
+    const auto entry = std::find_if(directory_.entries.begin(), directory_.entries.end(),
+                                    [peer](const net::Directory::Entry& known) { return known.node == peer; });
+    if (entry != directory_.entries.end() && !entry->address.empty()) transport_->Connect(peer, entry->address);
+  }
+  dialled_ = std::move(wanted);
+}
+
+void MemberNode::OnResult(LeaseResult result) {
+  if (!result.error.ok()) Fail(result.error);
+  net::LeaseFinished finished{.done = std::move(result.done)};
+  if (result.gradient) {
+    finished.payload = store_->NewPayload();
+    store_->PutGradient(finished.payload, *std::move(result.gradient));
+  }
+  if (!finished.done.cancelled) {
+    status_.samples += finished.done.samples;
+    ++status_.leases;
+  }
+  Handle(finished);
+}
+
+void MemberNode::Fail(const absl::Status& status) {
+  if (absl::IsCancelled(status)) return;
+  failure_ = status;
+  loop_.Stop();
+}
+
+void MemberNode::OnDriverTimer() {
+  const Instant now = Now();
+  loop_.SetTimer(Loop::TimerKind::kDriver, now + LinkMeter::kPeriod);
+  const net::LinkCounters total = transport_->Total();
+  meter_.Add(now, total.sent_bytes, total.queued_bytes, total.received_bytes);
+  if (stop_->load() && leaving_since_.ns < 0) {
+    leaving_since_ = now;
+    if (!connected_) return loop_.Stop();
+    Handle(net::Command{.kind = net::Command::Kind::kLeave});
+  }
+  if (leaving_since_.ns >= 0 && (now - leaving_since_ > kLeavePatience || !connected_)) return loop_.Stop();
+  if (now - last_second_ < kSecond) return;
+  last_second_ = now;
+  Handle(net::Measured{.up_bytes_per_second = meter_.up_bytes_per_second(),
+                       .down_bytes_per_second = meter_.down_bytes_per_second(),
+                       .round_trip = transport_->Counters(net::kManager).round_trip});
+  const double cores = owner_load_.Read(now);
+  const bool pause = options_.owner_load_max > 0 && cores > options_.owner_load_max;
+  if (pause != paused_) runner_.SetPaused(pause);
+  paused_ = pause;
+  Handle(net::OwnerLoad{.cores = cores, .pause = pause});
+  status_.connected = connected_;
+  status_.active = member_.active();
+  status_.leads = member_.leader().leads();
+  status_.paused = paused_;
+  if (member_.worker().version() != net::kNoVersion) status_.version = ToInt(member_.worker().version());
+  on_status_(status_);
+  if (record_.is_open()) record_.flush();
+}
+
+void MemberNode::CarryOut(net::Actions& actions) {
+  for (net::Action& action : actions) {
+    std::visit([this](auto& a) { Do(a); }, action);
+  }
+}
+
+void MemberNode::SendOne(net::NodeId to, const net::Message& message) {
+  net::Bytes bytes;
+  if (net::PayloadOf(message.body) != net::Payload{}) bytes = store_->WireOf(to, message.body);
+  if (to != options_.self) return transport_->Send(to, message, std::move(bytes));
+  // Its own leader: no network in between.
+  auto incoming = std::make_shared<Incoming>(Incoming{.from = to, .message = message, .payload = std::move(bytes)});
+  loop_.Post([this, incoming] { Take(std::move(*incoming)); });
+}
+
+void MemberNode::Do(net::Send& action) { SendOne(action.to, action.message); }
+
+void MemberNode::Do(net::Multicast& action) {
+  for (const net::NodeId to : action.to) SendOne(to, action.message);
+}
+
+void MemberNode::Do(const net::SetTimer& action) { loop_.SetTimer(Loop::TimerKind::kMachine, action.at); }
+
+void MemberNode::Do(const net::Compute& action) { runner_.Compute(action.grant, store_->Base(action.grant.base)); }
+
+void MemberNode::Do(const net::Abandon& action) { runner_.Abandon(action); }
+
+void MemberNode::Do(const net::Merge& action) { store_->Merge(action); }
+
+void MemberNode::Do(const net::Release& action) { store_->Release(action.payload); }
+
+void MemberNode::Do(const net::Adopt& action) { store_->Adopt(action); }
+
+void MemberNode::Do(const net::Discard& action) { store_->Discard(action); }
+
+void MemberNode::Do(const net::Fold& action) { store_->Fold(action); }
+
+void MemberNode::Do(const net::ClearFold& action) { store_->ClearFold(action); }
+
+void MemberNode::Do(const net::Seal& action) {
+  loop_.Post([this, sealed = store_->Seal(action)] { Handle(sealed); });
+}
+
+void MemberNode::Do(const net::Apply& action) {
+  if (const absl::Status status = store_->Apply(action); !status.ok()) Fail(status);
+}
+
+void MemberNode::Do(const net::ApplyBackup& action) {
+  if (const absl::Status status = store_->ApplyBackup(action); !status.ok()) Fail(status);
+}
+
+void MemberNode::Do(const net::Rollback& action) { store_->Rollback(action); }
+
+void MemberNode::Do(const net::Forget& action) { store_->Forget(action); }
+
+void MemberNode::Do(const net::Snapshot& action) { store_->Snapshot(action); }
+
+void MemberNode::Do(const net::Export& action) { store_->Export(action); }
+
+void MemberNode::Do(const net::Load& action) {
+  loop_.Post([this, loaded = store_->Load(action)] { Handle(loaded); });
+}
+
+void MemberNode::Do(const net::Explain& action) { status_.last_error = action.topic + ": " + action.text; }
+
+void MemberNode::Do(const net::Halt& action) {
+  goodbye_ = action.why;
+  loop_.Stop();
+}
+
+}  // namespace eddl::cluster

@@ -1,0 +1,148 @@
+// MemberNode: one device of a cluster, for real: the Member machine with a clock, a network, bytes and a processor.
+//
+// The driver of net/node's contract: every event goes in through Handle on the loop's thread, and the actions that come
+// out are carried out in order: messages by the transport, bytes by the TensorStore, leases by the LeaseRunner. Decides
+// nothing. Threads: the loop (whoever calls Run), the runner's, the transport's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "net/node/member.h"
+#include "net/transport/transport.h"
+#include "tools/eddl_node/cluster/lease_runner.h"
+#include "tools/eddl_node/cluster/link_meter.h"
+#include "tools/eddl_node/cluster/loop.h"
+#include "tools/eddl_node/cluster/owner_load.h"
+#include "tools/eddl_node/cluster/tensor_store.h"
+
+namespace eddl::cluster {
+
+// Bulk messages of a view that has not started here are kept; a peer sends a few at most.
+constexpr size_t kEarlyMessagesMax = 256;
+// How long a node that wants to go waits for the manager's goodbye.
+constexpr Duration kLeavePatience{15'000'000'000};
+
+struct MemberNodeOptions {
+  net::NodeId self{};
+  net::Capabilities capabilities;
+  std::string manager_address;
+  Duration beat_period{500'000'000};
+  std::string record_path;    // every event and a hash of its answer, for eddl-sim replay; empty: none
+  double owner_load_max = 0;  // cores that the device's owner may use before training pauses; 0: it never does
+};
+
+// Where a node stands, for its console.
+struct MemberStatus {
+  bool connected = false;  // to the manager
+  bool active = false;     // in a view that has started
+  bool leads = false;
+  bool paused = false;
+  int64_t samples = 0;  // that this process has computed
+  int64_t leases = 0;
+  uint64_t version = 0;  // newest that it has whole
+  std::string last_error;
+};
+
+class MemberNode final : public net::TransportObserver {
+ public:
+  // The store and the runner belong to the node's replica and data (lease_runner.h). `on_status` is called on the
+  // loop's thread about once a second.
+  MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorStore> store, Replica& replica,
+             SampleSource& samples, const LeaseRunnerOptions& runner,
+             std::function<void(const MemberStatus&)> on_status);
+  ~MemberNode() override;
+
+  // Connects to the manager through `transport` (whose observer this is) and takes part until the manager says goodbye.
+  // `stop` true: leaves cleanly; true a second time or no answer: just goes. Returns why it ended; empty: the job is
+  // over or it wanted to go. kDataLoss, kInternal: the device or the data failed for good.
+  absl::StatusOr<std::string> Run(net::Transport& transport, const std::atomic<bool>& stop);
+
+  void OnPeerUp(net::NodeId peer) override;
+  void OnPeerDown(net::NodeId peer, const std::string& why) override;
+  void OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) override;
+  void OnDirectory(net::NodeId from, net::Directory directory) override;
+  void OnBadPeer(net::NodeId peer, const std::string& why) override;
+
+ private:
+  struct Incoming {
+    net::NodeId from{};
+    net::Message message;
+    net::Bytes payload;
+    bool intact = true;
+  };
+
+  void Handle(const net::Event& event);
+  void Record(Instant now, const net::Event& event, const net::Actions& actions);
+  // After an event that may have started a view: its map, for bytes and connections.
+  void EnterView(const net::Event& event);
+  void ConnectPeers(const net::ShardMap& map);
+  void Take(Incoming incoming);
+  void TakeEarly();
+  void Deliver(Incoming incoming);
+  void OnDriverTimer();
+  void OnResult(LeaseResult result);
+  void Fail(const absl::Status& status);
+
+  void CarryOut(net::Actions& actions);
+  void Do(net::Send& action);
+  void Do(net::Multicast& action);
+  void Do(const net::SetTimer& action);
+  void Do(const net::Compute& action);
+  void Do(const net::Abandon& action);
+  void Do(const net::Merge& action);
+  void Do(const net::Release& action);
+  void Do(const net::Adopt& action);
+  void Do(const net::Discard& action);
+  void Do(const net::Fold& action);
+  void Do(const net::ClearFold& action);
+  void Do(const net::Seal& action);
+  void Do(const net::Apply& action);
+  void Do(const net::ApplyBackup& action);
+  void Do(const net::Rollback& action);
+  void Do(const net::Forget& action);
+  void Do(const net::Snapshot& action);
+  void Do(const net::Export& action);
+  void Do(const net::Load& action);
+  void Do(const net::Explain& action);
+  void Do(const net::Halt& action);
+  // A manager's: never a member's.
+  void Do(const net::Journal&) {}
+  void Do(const net::JournalView&) {}
+  void Do(const net::JournalStart&) {}
+  void Do(const net::Checkpointed&) {}
+  void SendOne(net::NodeId to, const net::Message& message);
+
+  MemberNodeOptions options_;
+  std::unique_ptr<TensorStore> store_;
+  std::function<void(const MemberStatus&)> on_status_;
+  Loop loop_;
+  net::Member member_;
+  LeaseRunner runner_;  // after the loop, which its thread posts to
+  net::Transport* transport_ = nullptr;
+  const std::atomic<bool>* stop_ = nullptr;
+  net::Directory directory_;
+  std::set<net::NodeId> dialled_;
+  net::ShardMap map_;
+  std::vector<Incoming> early_;
+  LinkMeter meter_;
+  OwnerLoad owner_load_;
+  bool paused_ = false;
+  bool connected_ = false;
+  Instant leaving_since_{-1};
+  Instant last_second_;
+  MemberStatus status_;
+  absl::Status failure_;
+  std::string goodbye_;
+  std::ofstream record_;
+};
+
+}  // namespace eddl::cluster

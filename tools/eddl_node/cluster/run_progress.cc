@@ -1,0 +1,131 @@
+#include "tools/eddl_node/cluster/run_progress.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace eddl::cluster {
+namespace {
+
+// Rounds that may still be undone, or whose checkpoint is on its way.
+constexpr size_t kRoundsKept = 4096;
+// Leases of rounds that never committed are few; this bounds them all the same.
+constexpr size_t kLeasesMax = 1 << 16;
+
+}  // namespace
+
+RunProgress::RunProgress(const net::LedgerOptions& options) : ledger_(options), sample_count_(options.sample_count) {}
+
+void RunProgress::OnDone(Instant now, net::NodeId from, const net::Done& done) {
+  if (done.cancelled || done.kind != net::LeaseKind::kTrain || done.micro_batches.empty()) return;
+  if (leases_.size() >= kLeasesMax) leases_.erase(leases_.begin());
+  leases_[done.micro_batches.front()] = {.loss = done.loss_sum, .correct = done.correct, .samples = done.samples};
+  Node& node = nodes_[from];
+  node.samples += done.samples;
+  node.recent.push_back({now, done.samples});
+  Forget(node.recent, now);
+}
+
+StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record) {
+  if (begin_.ns < 0) begin_ = now;
+  Round round{.before = state_};
+  round.epoch = record.micro_batches.empty() ? state_.epoch : ledger_.EpochOf(record.micro_batches.front());
+  for (const net::MicroBatch mb : record.micro_batches) {
+    const auto it = leases_.find(mb);
+    if (it == leases_.end()) continue;
+    round.sums.loss += it->second.loss;
+    round.sums.correct += it->second.correct;
+    round.sums.samples += it->second.samples;
+    leases_.erase(it);
+  }
+  Lease& epoch = epochs_[round.epoch];
+  epoch.loss += round.sums.loss;
+  epoch.correct += round.sums.correct;
+  epoch.samples += round.sums.samples;
+
+  state_.step = static_cast<int64_t>(ToInt(record.round)) + 1;
+  state_.samples += record.samples;
+  if (round.epoch != state_.epoch) {
+    state_.epoch = round.epoch;
+    state_.position = 0;
+  }
+  state_.position += record.samples;
+  state_.epoch_loss = epoch.loss;
+  state_.epoch_correct = epoch.correct;
+  state_.seconds = seconds_before_ + (now - begin_).seconds();
+  committed_.push_back({now, record.samples});
+  Forget(committed_, now);
+  const double count = static_cast<double>(std::max<int64_t>(round.sums.samples, 1));
+  const double loss = round.sums.loss / count;
+  rounds_.emplace(record.round, std::move(round));
+  while (rounds_.size() > kRoundsKept) rounds_.erase(rounds_.begin());
+  const StepReport report = {.state = state_, .loss = loss, .learning_rate = record.learning_rate};
+  if (state_.position >= sample_count_) {
+    ++state_.epoch;
+    state_.position = 0;
+    state_.epoch_loss = 0;
+    state_.epoch_correct = 0;
+  }
+  return report;
+}
+
+void RunProgress::OnRollback(net::Version version) {
+  while (!rounds_.empty() && rounds_.rbegin()->first >= version) {
+    const Round& round = rounds_.rbegin()->second;
+    Lease& epoch = epochs_[round.epoch];
+    epoch.loss -= round.sums.loss;
+    epoch.correct -= round.sums.correct;
+    epoch.samples -= round.sums.samples;
+    const double seconds = state_.seconds;
+    state_ = round.before;
+    state_.seconds = seconds;
+    rounds_.erase(std::prev(rounds_.end()));
+  }
+}
+
+void RunProgress::Restore(const std::vector<net::CommitRecord>& records, double seconds) {
+  for (const net::CommitRecord& record : records) OnCommit(Instant{0}, record);
+  committed_.clear();
+  begin_ = Instant{-1};
+  seconds_before_ = state_.seconds = seconds;
+}
+
+std::optional<TrainState> RunProgress::StateAt(net::Version version) const {
+  if (static_cast<int64_t>(ToInt(version)) == state_.step) return state_;
+  const auto next = rounds_.find(version);
+  if (next == rounds_.end()) return std::nullopt;
+  return next->second.before;
+}
+
+RunProgress::EpochMeans RunProgress::MeansOf(int64_t epoch) const {
+  const auto it = epochs_.find(epoch);
+  if (it == epochs_.end() || it->second.samples == 0) return {};
+  const auto samples = static_cast<double>(it->second.samples);
+  return {.loss = it->second.loss / samples,
+          .accuracy = static_cast<double>(it->second.correct) / samples,
+          .samples = it->second.samples};
+}
+
+void RunProgress::Forget(std::deque<Count>& recent, Instant now) {
+  while (!recent.empty() && now - recent.front().at > kWindow) recent.pop_front();
+}
+
+double RunProgress::Rate(const std::deque<Count>& recent, Instant now, Instant since) {
+  int64_t samples = 0;
+  for (const Count& count : recent) samples += now - count.at <= kWindow ? count.samples : 0;
+  const double seconds = std::min(kWindow, now - since).seconds();
+  return seconds > 0 ? static_cast<double>(samples) / seconds : 0;
+}
+
+double RunProgress::SamplesPerSecond(Instant now) const { return begin_.ns < 0 ? 0 : Rate(committed_, now, begin_); }
+
+double RunProgress::SamplesPerSecond(net::NodeId node, Instant now) const {
+  const auto it = nodes_.find(node);
+  return it == nodes_.end() || begin_.ns < 0 ? 0 : Rate(it->second.recent, now, begin_);
+}
+
+int64_t RunProgress::SamplesOf(net::NodeId node) const {
+  const auto it = nodes_.find(node);
+  return it == nodes_.end() ? 0 : it->second.samples;
+}
+
+}  // namespace eddl::cluster

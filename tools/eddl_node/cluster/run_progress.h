@@ -1,0 +1,85 @@
+// RunProgress: loss, accuracy and rates of a cluster's run, from what workers say of leases and what is committed.
+//
+// Counts what was committed, not what was computed: a lease that was thrown away, or computed twice, counts as often as
+// its samples are in the model. Pure; one thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "net/ids.h"
+#include "net/messages.h"
+#include "net/policy/ledger.h"
+#include "runtime/base/time.h"
+#include "runtime/train/trainer.h"
+
+namespace eddl::cluster {
+
+class RunProgress {
+ public:
+  explicit RunProgress(const net::LedgerOptions& options);
+
+  // A worker finished a lease.
+  void OnDone(Instant now, net::NodeId from, const net::Done& done);
+  // The round is committed; the step's report.
+  StepReport OnCommit(Instant now, const net::CommitRecord& record);
+  // Rounds from this version on are undone.
+  void OnRollback(net::Version version);
+  // From a journal, before anything else.
+  void Restore(const std::vector<net::CommitRecord>& records, double seconds);
+
+  // Where the run stands at the newest committed version, or at the one asked for, which must be among the last ones.
+  const TrainState& state() const { return state_; }
+  std::optional<TrainState> StateAt(net::Version version) const;
+  // Means over an epoch's committed samples so far.
+  struct EpochMeans {
+    double loss = 0;
+    double accuracy = 0;
+    int64_t samples = 0;
+  };
+  EpochMeans MeansOf(int64_t epoch) const;
+  // Committed samples a second over the last kWindow; computed samples a second of one node.
+  double SamplesPerSecond(Instant now) const;
+  double SamplesPerSecond(net::NodeId node, Instant now) const;
+  int64_t SamplesOf(net::NodeId node) const;
+
+  static constexpr Duration kWindow{10'000'000'000};
+
+ private:
+  struct Lease {
+    double loss = 0;
+    int64_t correct = 0;
+    int64_t samples = 0;
+  };
+  struct Round {
+    TrainState before;
+    int64_t epoch = 0;
+    Lease sums;
+  };
+  struct Count {
+    Instant at;
+    int64_t samples = 0;
+  };
+  struct Node {
+    int64_t samples = 0;
+    std::deque<Count> recent;
+  };
+  static double Rate(const std::deque<Count>& recent, Instant now, Instant since);
+  static void Forget(std::deque<Count>& recent, Instant now);
+
+  net::Ledger ledger_;  // only to tell epochs
+  int64_t sample_count_;
+  TrainState state_;
+  std::map<net::MicroBatch, Lease> leases_;  // by their first micro-batch; finished, not committed
+  std::map<net::Version, Round> rounds_;     // the last ones
+  std::map<int64_t, Lease> epochs_;
+  std::map<net::NodeId, Node> nodes_;
+  std::deque<Count> committed_;
+  Instant begin_{-1};
+  double seconds_before_ = 0;
+};
+
+}  // namespace eddl::cluster
