@@ -1,4 +1,4 @@
-// Codec: messages as bytes, and back. FORMAT.md is the contract for people; eddl.proto for programs.
+// Codec: messages as bytes, and back. net/wire/FORMAT.md is the contract for people; eddl.proto for programs.
 //
 // Pure; thread-safe. Payload bytes are not part of it: they travel in frames (frame.h), and `payload` and `intact`
 // fields are the receiver's to fill in.

@@ -76,6 +76,7 @@ uint64_t ToVarint(T value) {
   }
 }
 
+// The inverse; false if the value is out of the type's range, or none of the enum's.
 template <Number T>
 bool FromVarint(uint64_t varint, T& value) {
   if constexpr (std::is_same_v<T, bool>) {
@@ -114,6 +115,7 @@ void Clear(T& value) {
   }
 }
 
+// The struct's fields, one after another.
 template <typename T>
 void Write(const T& value, CodedOutputStream& out);
 
@@ -123,6 +125,7 @@ inline void WriteBytes(int number, std::string_view bytes, CodedOutputStream& ou
   out.WriteRaw(bytes.data(), static_cast<int>(bytes.size()));
 }
 
+// The struct as bytes of its own.
 template <typename T>
 std::string ToBytes(const T& value) {
   std::string bytes;
@@ -134,6 +137,7 @@ std::string ToBytes(const T& value) {
   return bytes;
 }
 
+// As runs: for each its gap from the end of the one before, and its length.
 inline void WriteRuns(const std::vector<MicroBatch>& list, CodedOutputStream& out) {
   uint64_t end = 0;  // of the run before
   for (size_t i = 0; i < list.size();) {
@@ -147,6 +151,7 @@ inline void WriteRuns(const std::vector<MicroBatch>& list, CodedOutputStream& ou
   }
 }
 
+// Numbers in one packed field, messages in a field each; nothing if it is empty.
 template <typename T>
 void WriteList(int number, const std::vector<T>& list, CodedOutputStream& out) {
   if (list.empty()) return;
@@ -168,6 +173,7 @@ void WriteList(int number, const std::vector<T>& list, CodedOutputStream& out) {
   }
 }
 
+// One field, whatever its type; nothing if it is zero or empty.
 template <typename T>
 void WriteField(int number, const T& value, CodedOutputStream& out) {
   if constexpr (std::is_same_v<T, double>) {
@@ -192,6 +198,7 @@ void WriteField(int number, const T& value, CodedOutputStream& out) {
   }
 }
 
+// See above.
 template <typename T>
 void Write(const T& value, CodedOutputStream& out) {
   static_assert(HasFields<T>);
@@ -229,6 +236,7 @@ struct Source {
   }
 };
 
+// Fields up to the present limit, onto what `value` has. False, with the reason in `source`, as with all that follow.
 template <typename T>
 bool Read(Source& source, T& value);
 
@@ -250,6 +258,7 @@ bool ReadNumber(Source& source, T& value) {
   return FromVarint(varint, value) || source.Fail("out of range: " + std::to_string(varint));
 }
 
+// The inverse of WriteRuns, appended.
 inline bool ReadRuns(Source& source, std::vector<MicroBatch>& list) {
   uint64_t end = 0;
   while (source.in.BytesUntilLimit() > 0) {
@@ -266,6 +275,7 @@ inline bool ReadRuns(Source& source, std::vector<MicroBatch>& list) {
   return true;
 }
 
+// One field of a list, appended: packed numbers, or one message.
 template <typename T>
 bool ReadList(Source& source, std::vector<T>& list) {
   return ReadDelimited(source, [&] {
@@ -288,6 +298,7 @@ bool ReadList(Source& source, std::vector<T>& list) {
   });
 }
 
+// A text, cleaned, whatever the peer thinks that it is.
 inline bool ReadText(Source& source, std::string& text) {
   const int size = source.in.BytesUntilLimit();
   if (size > static_cast<int>(kTextMax)) return source.Fail("too long");
@@ -296,6 +307,7 @@ inline bool ReadText(Source& source, std::string& text) {
   return true;
 }
 
+// The value behind a tag of this wire type.
 template <typename T>
 bool ReadField(Source& source, WireFormatLite::WireType type, T& value) {
   if constexpr (std::is_same_v<T, double>) {
@@ -335,6 +347,7 @@ bool ReadAlternative(Source& source, size_t index, std::variant<T...>& value) {
 // What one field of the table makes of a tag.
 enum class Taken : uint8_t { kNotMine, kRead, kBad };
 
+// `place`: of the field in its table. `has_alternative`: of the struct's variant, once it is read.
 template <typename Member>
 Taken TakeField(Source& source, int place, uint32_t tag, bool& has_alternative, Member& member) {
   const int number = WireFormatLite::GetTagFieldNumber(tag);
@@ -358,6 +371,7 @@ Taken TakeField(Source& source, int place, uint32_t tag, bool& has_alternative, 
   }
 }
 
+// See above.
 template <typename T>
 bool Read(Source& source, T& value) {
   static_assert(HasFields<T>);

@@ -23,10 +23,10 @@ constexpr uint16_t kKnownFlags = kHasParcel | kHasPayload;
 // Memory for a payload is taken as its chunks come, beyond this.
 constexpr size_t kReserveMax = size_t{1} << 24;
 
-static_assert(std::endian::native == std::endian::little, "headers are copied as they lie in memory");
+}  // namespace
 
 // As on the wire, byte by byte.
-struct Header {
+struct FrameHeader {
   uint32_t magic = kMagic;
   uint16_t version = kVersion;
   uint16_t flags = 0;
@@ -38,98 +38,117 @@ struct Header {
   uint32_t header_crc = 0;  // CRC-32 of the 40 bytes before it, and of the parcel
   uint32_t chunk_crc = 0;   // CRC-32 of the chunk
 };
-static_assert(sizeof(Header) == kFrameHeaderSize);
+static_assert(sizeof(FrameHeader) == kFrameHeaderSize);
+static_assert(std::endian::native == std::endian::little, "headers are copied as they lie in memory");
+
+namespace {
 
 uint32_t Crc(const void* data, size_t size, uint32_t crc = 0) {
+  if (size == 0) return crc;  // zlib takes a null pointer for a wish to begin anew
   return static_cast<uint32_t>(crc32_z(crc, static_cast<const Bytef*>(data), size));
 }
 
-uint32_t HeaderCrc(const Header& header, std::string_view parcel) {
-  return Crc(parcel.data(), parcel.size(), Crc(&header, offsetof(Header, header_crc)));
+uint32_t HeaderCrc(const FrameHeader& header, std::string_view parcel) {
+  return Crc(parcel.data(), parcel.size(), Crc(&header, offsetof(FrameHeader, header_crc)));
 }
 
-std::string HeadOf(Header header, std::string_view parcel, std::span<const std::byte> chunk) {
+// Whether a parcel brings a payload.
+enum class PayloadRule : uint8_t { kNone, kMaybe, kNeeded };
+
+PayloadRule PayloadRuleOf(const Parcel& parcel) {
+  const auto* message = std::get_if<Message>(&parcel);
+  if (message == nullptr || LaneOf(message->body) == Lane::kControl) return PayloadRule::kNone;
+  return std::holds_alternative<Publish>(message->body) ? PayloadRule::kMaybe : PayloadRule::kNeeded;
+}
+
+std::string HeadOf(FrameHeader header, std::string_view parcel, std::span<const std::byte> chunk) {
   header.parcel_size = static_cast<uint32_t>(parcel.size());
   header.chunk_size = static_cast<uint32_t>(chunk.size());
   header.chunk_crc = Crc(chunk.data(), chunk.size());
   header.header_crc = HeaderCrc(header, parcel);
-  std::string head(sizeof(Header), '\0');
-  std::memcpy(head.data(), &header, sizeof(Header));
+  std::string head(sizeof(FrameHeader), '\0');
+  std::memcpy(head.data(), &header, sizeof(FrameHeader));
   head += parcel;
   return head;
 }
 
 }  // namespace
 
-std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload) {
+std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload,
+                                         size_t chunk_size) {
   EDDL_CHECK(parcel.size() <= kParcelSizeMax && (payload == nullptr || payload->size() <= kPayloadSizeMax))
       << "a parcel of " << parcel.size() << " bytes";
+  EDDL_CHECK(chunk_size >= 1 && chunk_size <= kChunkSizeMax) << chunk_size;
   std::vector<OutgoingFrame> frames;
-  Header header = {.sequence = sequence};
-  if (payload != nullptr) {
-    header.flags = kHasPayload;
-    header.payload_size = payload->size();
+  FrameHeader header = {.flags = kHasParcel, .sequence = sequence};
+  if (payload == nullptr) {
+    frames.push_back({.head = HeadOf(header, parcel, {})});
+    return frames;
   }
-  size_t offset = 0;
+  header.payload_size = payload->size();
   do {
-    std::span<const std::byte> chunk;
-    if (payload != nullptr) {
-      chunk = std::span(*payload).subspan(offset, std::min(kChunkSizeMax, payload->size() - offset));
-    }
-    header.offset = offset;
-    const bool first = offset == 0;
-    const auto flags = static_cast<uint16_t>(header.flags | (first ? kHasParcel : 0));
-    Header one = header;
-    one.flags = flags;
-    frames.push_back({.head = HeadOf(one, first ? parcel : std::string_view(), chunk), .chunk = chunk});
-    offset += chunk.size();
-  } while (payload != nullptr && offset < payload->size());
+    const bool first = frames.empty();
+    const auto chunk =
+        std::span(*payload).subspan(header.offset, std::min(chunk_size, payload->size() - header.offset));
+    header.flags = first ? kHasParcel | kHasPayload : kHasPayload;
+    frames.push_back({.head = HeadOf(header, first ? parcel : std::string_view(), chunk), .chunk = chunk});
+    header.offset += chunk.size();
+  } while (header.offset < payload->size());
   return frames;
 }
 
+// The first frame of a parcel.
+absl::Status FrameAssembler::Begin(const FrameHeader& header, std::string_view parcel) {
+  if (parcel_.has_value()) return DataLoss("a parcel in the middle of another");
+  const bool has_payload = (header.flags & kHasPayload) != 0;
+  if (!has_payload && (header.payload_size != 0 || header.chunk_size != 0 || header.offset != 0))
+    return DataLoss("bytes without a payload");
+  if (header.payload_size > payload_size_max_) {
+    return DataLoss("a payload of " + std::to_string(header.payload_size) + " bytes, where " +
+                    std::to_string(payload_size_max_) + " are the most");
+  }
+  EDDL_ASSIGN_OR_RETURN(Parcel decoded, Decode(parcel));
+  const PayloadRule rule = PayloadRuleOf(decoded);
+  if (has_payload && rule == PayloadRule::kNone) return DataLoss("a payload of a message that has none");
+  parcel_ = std::move(decoded);
+  payload_ = has_payload ? std::make_shared<std::vector<std::byte>>() : nullptr;
+  if (has_payload) payload_->reserve(std::min<size_t>(header.payload_size, kReserveMax));
+  payload_size_ = header.payload_size;
+  intact_ = has_payload || rule != PayloadRule::kNeeded;
+  return absl::OkStatus();
+}
+
+absl::Status FrameAssembler::Append(const FrameHeader& header, std::span<const std::byte> chunk) {
+  const uint64_t missing = payload_size_ - payload_->size();
+  if (header.payload_size != payload_size_ || header.offset != payload_->size() || chunk.size() > missing)
+    return DataLoss("a chunk out of place");
+  if (chunk.empty() && missing > 0) return DataLoss("an empty chunk");
+  if (Crc(chunk.data(), chunk.size()) != header.chunk_crc) intact_ = false;
+  payload_->insert(payload_->end(), chunk.begin(), chunk.end());
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::optional<AssembledParcel>> FrameAssembler::Add(std::span<const std::byte> frame) {
-  Header header;
-  if (frame.size() < sizeof(Header)) return DataLoss("a frame of " + std::to_string(frame.size()) + " bytes");
-  std::memcpy(&header, frame.data(), sizeof(Header));
+  FrameHeader header;
+  if (frame.size() < sizeof(header)) return DataLoss("a frame of " + std::to_string(frame.size()) + " bytes");
+  std::memcpy(&header, frame.data(), sizeof(header));
   if (header.magic != kMagic) return DataLoss("bytes that are no frame");
   if (header.version != kVersion) return DataLoss("a frame of version " + std::to_string(header.version));
   const bool sizes_add_up = header.parcel_size <= kParcelSizeMax && header.chunk_size <= kChunkSizeMax &&
-                            frame.size() == sizeof(Header) + header.parcel_size + header.chunk_size;
+                            frame.size() == sizeof(header) + header.parcel_size + header.chunk_size;
   if ((header.flags & ~kKnownFlags) != 0 || !sizes_add_up) return DataLoss("a frame whose sizes do not add up");
-  const std::string_view parcel(reinterpret_cast<const char*>(frame.data()) + sizeof(Header), header.parcel_size);
+  const std::string_view parcel(reinterpret_cast<const char*>(frame.data()) + sizeof(header), header.parcel_size);
   if (HeaderCrc(header, parcel) != header.header_crc) return DataLoss("a frame header that was damaged on the way");
   if (header.sequence != next_sequence_) return DataLoss("a frame out of order");
-  const std::span<const std::byte> chunk = frame.subspan(sizeof(Header) + header.parcel_size);
 
-  const bool has_payload = (header.flags & kHasPayload) != 0;
   if ((header.flags & kHasParcel) != 0) {
-    if (parcel_.has_value()) return DataLoss("a parcel in the middle of another");
-    if (!has_payload && (header.payload_size != 0 || header.chunk_size != 0))
-      return DataLoss("bytes without a payload");
-    if (header.payload_size > payload_size_max_) {
-      return DataLoss("a payload of " + std::to_string(header.payload_size) + " bytes, where " +
-                      std::to_string(payload_size_max_) + " are the most");
-    }
-    EDDL_ASSIGN_OR_RETURN(parcel_, Decode(parcel));
-    payload_ = has_payload ? std::make_shared<std::vector<std::byte>>() : nullptr;
-    if (has_payload) payload_->reserve(std::min<size_t>(header.payload_size, kReserveMax));
-    payload_size_ = header.payload_size;
-    intact_ = true;
-  } else if (!parcel_.has_value() || !has_payload || header.parcel_size != 0 || header.chunk_size == 0 ||
-             header.payload_size != payload_size_) {
+    EDDL_RETURN_IF_ERROR(Begin(header, parcel));
+  } else if (!parcel_.has_value() || (header.flags & kHasPayload) == 0 || header.parcel_size != 0) {
     return DataLoss("a chunk of no payload");
   }
-  if (has_payload) {
-    const uint64_t received = payload_->size();
-    if (header.offset != received || header.chunk_size > payload_size_ - received) {
-      return DataLoss("a chunk out of place");
-    }
-    if (Crc(chunk.data(), chunk.size()) != header.chunk_crc) intact_ = false;
-    payload_->insert(payload_->end(), chunk.begin(), chunk.end());
-    if (payload_->size() < payload_size_) {
-      if (chunk.empty()) return DataLoss("an empty chunk");
-      return std::nullopt;
-    }
+  if (payload_ != nullptr) {
+    EDDL_RETURN_IF_ERROR(Append(header, frame.subspan(sizeof(header) + header.parcel_size)));
+    if (payload_->size() < payload_size_) return std::nullopt;
   }
   ++next_sequence_;
   AssembledParcel whole = {.parcel = *std::exchange(parcel_, std::nullopt), .intact = intact_};

@@ -1,4 +1,4 @@
-// Frames: how a parcel and its payload bytes lie on a stream. FORMAT.md is the contract.
+// Frames: how a parcel and its payload bytes lie on a stream. net/wire/FORMAT.md is the contract.
 //
 // A parcel without payload is one frame. A payload is cut into chunks, one frame each, so that no gRPC message is large
 // and a receiver's memory is bounded; the first frame also has the parcel. Pure; the assembler belongs to one stream.
@@ -9,12 +9,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "net/wire/parcel.h"
 
@@ -32,14 +34,17 @@ struct OutgoingFrame {
 };
 
 // The frames of one parcel, in order. `parcel` is what Encode made; `payload` may be null. The frames borrow the
-// payload. REQUIRES: sizes within the limits above.
-std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload);
+// payload. REQUIRES: sizes within the limits above, chunk_size >= 1.
+std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload,
+                                         size_t chunk_size = kChunkSizeMax);
+
+struct FrameHeader;
 
 // A parcel and its payload, put together again.
 struct AssembledParcel {
   Parcel parcel;
   Bytes payload;       // null if it has none, or if it was damaged
-  bool intact = true;  // false: a chunk's checksum was wrong
+  bool intact = true;  // false: a chunk's checksum was wrong, or a message that needs a payload came without
 };
 
 class FrameAssembler {
@@ -49,11 +54,14 @@ class FrameAssembler {
   explicit FrameAssembler(uint64_t payload_size_max) : payload_size_max_(payload_size_max) {}
 
   // The next frame of the stream, whole. A parcel when its last frame is here. kDataLoss: this is no honest peer's
-  // frame (magic, version, sizes, sequence, order of chunks, header checksum, an undecodable parcel); the stream is to
-  // be closed.
+  // frame (magic, version, sizes, sequence, order of chunks, header checksum, an undecodable parcel, a payload of a
+  // message that has none); the stream is to be closed. Memory is taken for what has come, not for what is claimed.
   absl::StatusOr<std::optional<AssembledParcel>> Add(std::span<const std::byte> frame);
 
  private:
+  absl::Status Begin(const FrameHeader& header, std::string_view parcel);
+  absl::Status Append(const FrameHeader& header, std::span<const std::byte> chunk);
+
   uint64_t payload_size_max_;
   uint64_t next_sequence_ = 0;
   std::optional<Parcel> parcel_;  // whose payload is on its way

@@ -1,5 +1,5 @@
 // Journal codec: entries of the manager's journal as bytes, and back. Lengths and checksums around them, and the file,
-// are tools/eddl_node/cluster/journal_file.h's; FORMAT.md has all of it.
+// are tools/eddl_node/cluster/journal_file.h's; net/wire/FORMAT.md has all of it.
 //
 // Pure; thread-safe.
 #pragma once

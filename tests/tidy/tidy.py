@@ -48,7 +48,7 @@ LAYERS = {
     "net/policy": ["net"],
     "net/node": ["net/policy"],
     "net/sim": ["net/node"],
-    "net/wire": ["net"],
+    "net/wire": ["net/node"],
     "net/transport": ["net/wire"],
 }
 FREE = ("tools", "bench", "tests", "examples")
