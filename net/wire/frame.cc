@@ -124,6 +124,10 @@ absl::Status FrameAssembler::Append(const FrameHeader& header, std::span<const s
     return DataLoss("a chunk out of place");
   if (chunk.empty() && missing > 0) return DataLoss("an empty chunk");
   if (Crc(chunk.data(), chunk.size()) != header.chunk_crc) intact_ = false;
+  if (payload_->capacity() - payload_->size() < chunk.size()) {
+    // No further than what is claimed: doubling alone might take twice of it.
+    payload_->reserve(std::min<uint64_t>(payload_size_, std::max(2 * payload_->capacity(), kChunkSizeMax)));
+  }
   payload_->insert(payload_->end(), chunk.begin(), chunk.end());
   return absl::OkStatus();
 }
