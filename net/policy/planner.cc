@@ -39,6 +39,7 @@ bool Contains(const std::vector<T>& values, T value) {
 // How many leaders at most: one, and as many as pay; or the job's.
 std::vector<uint32_t> LeaderLimits(const PlannerOptions& options) {
   if (!options.leaders.empty()) return {UINT32_MAX};
+  if (options.leaders_max > 0) return {options.leaders_max};
   return {1, UINT32_MAX};
 }
 
@@ -177,7 +178,7 @@ class WorkerChoice {
     if (!predictor.ok()) return false;
     const Mode mode = shape_.plan.rule.mode;
     const Codec codec = shape_.plan.codec;
-    auto leaders = Leaders(*predictor, mode, codec, UINT32_MAX, options_);
+    auto leaders = Leaders(*predictor, mode, codec, LeaderLimits(options_).back(), options_);
     if (!leaders.ok()) return false;
     const auto candidate = predictor->Predict(mode, codec, *std::move(leaders));
     if (!candidate.ok() || candidate->progress < most_) return false;

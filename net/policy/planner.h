@@ -19,6 +19,7 @@ struct PlannerOptions {
   std::optional<Mode> mode;               // this one only
   std::optional<Codec> codec;             // this one only; kExact also means sync, unless a mode is given
   std::vector<LeaderShare> leaders;       // not empty: these only
+  uint32_t leaders_max = 0;               // as many at most; 0: as many as pay, or one
   std::optional<uint32_t> quorum;         // of async rounds, instead of a quarter of the workers
   std::optional<uint32_t> staleness_max;  // of async rounds, instead of what the noise scale allows
   bool allow_f16 = true;

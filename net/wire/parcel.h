@@ -24,7 +24,8 @@ using Bytes = std::shared_ptr<const std::vector<std::byte>>;
 struct Directory {
   struct Entry {
     NodeId node{};
-    std::string address;  // "host:port"; empty: others can't open connections to it
+    // "host:port"; ":port": on the manager's host; empty: others can't open connections to it.
+    std::string address;
 
     bool operator==(const Entry&) const = default;
   };

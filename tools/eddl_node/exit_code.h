@@ -19,6 +19,8 @@ enum class ExitCode : int {
   kDiverged = 5,
   kSave = 6,
   kMismatch = 7,
+  kNetwork = 8,
+  kRefused = 9,
   kNothingToCheck = 77,
   kInterrupted = 130,
   kTerminated = 143,

@@ -22,8 +22,8 @@
 namespace eddl {
 namespace {
 
-constexpr const char* kRunFiles[] = {"job.toml",         "run.json",         "metrics.jsonl", "checkpoint.safetensors",
-                                     "best.safetensors", "model.safetensors"};
+constexpr const char* kRunFiles[] = {"job.toml",         "run.json",          "metrics.jsonl", "checkpoint.safetensors",
+                                     "best.safetensors", "model.safetensors", "cluster"};
 constexpr int kPreviousMax = 10'000;
 
 // A small text file, whole or not at all.
@@ -114,7 +114,7 @@ absl::StatusOr<std::string> RunFolder::SetAside() const {
 absl::Status RunFolder::Clear() const {
   for (const char* name : kRunFiles) {
     std::error_code error;
-    std::filesystem::remove(File(name), error);
+    std::filesystem::remove_all(File(name), error);
     if (error) {
       return WithExitCode(ExitCode::kSave, FailedPrecondition("can't remove " + File(name) + ": " + error.message()));
     }

@@ -6,6 +6,7 @@
 //   checkpoint.safetensors   to resume from
 //   best.safetensors         the model with the best test accuracy so far
 //   model.safetensors        the model at the end
+//   cluster/                 the manager's journal and checkpoints, if many devices trained it
 //
 // An opened folder is locked against other processes. A new run in a folder that holds an earlier one moves that one's
 // files to previous-1, previous-2, ...: nothing is lost. Errors carry exit codes kSave and kMismatch. One thread.

@@ -139,7 +139,9 @@ grpc::Status ClusterService::Join(grpc::ServerContext* context, const v1::JoinRe
   if (!returns || !registry_.Find(info.node)) info.node = net::NodeId{};
   if (request->listen_port() > 0) {
     const std::string host = request->listen_host().empty() ? HostOfPeer(context->peer()) : request->listen_host();
-    if (!host.empty()) info.address = JoinHostPort(host, request->listen_port());
+    // A loopback address means another machine to others: they put the manager's host before the port.
+    const bool is_here = host.starts_with("127.") || host == "::1";
+    if (!host.empty()) info.address = JoinHostPort(is_here ? "" : host, request->listen_port());
   }
   const auto node = registry_.Admit(info);
   if (!node.ok()) return ToGrpc(node.status());

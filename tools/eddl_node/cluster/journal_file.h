@@ -6,12 +6,15 @@
 // in net/wire/FORMAT.md (entries are protobuf messages of eddl.proto).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "net/node/event.h"
 
 namespace eddl::cluster {
@@ -26,16 +29,46 @@ class JournalFile {
   static absl::StatusOr<std::unique_ptr<JournalFile>> Open(const std::string& path, const std::string& job,
                                                            std::function<void(net::Version below)> on_durable,
                                                            std::function<void(const std::string&)> on_trouble);
-  virtual ~JournalFile() = default;
+  // What is queued is still written, if the disk takes it at once.
+  ~JournalFile();
+  JournalFile(const JournalFile&) = delete;
+  JournalFile& operator=(const JournalFile&) = delete;
 
-  // What it says: the first event of a manager. Records of undone rounds are left out (JournalStart).
-  virtual const net::Started& started() const = 0;
+  // What it says: the first event of a manager. Records of undone rounds are left out.
+  const net::Started& started() const { return started_; }
   // Durable soon, in order.
-  virtual void Append(const net::Journal& record) = 0;
-  virtual void Append(const net::Checkpointed& checkpoint) = 0;
-  // Return when durable; block while the disk is full, until `cancelled`.
-  virtual absl::Status Append(const net::JournalView& view) = 0;
-  virtual absl::Status Append(const net::JournalStart& start) = 0;
+  void Append(const net::Journal& record);
+  void Append(const net::Checkpointed& checkpoint);
+  // Return when durable; wait while the disk is full.
+  absl::Status Append(const net::JournalView& view);
+  absl::Status Append(const net::JournalStart& start);
+
+ private:
+  JournalFile(std::string path, int fd, std::function<void(net::Version)> on_durable,
+              std::function<void(const std::string&)> on_trouble);
+  absl::Status Read(const std::string& job);
+  absl::Status WriteAll(const std::string& bytes);
+  uint64_t Queue(const std::string& entry, net::Version below);
+  absl::Status QueueAndWait(const std::string& entry);
+  void Work();
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !pending_.empty(); }
+  bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::string path_;
+  const int fd_;
+  const std::function<void(net::Version)> on_durable_;
+  const std::function<void(const std::string&)> on_trouble_;
+  net::Started started_;
+  int64_t size_ = 0;  // of what is whole on disk; the thread's, once it runs
+
+  mutable absl::Mutex mutex_;
+  std::string pending_ ABSL_GUARDED_BY(mutex_);  // entries that wait
+  size_t pending_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  net::Version pending_below_ ABSL_GUARDED_BY(mutex_);
+  uint64_t queued_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t written_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
 };
 
 }  // namespace eddl::cluster

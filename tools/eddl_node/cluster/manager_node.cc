@@ -47,13 +47,13 @@ ManagerNode::~ManagerNode() {
 }
 
 ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper,
-                            const std::atomic<bool>& stop) {
+                            double seconds_before, const std::atomic<bool>& stop) {
   transport_ = &transport;
   journal_ = &journal;
   keeper_ = &keeper;
   stop_ = &stop;
   begin_ = Now();
-  progress_.Restore(journal.started().records, options_.seconds_before);
+  progress_.Restore(journal.started().records, seconds_before);
   epochs_reported_ = progress_.state().epoch;
   loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
   loop_.Post([this] { Handle(journal_->started()); });
@@ -114,6 +114,7 @@ void ManagerNode::OnTested(const SavedCheckpoint& saved, const Checkpoint& model
   loop_.Post([this, saved, shared] {
     --saving_;
     end_.last = saved;
+    end_.model = shared;
     ReportEpochs(saved.version, saved.test, *shared);
   });
 }

@@ -52,18 +52,16 @@ struct ManagerObserver {
 
 struct ManagerNodeOptions {
   net::ManagerOptions manager;
-  net::LedgerOptions ledger;
   int64_t epochs = 1;
   std::string record_path;  // as in MemberNodeOptions
-  bool resumed = false;
-  double seconds_before = 0;  // of training, of earlier parts of the run
 };
 
 // How a job ended.
 struct ManagerEnd {
   bool finished = false;  // else it was stopped, or can't go on
   std::string why;
-  std::optional<SavedCheckpoint> last;  // the newest checkpoint that was saved and tested
+  std::optional<SavedCheckpoint> last;      // the newest checkpoint that was saved and tested
+  std::shared_ptr<const Checkpoint> model;  // what it holds
 };
 
 class ManagerNode final : public net::TransportObserver {
@@ -75,7 +73,8 @@ class ManagerNode final : public net::TransportObserver {
   ~ManagerNode() override;
 
   // Until the job is over. `stop` true: takes a checkpoint and ends.
-  ManagerEnd Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper,
+  // `seconds_before`: of training, of earlier parts of the run.
+  ManagerEnd Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper, double seconds_before,
                  const std::atomic<bool>& stop);
 
   // From other threads: run on the loop, the answer is waited for. kUnavailable once the loop has ended.
@@ -122,14 +121,13 @@ class ManagerNode final : public net::TransportObserver {
   void Do(net::Multicast& action);
   void Do(const net::SetTimer& action);
   void Do(const net::Release& action);
-  void Do(const net::Snapshot& action);
   void Do(const net::Journal& action);
   void Do(const net::JournalView& action);
   void Do(const net::JournalStart& action);
   void Do(const net::Checkpointed& action);
   void Do(const net::Explain& action);
   void Do(const net::Halt& action);
-  // A member's: never the manager's.
+  // A member's: never the manager's. A part of a checkpoint is made when it is sent.
   template <typename Other>
   void Do(const Other&) {}
   void SendOne(net::NodeId to, const net::Message& message);
@@ -155,7 +153,6 @@ class ManagerNode final : public net::TransportObserver {
   std::map<net::NodeId, Peer> peers_;
   std::map<net::Payload, net::Bytes> payloads_;  // parts of checkpoints that just came
   uint64_t payload_count_ = 0;
-  std::map<net::Payload, net::Snapshot> snapshots_;  // asked for, to be sent
   std::deque<ClusterEvent> events_;
   std::map<net::Version, int64_t> epoch_ends_;  // version at which so many epochs were done, not reported yet
   int64_t epochs_reported_ = 0;

@@ -181,7 +181,11 @@ void MemberNode::ConnectPeers(const net::ShardMap& map) {
   for (const net::NodeId peer : wanted) {
     const auto entry = std::find_if(directory_.entries.begin(), directory_.entries.end(),
                                     [peer](const net::Directory::Entry& known) { return known.node == peer; });
-    if (entry != directory_.entries.end() && !entry->address.empty()) transport_->Connect(peer, entry->address);
+    if (entry == directory_.entries.end() || entry->address.empty()) continue;
+    // On the manager's own machine: where this node reaches the manager.
+    const std::string& manager = options_.manager_address;
+    const bool beside_manager = entry->address.starts_with(':');
+    transport_->Connect(peer, beside_manager ? manager.substr(0, manager.rfind(':')) + entry->address : entry->address);
   }
   dialled_ = std::move(wanted);
 }

@@ -1,0 +1,91 @@
+#include "tools/eddl_node/cluster/cluster_options.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "runtime/base/status.h"
+#include "runtime/train/schedule.h"
+#include "tools/eddl_node/cluster/stripe_layout.h"
+#include "tools/eddl_node/exit_code.h"
+
+namespace eddl::cluster {
+namespace {
+
+constexpr int64_t kFingerprintRows = 256;
+
+void HashBytes(uint64_t& hash, std::span<const std::byte> bytes) {
+  for (const std::byte byte : bytes) hash = (hash ^ static_cast<uint64_t>(byte)) * 0x100000001b3u;
+}
+
+absl::Status CheckTogether(const JobConfig& job) {
+  if (job.cluster.codec != "exact") return absl::OkStatus();
+  if (job.train.clip_norm > 0) {
+    return WithExitCode(ExitCode::kUsage,
+                        InvalidArgument("cluster.codec = \"exact\" and train.clip_norm don't go together: the norm of "
+                                        "a sum depends on how it is cut among leaders"));
+  }
+  if (job.cluster.mode == "async" || job.cluster.mode == "pipe") {
+    return WithExitCode(ExitCode::kUsage, InvalidArgument("cluster.codec = \"exact\" needs cluster.mode = \"sync\""));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CacheFingerprint(const Dataset& train) {
+  EDDL_RETURN_IF_ERROR(train.WaitFor(train.size()));
+  uint64_t hash = 0xcbf29ce484222325u;
+  HashBytes(hash, std::as_bytes(train.labels()));
+  const int64_t step = std::max<int64_t>(1, train.size() / kFingerprintRows);
+  for (int64_t row = 0; row < train.size(); row += step) HashBytes(hash, train.Row(row));
+  char digits[64];
+  std::snprintf(digits, sizeof(digits), "%lld-%lld-%016llx", static_cast<long long>(train.size()),
+                static_cast<long long>(train.row_bytes()), static_cast<unsigned long long>(hash));
+  return std::string(digits);
+}
+
+absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string& name, const std::string& job_id,
+                                        const ModelSpec& model, const DataSplit& data, const TrainOptions& options,
+                                        const ParamLayout& layout) {
+  EDDL_RETURN_IF_ERROR(CheckTogether(job));
+  JobPacket packet = {.job_id = job_id,
+                      .name = name,
+                      .model = model,
+                      .data = data.info,
+                      .sample_count = data.train.size(),
+                      .options = options,
+                      .micro_batch = std::min(job.cluster.micro_batch, job.train.batch),
+                      .stripe_count = StripeLayout::ChooseCount(layout.gradient_end()),
+                      .exact = job.cluster.codec == "exact",
+                      .has_initial = !job.model.init.empty()};
+  auto fingerprint = CacheFingerprint(data.train);
+  if (!fingerprint.ok()) return WithExitCode(ExitCode::kData, fingerprint.status());
+  packet.data_fingerprint = *std::move(fingerprint);
+  return packet;
+}
+
+net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& packet, const ParamLayout& layout) {
+  static const std::map<std::string, net::Mode> kModes = {
+      {"sync", net::Mode::kSync}, {"pipe", net::Mode::kPipe}, {"async", net::Mode::kAsync}};
+  static const std::map<std::string, net::Codec> kCodecs = {
+      {"f32", net::Codec::kF32}, {"f16", net::Codec::kF16}, {"exact", net::Codec::kExact}};
+  net::ManagerOptions options = {.ledger = packet.ledger(),
+                                 .batch_size = job.train.batch,
+                                 .parameter_count = layout.gradient_end(),
+                                 .stripe_count = packet.stripe_count,
+                                 .learning_rate = [schedule = packet.options.schedule](
+                                                      int64_t samples) { return LearningRate(schedule, samples); },
+                                 .gradient_norm_max = job.train.clip_norm,
+                                 .workers_min = static_cast<uint32_t>(job.cluster.workers_min),
+                                 .checkpoint_rounds = job.train.checkpoint_steps,
+                                 .checkpoint_epochs = true,
+                                 .checkpoint_end = true,
+                                 .speculate = job.cluster.speculate};
+  if (const auto mode = kModes.find(job.cluster.mode); mode != kModes.end()) options.planner.mode = mode->second;
+  if (const auto codec = kCodecs.find(job.cluster.codec); codec != kCodecs.end()) options.planner.codec = codec->second;
+  options.planner.leaders_max = static_cast<uint32_t>(job.cluster.leaders);
+  return options;
+}
+
+}  // namespace eddl::cluster

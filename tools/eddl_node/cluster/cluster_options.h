@@ -1,0 +1,25 @@
+// From the words of a job to the options of a manager.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "net/node/manager.h"
+#include "runtime/data/open.h"
+#include "runtime/graph/param_layout.h"
+#include "tools/eddl_node/cluster/job_packet.h"
+#include "tools/eddl_node/job_config.h"
+
+namespace eddl::cluster {
+
+// `name`: of the job file. kUsage: keys that contradict each other.
+absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string& name, const std::string& job_id,
+                                        const ModelSpec& model, const DataSplit& data, const TrainOptions& options,
+                                        const ParamLayout& layout);
+
+net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& packet, const ParamLayout& layout);
+
+// Tells data sets apart by all labels and a sample of their rows: names a cache. Waits for the rows.
+absl::StatusOr<std::string> CacheFingerprint(const Dataset& train);
+
+}  // namespace eddl::cluster

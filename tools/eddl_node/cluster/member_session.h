@@ -1,0 +1,61 @@
+// MemberSession: a member of a cluster, put together: runtime, bytes, network, and the node that drives them.
+//
+// What `join` runs on its own, and `manage --work` beside the manager. One thread; Run blocks.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "net/transport/grpc_transport.h"
+#include "tools/eddl_node/cluster/job_packet.h"
+#include "tools/eddl_node/cluster/lease_runner.h"
+#include "tools/eddl_node/cluster/member_node.h"
+#include "tools/eddl_node/cluster/node_runtime.h"
+#include "tools/eddl_node/cluster/node_service.h"
+
+namespace eddl::cluster {
+
+struct MemberSessionOptions {
+  net::NodeId self{};
+  std::string manager_address;
+  std::string listen;  // empty: nobody can connect, and it never leads
+  std::optional<net::Credentials> credentials;
+  bool can_work = true;
+  std::optional<Pace> pace;
+  double cpu_limit = 0;
+  double owner_load_max = 0;
+  std::string record_path;
+  std::vector<float> initial;  // version 0; empty: the seed's
+};
+
+// "0.5,0.01" as --pace is written. kUsage says what was expected.
+absl::StatusOr<std::optional<Pace>> ParsePace(const std::string& text);
+
+class MemberSession {
+ public:
+  // `samples` outlives the session. `on_status`: as in MemberNode.
+  static absl::StatusOr<std::unique_ptr<MemberSession>> Open(const JobPacket& job, MemberSessionOptions options,
+                                                             std::unique_ptr<NodeRuntime> runtime,
+                                                             SampleSource& samples,
+                                                             std::function<void(const MemberStatus&)> on_status);
+
+  // As MemberNode::Run.
+  absl::StatusOr<std::string> Run(const std::atomic<bool>& stop);
+
+ private:
+  MemberSession() = default;
+
+  // In the order in which each uses those before it.
+  std::unique_ptr<NodeRuntime> runtime_;
+  std::unique_ptr<NodeService> service_;
+  std::unique_ptr<MemberNode> node_;
+  std::unique_ptr<net::GrpcTransport> transport_;
+};
+
+}  // namespace eddl::cluster

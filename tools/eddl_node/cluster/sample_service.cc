@@ -1,0 +1,76 @@
+#include "tools/eddl_node/cluster/sample_service.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "runtime/base/status.h"
+#include "tools/eddl_node/cluster/cluster_service.h"
+
+namespace eddl::cluster {
+namespace {
+
+// A fetch of a few hundred rows that takes longer is given up and tried again.
+constexpr std::chrono::seconds kFetchPatience{60};
+
+absl::Status TakePiece(const v1::SamplesPiece& piece, std::span<const int64_t> wanted, const SampleSink& sink) {
+  const auto count = static_cast<size_t>(piece.samples_size());
+  const bool fits = count > 0 && count <= wanted.size() && piece.labels_size() == piece.samples_size() &&
+                    std::equal(piece.samples().begin(), piece.samples().end(), wanted.begin());
+  if (!fits) return DataLoss("the manager sent other samples than were asked for");
+  return sink(wanted.first(count), std::as_bytes(std::span(piece.rows().data(), piece.rows().size())),
+              std::span(piece.labels().data(), count));
+}
+
+}  // namespace
+
+grpc::Status ServeSamples(const Dataset& data, const v1::GetSamplesRequest& request,
+                          grpc::ServerWriter<v1::SamplesPiece>& writer) {
+  if (request.samples_size() > kSamplesPerRequestMax) return ToGrpc(InvalidArgument("too many samples at once"));
+  int64_t last = -1;
+  for (const int64_t sample : request.samples()) {
+    if (sample < 0 || sample >= data.size()) {
+      return ToGrpc(InvalidArgument("there is no sample " + std::to_string(sample)));
+    }
+    last = std::max(last, sample);
+  }
+  // Of a set that is still being decoded, the first rows are here first.
+  if (const absl::Status ready = data.WaitFor(last + 1); !ready.ok()) return ToGrpc(ready);
+  v1::SamplesPiece piece;
+  for (int i = 0; i < request.samples_size(); ++i) {
+    const int64_t sample = request.samples(i);
+    const std::span<const std::byte> row = data.Row(sample);
+    piece.add_samples(sample);
+    piece.add_labels(data.Label(sample));
+    piece.mutable_rows()->append(reinterpret_cast<const char*>(row.data()), row.size());
+    const bool full = static_cast<int64_t>(piece.rows().size()) >= kSamplesPieceBytes;
+    if (!full && i + 1 < request.samples_size()) continue;
+    if (!writer.Write(piece)) return ToGrpc(MakeStatus(absl::StatusCode::kCancelled, "the receiver went away"));
+    piece.Clear();
+  }
+  return grpc::Status::OK;
+}
+
+SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel) {
+  return [channel = std::move(channel)](std::span<const int64_t> samples, const SampleSink& sink) -> absl::Status {
+    const auto stub = v1::Cluster::NewStub(channel);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kFetchPatience);
+    v1::GetSamplesRequest request;
+    for (const int64_t sample : samples) request.add_samples(sample);
+    const auto reader = stub->GetSamples(&context, request);
+    absl::Status taken = absl::OkStatus();
+    v1::SamplesPiece piece;
+    while (taken.ok() && reader->Read(&piece)) {
+      taken = TakePiece(piece, samples, sink);
+      if (taken.ok()) samples = samples.subspan(static_cast<size_t>(piece.samples_size()));
+    }
+    if (!taken.ok()) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    EDDL_RETURN_IF_ERROR(taken);
+    EDDL_RETURN_IF_ERROR(FromGrpc(status));
+    return samples.empty() ? absl::OkStatus() : DataLoss("the manager sent fewer samples than were asked for");
+  };
+}
+
+}  // namespace eddl::cluster

@@ -1,0 +1,287 @@
+// eddl-node join: takes part in a cluster with this device.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "net/transport/certificate.h"
+#include "net/transport/fetch_ca.h"
+#include "net/transport/join_token.h"
+#include "net/wire/cluster.grpc.pb.h"
+#include "runtime/base/status.h"
+#include "runtime/train/checkpoint.h"
+#include "tools/eddl_node/cluster/cluster_access.h"
+#include "tools/eddl_node/cluster/cluster_service.h"
+#include "tools/eddl_node/cluster/fetch_file.h"
+#include "tools/eddl_node/cluster/member_session.h"
+#include "tools/eddl_node/cluster/sample_cache.h"
+#include "tools/eddl_node/cluster/sample_service.h"
+#include "tools/eddl_node/commands.h"
+#include "tools/eddl_node/console.h"
+#include "tools/eddl_node/exit_code.h"
+#include "tools/eddl_node/job_file.h"
+#include "tools/eddl_node/stop_signal.h"
+#include "tools/eddl_node/text_format.h"
+
+namespace eddl {
+namespace {
+
+using cluster::HostPort;
+using cluster::JobPacket;
+using cluster::MemberStatus;
+
+constexpr char kJoinSchema[] = "eddl.join.v1";
+constexpr Duration kFetchPatience{5'000'000'000};
+constexpr std::chrono::seconds kCallPatience{15};
+// Between two lines of a node that is not on a terminal.
+constexpr double kStatusSeconds = 10;
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unnamed";
+}
+
+class JoinRun {
+ public:
+  JoinRun(const JoinArguments& arguments, const Console& console) : arguments_(arguments), console_(console) {}
+
+  absl::Status Execute();
+  ExitCode outcome() const { return outcome_; }
+
+ private:
+  absl::Status ReadArguments();
+  // Whom to trust, and who this device was here before.
+  absl::Status Prepare();
+  absl::Status Join();
+  absl::Status Start();
+  absl::Status Finish(const std::string& goodbye);
+  void OnStatus(const MemberStatus& status);
+
+  const JoinArguments& arguments_;
+  const Console& console_;
+  JobConfig device_job_;
+  HostPort manager_;
+  std::string state_folder_;
+  std::string identity_folder_;
+  std::string listen_;  // empty: does not
+  int listen_port_ = 0;
+  std::optional<cluster::Pace> pace_;
+  std::optional<net::JoinToken> token_;
+  net::NodeId node_{};  // of an earlier life; 0: none
+  std::optional<net::Credentials> credentials_;
+  v1::JoinReply reply_;
+  JobPacket job_;
+  std::unique_ptr<cluster::SampleSource> samples_;
+  std::unique_ptr<cluster::MemberSession> session_;
+  MemberStatus last_;
+  double said_seconds_ = 0;
+  ExitCode outcome_ = ExitCode::kOk;
+};
+
+absl::Status JoinRun::ReadArguments() {
+  EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kUsage, ApplyOverrides(device_job_, arguments_.overrides)));
+  EDDL_ASSIGN_OR_RETURN(manager_, cluster::ParseHostPort(arguments_.manager));
+  EDDL_ASSIGN_OR_RETURN(pace_, cluster::ParsePace(arguments_.pace));
+  state_folder_ = arguments_.state.empty() ? cluster::DefaultStateFolder() : arguments_.state;
+  identity_folder_ = cluster::IdentityFolder(state_folder_, manager_);
+  if (!arguments_.token.empty()) {
+    auto token = net::JoinToken::Parse(arguments_.token);
+    if (!token.ok()) return WithExitCode(ExitCode::kUsage, token.status());
+    token_ = *std::move(token);
+  }
+  if (arguments_.listen != "none") {
+    HostPort address = {.host = "0.0.0.0", .port = "0"};
+    if (!arguments_.listen.empty()) {
+      EDDL_ASSIGN_OR_RETURN(address, cluster::ParseHostPort(arguments_.listen));
+    }
+    listen_port_ = std::stoi(address.port) > 0 ? std::stoi(address.port) : cluster::FreePort();
+    listen_ = HostPort{address.host, std::to_string(listen_port_)}.ToString();
+  }
+  if (arguments_.nice > 0 && setpriority(PRIO_PROCESS, 0, static_cast<int>(arguments_.nice)) != 0) {
+    console_.Line("can't run at a lower priority: " + std::string(std::strerror(errno)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JoinRun::Prepare() {
+  if (arguments_.insecure) return absl::OkStatus();
+  const auto earlier = cluster::LoadIdentity(identity_folder_);
+  const bool known = earlier.ok() && ToInt(earlier->node) > 0;
+  if (known) {
+    const auto fingerprint = net::Fingerprint(earlier->credentials.ca);
+    const auto left = net::SecondsLeft(earlier->credentials.certificate);
+    const bool same = !token_ || (fingerprint.ok() && *fingerprint == token_->fingerprint);
+    if (same && left.ok() && *left > 0) {
+      node_ = earlier->node;
+      credentials_ = earlier->credentials;
+      return absl::OkStatus();
+    }
+  }
+  if (!token_) {
+    return WithExitCode(ExitCode::kUsage,
+                        InvalidArgument("this device is not known at " + manager_.ToString() +
+                                        " yet: add --token, as the manager's join line has it (or --insecure, if the "
+                                        "manager runs so)"));
+  }
+  auto ca = net::FetchCa(manager_.host, manager_.port, token_->fingerprint, kFetchPatience);
+  if (!ca.ok()) return WithExitCode(ExitCode::kNetwork, ca.status());
+  credentials_ = net::Credentials{.ca = *std::move(ca)};
+  return absl::OkStatus();
+}
+
+absl::Status JoinRun::Join() {
+  v1::JoinRequest request;
+  std::string key;
+  if (!arguments_.insecure) {
+    EDDL_ASSIGN_OR_RETURN(key, net::MakeKey());
+    EDDL_ASSIGN_OR_RETURN(const std::string signing_request, net::MakeSigningRequest(key));
+    request.set_signing_request(signing_request);
+  }
+  request.set_protocol_min(cluster::kProtocolMin);
+  request.set_protocol_max(cluster::kProtocolMax);
+  if (token_) request.set_secret(token_->secret);
+  request.set_name(arguments_.name.empty() ? HostName() : arguments_.name);
+  request.set_listen_port(static_cast<uint32_t>(listen_port_));
+  request.set_device(device_job_.device.name);
+  request.set_node(ToInt(node_));
+  request.set_program_version(EDDL_VERSION);
+  request.set_instruction_set(cluster::InstructionSet());
+  const auto stub = v1::Cluster::NewStub(net::MakeChannel(manager_.ToString(), net::kManager, credentials_));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kCallPatience);
+  const grpc::Status status = stub->Join(&context, request, &reply_);
+  if (!status.ok()) {
+    const absl::Status error = cluster::FromGrpc(status);
+    const bool away = absl::IsUnavailable(error) || absl::IsDeadlineExceeded(error);
+    if (!away) return WithExitCode(ExitCode::kRefused, WithContext(error, "the manager refused"));
+    return WithExitCode(ExitCode::kNetwork,
+                        Unavailable("can't reach a manager at " + manager_.ToString() + ": " + MessageOf(error)));
+  }
+  node_ = net::NodeId{reply_.node()};
+  if (!arguments_.insecure) {
+    credentials_ = net::Credentials{
+        .ca = reply_.ca_certificate(), .certificate = reply_.certificate() + reply_.ca_certificate(), .key = key};
+    EDDL_RETURN_IF_ERROR(WithExitCode(
+        ExitCode::kSave, cluster::SaveIdentity(identity_folder_, {.node = node_, .credentials = *credentials_})));
+  }
+  auto job = JobPacket::FromJson(reply_.job());
+  if (!job.ok()) return WithExitCode(ExitCode::kMismatch, job.status());
+  job_ = *std::move(job);
+  return absl::OkStatus();
+}
+
+absl::Status JoinRun::Start() {
+  EDDL_ASSIGN_OR_RETURN(auto runtime, cluster::NodeRuntime::Open(job_, device_job_));
+  const auto channel = net::MakeChannel(manager_.ToString(), net::kManager, credentials_);
+  std::vector<float> initial;
+  if (job_.has_initial) {
+    const std::string path = state_folder_ + "/initial-" + job_.job_id + ".safetensors";
+    EDDL_RETURN_IF_ERROR(cluster::FetchFile(channel, "initial", path));
+    auto checkpoint = LoadCheckpoint(path);
+    if (!checkpoint.ok()) return WithExitCode(ExitCode::kMismatch, checkpoint.status());
+    initial = std::move(checkpoint->parameters);
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+  EDDL_ASSIGN_OR_RETURN(
+      samples_, cluster::OpenSampleCache({.folder = state_folder_ + "/samples",
+                                          .fingerprint = job_.data_fingerprint,
+                                          .sample_count = job_.sample_count,
+                                          .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
+                                          .limit_bytes = arguments_.cache_limit_mb * 1'000'000,
+                                          .ledger = job_.ledger()},
+                                         cluster::MakeFetcher(channel)));
+  console_.Line("joined  " + manager_.ToString() + " as node " + std::to_string(ToInt(node_)) +
+                (arguments_.insecure ? " (INSECURE: no encryption)" : "") + ": job " + job_.name + ", " +
+                job_.model.name);
+  std::string device = "device  " + DescribeDevice(runtime->device());
+  if (runtime->threads() > 0) device += ", threads " + std::to_string(runtime->threads());
+  if (pace_) device += ", paced: an emulated device";
+  console_.Line(device);
+  cluster::MemberSessionOptions options = {.self = node_,
+                                           .manager_address = manager_.ToString(),
+                                           .listen = listen_,
+                                           .credentials = credentials_,
+                                           .can_work = !arguments_.lead_only,
+                                           .pace = pace_,
+                                           .cpu_limit = arguments_.cpu_limit,
+                                           .owner_load_max = arguments_.owner_load_max,
+                                           .record_path = arguments_.record,
+                                           .initial = std::move(initial)};
+  EDDL_ASSIGN_OR_RETURN(session_,
+                        cluster::MemberSession::Open(job_, std::move(options), std::move(runtime), *samples_,
+                                                     [this](const MemberStatus& status) { OnStatus(status); }));
+  return absl::OkStatus();
+}
+
+void JoinRun::OnStatus(const MemberStatus& status) {
+  const double now = static_cast<double>(Now().ns) * 1e-9;
+  const bool changed = status.connected != last_.connected || status.leads != last_.leads ||
+                       status.paused != last_.paused || status.last_error != last_.last_error;
+  if (!changed && now - said_seconds_ < kStatusSeconds) return;
+  std::string line = !status.connected ? "waiting for the manager"
+                     : !status.active  ? "waiting for the next view"
+                                       : "round " + Grouped(static_cast<int64_t>(status.version));
+  if (said_seconds_ > 0 && now > said_seconds_) {
+    const double rate = static_cast<double>(status.samples - last_.samples) / (now - said_seconds_);
+    line += "  " + Grouped(static_cast<int64_t>(rate + 0.5)) + " samples/s";
+  }
+  if (status.leads) line += "  leads";
+  if (status.paused) line += "  paused: this device is busy";
+  if (!status.last_error.empty() && status.last_error != last_.last_error) line += "  (" + status.last_error + ")";
+  console_.Line(line);
+  last_ = status;
+  said_seconds_ = now;
+}
+
+absl::Status JoinRun::Finish(const std::string& goodbye) {
+  session_.reset();
+  const bool stopped = StopCode() != ExitCode::kOk;
+  console_.Line((stopped           ? "left"
+                 : goodbye.empty() ? "the job is over"
+                                   : goodbye) +
+                std::string(": computed ") + Grouped(last_.samples) + " samples here");
+  if (!arguments_.save_model.empty()) {
+    const auto channel = net::MakeChannel(manager_.ToString(), net::kManager, credentials_);
+    const absl::Status fetched = cluster::FetchFile(channel, "newest", arguments_.save_model);
+    if (!fetched.ok()) return fetched;
+    console_.Line("model saved: " + arguments_.save_model);
+  }
+  console_.Json({{"schema", kJoinSchema},
+                 {"status", stopped ? "left" : "over"},
+                 {"node", ToInt(node_)},
+                 {"samples", last_.samples},
+                 {"leases", last_.leases},
+                 {"why", goodbye}});
+  if (!goodbye.empty()) outcome_ = ExitCode::kRefused;
+  return absl::OkStatus();
+}
+
+absl::Status JoinRun::Execute() {
+  EDDL_RETURN_IF_ERROR(ReadArguments());
+  EDDL_RETURN_IF_ERROR(Prepare());
+  EDDL_RETURN_IF_ERROR(Join());
+  EDDL_RETURN_IF_ERROR(Start());
+  auto goodbye = session_->Run(InstallStopSignals());
+  if (!goodbye.ok()) return WithExitCode(ExitCode::kDevice, goodbye.status());
+  return Finish(*goodbye);
+}
+
+}  // namespace
+
+int RunCommand(const JoinArguments& arguments) {
+  const Console console(arguments.format);
+  JoinRun run(arguments, console);
+  const absl::Status status = run.Execute();
+  return status.ok() ? static_cast<int>(run.outcome()) : ReportFailure(console, kJoinSchema, status);
+}
+
+}  // namespace eddl

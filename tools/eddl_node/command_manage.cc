@@ -1,0 +1,507 @@
+// eddl-node manage: starts a cluster, deals the samples of a job, and ends with a model.
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "net/transport/certificate.h"
+#include "net/transport/join_token.h"
+#include "runtime/base/rng.h"
+#include "runtime/base/status.h"
+#include "runtime/train/checkpoint.h"
+#include "tools/eddl_node/cluster/cluster_access.h"
+#include "tools/eddl_node/cluster/cluster_options.h"
+#include "tools/eddl_node/cluster/cluster_service.h"
+#include "tools/eddl_node/cluster/manager_node.h"
+#include "tools/eddl_node/cluster/member_session.h"
+#include "tools/eddl_node/cluster/node_service.h"
+#include "tools/eddl_node/commands.h"
+#include "tools/eddl_node/console.h"
+#include "tools/eddl_node/exit_code.h"
+#include "tools/eddl_node/job_file.h"
+#include "tools/eddl_node/metrics_log.h"
+#include "tools/eddl_node/progress.h"
+#include "tools/eddl_node/resume.h"
+#include "tools/eddl_node/run_folder.h"
+#include "tools/eddl_node/stop_signal.h"
+#include "tools/eddl_node/text_format.h"
+#include "tools/eddl_node/train_report.h"
+#include "tools/eddl_node/train_session.h"
+
+namespace eddl {
+namespace {
+
+using cluster::ClusterEvent;
+using cluster::HostPort;
+using cluster::JobPacket;
+
+constexpr char kManageSchema[] = "eddl.manage.v1";
+
+// This machine's first address that others may reach; the loopback's if there is none.
+std::string OwnAddress() {
+  ifaddrs* all = nullptr;
+  std::string found = "127.0.0.1";
+  if (getifaddrs(&all) != 0) return found;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    const bool usable = one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET &&
+                        (one->ifa_flags & IFF_LOOPBACK) == 0 && (one->ifa_flags & IFF_UP) != 0;
+    std::array<char, NI_MAXHOST> text{};
+    if (!usable ||
+        getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+      continue;
+    }
+    found = text.data();
+    break;
+  }
+  freeifaddrs(all);
+  return found;
+}
+
+class ManageRun {
+ public:
+  ManageRun(const ManageArguments& arguments, const Console& console, JobConfig job, RunFolder folder)
+      : arguments_(arguments), console_(console), job_(std::move(job)), folder_(std::move(folder)) {}
+  ~ManageRun();
+
+  absl::Status Execute();
+  ExitCode outcome() const { return outcome_; }
+
+ private:
+  // Whether there is something to go on with, and whether it is this job's.
+  absl::Status ReadEarlierRun();
+  absl::Status TakeFolder();
+  absl::Status MakePacket();
+  // Certificates and the token; nothing in an insecure cluster.
+  absl::Status MakeCredentials();
+  absl::Status OpenJournal();
+  absl::Status MakeKeeper();
+  absl::Status Listen();
+  absl::Status StartWorker();
+  absl::Status Finish(const cluster::ManagerEnd& end);
+  void PrintBanner();
+  void OnEpoch(const EpochReport& report, const Checkpoint& model);
+  void OnEvent(const ClusterEvent& event);
+  absl::StatusOr<std::string> InitialPath();
+  std::string cluster_folder() const { return folder_.File("cluster"); }
+  std::string authority_folder() const { return folder_.File("authority"); }
+  HostPort OwnHostPort() const;
+
+  const ManageArguments& arguments_;
+  const Console& console_;
+  JobConfig job_;
+  RunFolder folder_;
+  HostPort listen_;
+  std::optional<RunRecord> earlier_;
+  std::unique_ptr<TrainSession> session_;
+  JobPacket packet_;
+  std::vector<float> initial_;  // [layout.total()]
+  std::string initial_path_;    // of a file with them; empty: the seed's
+  std::unique_ptr<Device> cpu_;
+  std::optional<net::CertificateAuthority> authority_;
+  std::optional<net::JoinToken> token_;
+  std::optional<net::Credentials> credentials_;
+  std::unique_ptr<cluster::MemberRegistry> registry_;
+  std::unique_ptr<cluster::ManagerNode> manager_;
+  std::unique_ptr<cluster::JournalFile> journal_;
+  std::unique_ptr<cluster::CheckpointKeeper> keeper_;
+  std::unique_ptr<cluster::ClusterService> service_;
+  std::unique_ptr<net::GrpcTransport> transport_;
+  std::optional<MetricsLog> metrics_;
+  std::optional<ProgressPrinter> progress_;
+  double seconds_before_ = 0;
+  int64_t samples_before_ = 0;
+  int64_t epochs_without_better_ = 0;
+  absl::Status save_failure_;
+
+  // With --work: a member of its own, beside the manager.
+  std::unique_ptr<cluster::SampleSource> worker_samples_;
+  std::unique_ptr<cluster::MemberSession> worker_;
+  std::atomic<bool> worker_stop_ = false;
+  std::thread worker_thread_;
+  ExitCode outcome_ = ExitCode::kOk;
+};
+
+ManageRun::~ManageRun() {
+  worker_stop_ = true;
+  if (worker_thread_.joinable()) worker_thread_.join();
+}
+
+absl::Status ManageRun::ReadEarlierRun() {
+  if (!arguments_.resume) return absl::OkStatus();
+  if (!std::filesystem::exists(cluster_folder() + "/journal")) {
+    console_.Line("no cluster's journal in " + folder_.path() + " yet: starting from the beginning");
+    return absl::OkStatus();
+  }
+  EDDL_ASSIGN_OR_RETURN(const JobConfig before, folder_.ReadJob());
+  EDDL_RETURN_IF_ERROR(CheckSameJob(before, job_, folder_.path()));
+  EDDL_ASSIGN_OR_RETURN(earlier_, folder_.ReadRecord());
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::TakeFolder() {
+  if (earlier_.has_value()) {
+    EDDL_RETURN_IF_ERROR(CheckSameData(earlier_->data, FingerprintOf(session_->data()), folder_.path()));
+  } else if (folder_.has_run() && arguments_.overwrite) {
+    EDDL_RETURN_IF_ERROR(folder_.Clear());
+  } else if (folder_.has_run()) {
+    EDDL_ASSIGN_OR_RETURN(const std::string previous, folder_.SetAside());
+    console_.Line("an earlier run was moved to " + previous + " (--resume carries one on, --overwrite replaces it)");
+  }
+  std::error_code error;
+  std::filesystem::create_directories(cluster_folder(), error);
+  if (error) return WithExitCode(ExitCode::kSave, FailedPrecondition("can't make " + cluster_folder()));
+  EDDL_RETURN_IF_ERROR(folder_.WriteJob(job_));
+  return folder_.WriteRecord({.status = "running",
+                              .device = session_->compute().device->info().Id(),
+                              .threads = session_->threads(),
+                              .data = FingerprintOf(session_->data())});
+}
+
+// Version 0 is not the seed's: a file that members fetch.
+absl::StatusOr<std::string> ManageRun::InitialPath() {
+  const Model& model = session_->model();
+  initial_ = model.InitialParameters(session_->options().seed);
+  if (job_.model.init.empty()) return std::string();
+  auto from = LoadCheckpoint(job_.model.init);
+  if (!from.ok()) return WithExitCode(ExitCode::kMismatch, WithContext(from.status(), "model.init"));
+  std::vector<std::string> notes;
+  auto values = TransferParameters(*from, model, initial_, notes);
+  if (!values.ok()) return WithExitCode(ExitCode::kMismatch, WithContext(values.status(), "model.init"));
+  for (const std::string& note : notes) console_.Line("model.init: " + note);
+  initial_ = *std::move(values);
+  const std::string path = cluster_folder() + "/initial.safetensors";
+  const Checkpoint checkpoint = {.model = model.spec(),
+                                 .input = model.input(),
+                                 .data = session_->data().info,
+                                 .parameters = initial_,
+                                 .options = session_->options()};
+  EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, SaveCheckpoint(path, checkpoint)));
+  return path;
+}
+
+absl::Status ManageRun::MakePacket() {
+  EDDL_ASSIGN_OR_RETURN(initial_path_, InitialPath());
+  const std::string id_file = "job_id";
+  auto id = net::ReadSecret(cluster_folder(), id_file);
+  if (!id.ok()) {
+    EDDL_ASSIGN_OR_RETURN(const net::JoinToken random, net::JoinToken::Make(""));
+    id = random.secret.substr(0, 16);
+    EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, net::WriteSecret(cluster_folder(), id_file, *id)));
+  }
+  const std::string name = std::filesystem::path(arguments_.job).stem().string();
+  EDDL_ASSIGN_OR_RETURN(packet_, cluster::MakeJobPacket(job_, name, *id, session_->model().spec(), session_->data(),
+                                                        session_->options(), session_->model().layout()));
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::MakeCredentials() {
+  std::error_code ignored;
+  std::filesystem::create_directories(authority_folder(), ignored);
+  auto registry = cluster::MemberRegistry::Open(authority_folder() + "/members.json");
+  if (!registry.ok()) return WithExitCode(ExitCode::kSave, registry.status());
+  registry_ = *std::move(registry);
+  if (arguments_.insecure) return absl::OkStatus();
+  const auto make = [this]() -> absl::Status {
+    EDDL_ASSIGN_OR_RETURN(authority_, net::CertificateAuthority::Open(authority_folder()));
+    EDDL_ASSIGN_OR_RETURN(const std::string fingerprint, net::Fingerprint(authority_->certificate()));
+    const auto earlier = net::ReadSecret(authority_folder(), "token");
+    const auto parsed = earlier.ok() ? net::JoinToken::Parse(*earlier) : earlier.status();
+    if (parsed.ok() && parsed->fingerprint == fingerprint) {
+      token_ = *parsed;
+    } else {
+      EDDL_ASSIGN_OR_RETURN(token_, net::JoinToken::Make(fingerprint));
+      EDDL_RETURN_IF_ERROR(net::WriteSecret(authority_folder(), "token", token_->ToString()));
+    }
+    const auto issue = [this](const std::string& name) -> absl::StatusOr<net::Credentials> {
+      EDDL_ASSIGN_OR_RETURN(std::string key, net::MakeKey());
+      EDDL_ASSIGN_OR_RETURN(const std::string request, net::MakeSigningRequest(key));
+      EDDL_ASSIGN_OR_RETURN(const std::string certificate, authority_->Issue(request, name, {}));
+      return net::Credentials{.ca = authority_->certificate(),
+                              .certificate = certificate + authority_->certificate(),
+                              .key = std::move(key)};
+    };
+    EDDL_ASSIGN_OR_RETURN(credentials_, issue(net::NameOfNode(net::kManager)));
+    // For status, stop and the rest, typed on this machine.
+    EDDL_ASSIGN_OR_RETURN(const net::Credentials operator_credentials, issue(net::kOperatorName));
+    for (const std::string& host : {std::string("127.0.0.1"), std::string("localhost"), OwnHostPort().host}) {
+      const HostPort address = {.host = host, .port = listen_.port};
+      EDDL_RETURN_IF_ERROR(
+          cluster::SaveIdentity(cluster::IdentityFolder(cluster::DefaultStateFolder() + "/operator", address),
+                                {.credentials = operator_credentials}));
+    }
+    return absl::OkStatus();
+  };
+  return WithExitCode(ExitCode::kSave, make());
+}
+
+HostPort ManageRun::OwnHostPort() const {
+  const bool any = listen_.host == "0.0.0.0" || listen_.host == "::";
+  const int port = transport_ != nullptr ? transport_->port() : std::stoi(listen_.port);
+  return {.host = any ? OwnAddress() : listen_.host, .port = std::to_string(port)};
+}
+
+absl::Status ManageRun::OpenJournal() {
+  auto journal = cluster::JournalFile::Open(
+      cluster_folder() + "/journal", packet_.job_id, [this](net::Version below) { manager_->OnDurable(below); },
+      [this](const std::string& text) { manager_->OnTrouble(text); });
+  if (!journal.ok()) return WithExitCode(ExitCode::kSave, journal.status());
+  journal_ = *std::move(journal);
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::MakeKeeper() {
+  const ParamLayout& layout = session_->model().layout();
+  Device* cpu = session_->compute().device.get();
+  if (!session_->compute().on_cpu()) cpu = session_->compute().fallback.get();
+  if (cpu == nullptr) return WithExitCode(ExitCode::kDevice, FailedPrecondition("the cpu backend is missing"));
+  EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kDevice, session_->replica().WriteParameters(initial_)));
+  std::vector<float> shared(initial_.begin(), initial_.begin() + layout.gradient_end());
+  const Dataset& test = session_->data().test;
+  keeper_ = std::make_unique<cluster::CheckpointKeeper>(
+      cluster::CheckpointKeeper::Options{
+          .folder = cluster_folder(),
+          .job = packet_,
+          .test = test.size() > 0 ? &test : nullptr,
+          .on_saved = [this](net::Version version) { manager_->OnSaved(version); },
+          .on_tested = [this](const cluster::SavedCheckpoint& saved,
+                              const Checkpoint& whole) { manager_->OnTested(saved, whole); },
+          .on_trouble = [this](const std::string& text) { manager_->OnTrouble(text); }},
+      session_->replica(), *cpu, cluster::StripesOf(layout, packet_.stripe_count), std::move(shared));
+  const net::Version checkpoint = journal_->started().checkpoint;
+  if (ToInt(checkpoint) == 0) return absl::OkStatus();
+  if (const absl::Status loaded = keeper_->Load(checkpoint); !loaded.ok()) {
+    console_.Line("the last checkpoint can't be read, and is only needed if devices are lost: " + MessageOf(loaded));
+    return absl::OkStatus();
+  }
+  const auto read = LoadCheckpoint(keeper_->PathOf(checkpoint));
+  if (read.ok() && read->state) seconds_before_ = read->state->seconds;
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::Listen() {
+  cluster::Admission admission = {.insecure = arguments_.insecure};
+  if (!arguments_.insecure) {
+    admission.secret = token_->secret;
+    admission.ca_certificate = authority_->certificate();
+    admission.issue = [this](const std::string& request, net::NodeId node) {
+      return authority_->Issue(request, net::NameOfNode(node), {});
+    };
+  }
+  if (packet_.exact) admission.instruction_set = cluster::InstructionSet();
+  const auto newest_model = [this]() -> std::string {
+    for (const std::string& path : {folder_.model_path(), folder_.best_path()}) {
+      if (std::filesystem::exists(path)) return path;
+    }
+    return "";
+  };
+  service_ = std::make_unique<cluster::ClusterService>(
+      std::move(admission), packet_, *registry_, *manager_, session_->data().train,
+      cluster::ClusterService::Files{.model = newest_model, .initial = initial_path_});
+  auto transport = net::GrpcTransport::Create({.self = net::kManager,
+                                               .job_id = packet_.job_id,
+                                               .listen = listen_.ToString(),
+                                               .credentials = credentials_,
+                                               .services = {service_.get()}},
+                                              *manager_);
+  if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
+  transport_ = *std::move(transport);
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::StartWorker() {
+  if (!arguments_.work) return absl::OkStatus();
+  EDDL_ASSIGN_OR_RETURN(const auto pace, cluster::ParsePace(arguments_.pace));
+  // The same node again after a restart: the first that was called so.
+  constexpr char kName[] = "manager's device";
+  net::NodeId earlier{};
+  for (const cluster::MemberInfo& info : registry_->All()) {
+    if (info.name == kName && !info.revoked && ToInt(earlier) == 0) earlier = info.node;
+  }
+  EDDL_ASSIGN_OR_RETURN(auto runtime, cluster::NodeRuntime::Open(packet_, job_));
+  cluster::MemberInfo info = {.node = earlier, .name = kName, .device = DescribeDevice(runtime->device())};
+  const int port = cluster::FreePort();
+  info.address = ":" + std::to_string(port);
+  info.program_version = EDDL_VERSION;
+  auto node = registry_->Admit(info);
+  if (!node.ok()) return WithExitCode(ExitCode::kSave, node.status());
+  std::optional<net::Credentials> credentials;
+  if (!arguments_.insecure) {
+    const auto make = [&]() -> absl::Status {
+      EDDL_ASSIGN_OR_RETURN(const std::string key, net::MakeKey());
+      EDDL_ASSIGN_OR_RETURN(const std::string request, net::MakeSigningRequest(key));
+      EDDL_ASSIGN_OR_RETURN(const std::string certificate, authority_->Issue(request, net::NameOfNode(*node), {}));
+      credentials = net::Credentials{.ca = authority_->certificate(), .certificate = certificate, .key = key};
+      return absl::OkStatus();
+    };
+    EDDL_RETURN_IF_ERROR(make());
+  }
+  worker_samples_ = std::make_unique<cluster::DatasetSource>(session_->data().train);
+  cluster::MemberSessionOptions options = {.self = *node,
+                                           .manager_address = "127.0.0.1:" + std::to_string(transport_->port()),
+                                           .listen = HostPort{"0.0.0.0", std::to_string(port)}.ToString(),
+                                           .credentials = credentials,
+                                           .pace = pace};
+  if (!initial_path_.empty()) options.initial = initial_;
+  EDDL_ASSIGN_OR_RETURN(worker_, cluster::MemberSession::Open(packet_, std::move(options), std::move(runtime),
+                                                              *worker_samples_, [](const cluster::MemberStatus&) {}));
+  worker_thread_ = std::thread([this] {
+    const auto end = worker_->Run(worker_stop_);
+    if (!end.ok()) manager_->OnTrouble("the manager's own device stopped: " + MessageOf(end.status()));
+  });
+  return absl::OkStatus();
+}
+
+void ManageRun::PrintBanner() {
+  console_.Write(StartBanner(*session_, folder_.path()));
+  const HostPort own = OwnHostPort();
+  console_.Line("listen  " + HostPort{listen_.host, own.port}.ToString() +
+                (arguments_.insecure ? " INSECURE: no encryption, and everybody may join" : ", TLS"));
+  std::string join = "join:   eddl-node join " + own.ToString();
+  join += arguments_.insecure ? " --insecure" : " --token " + token_->ToString();
+  console_.Line(join);
+  if (arguments_.work) console_.Line("        this device trains, too");
+  const std::string status = "eddl-node status " + HostPort{"127.0.0.1", own.port}.ToString();
+  console_.Line("        to look: " + status + (arguments_.insecure ? " --insecure" : ""));
+  console_.Json({{"schema", kManageSchema},
+                 {"status", "listening"},
+                 {"address", own.ToString()},
+                 {"token", token_ ? nlohmann::ordered_json(token_->ToString()) : nlohmann::ordered_json()}});
+}
+
+void ManageRun::OnEpoch(const EpochReport& report, const Checkpoint& model) {
+  progress_->OnEpoch(report, Now());
+  const std::optional<double> best = metrics_->best_test_accuracy();
+  const bool better = report.test_accuracy.has_value() && (!best.has_value() || *report.test_accuracy > *best);
+  if (save_failure_.ok() && better) {
+    Checkpoint use = model;
+    use.state.reset();
+    use.optimizer.clear();
+    save_failure_ = SaveCheckpoint(folder_.best_path(), use);
+  }
+  if (save_failure_.ok()) save_failure_ = metrics_->Write(report);
+  epochs_without_better_ = better ? 0 : epochs_without_better_ + 1;
+  const int64_t patience = job_.cluster.patience_epochs;
+  if (patience > 0 && epochs_without_better_ >= patience) {
+    console_.Line("no better test accuracy for " + std::to_string(patience) + " epochs: stopping");
+    manager_->Stop();
+  }
+}
+
+void ManageRun::OnEvent(const ClusterEvent& event) {
+  progress_->Clear();
+  char seconds[32];
+  std::snprintf(seconds, sizeof(seconds), "%8.1f s  ", event.seconds);
+  console_.Line(seconds + event.topic + ": " + event.text);
+}
+
+absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
+  progress_->Clear();
+  const double seconds = end.last ? end.last->state.seconds - seconds_before_ : 0.0;
+  const int64_t samples = end.last ? end.last->state.samples - samples_before_ : 0;
+  const double rate = seconds > 0 ? static_cast<double>(samples) / seconds : 0;
+  std::string hash;
+  if (end.model != nullptr) {
+    Checkpoint use = *end.model;
+    hash = session_->model().layout().Hash(use.parameters);
+    use.state.reset();
+    use.optimizer.clear();
+    if (end.finished) EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, SaveCheckpoint(folder_.model_path(), use)));
+  }
+  const auto& last = metrics_->last_epoch();
+  const std::string status = end.finished ? "finished" : "stopped";
+  std::string text = status;
+  if (end.last) {
+    text += " after " + Grouped(end.last->state.epoch) + " epochs, " + Grouped(end.last->state.step) + " steps";
+  }
+  if (last && last->test_accuracy) text += ": test accuracy " + PercentText(*last->test_accuracy);
+  console_.Line(text);
+  if (!end.finished) console_.Line("why: " + end.why);
+  console_.Line(Grouped(static_cast<int64_t>(rate + 0.5)) + " samples/s, training " + SecondsText(seconds) +
+                (hash.empty() ? "" : ", parameters " + hash));
+  if (end.finished) console_.Line("model saved: " + folder_.model_path());
+  if (!end.finished) console_.Line("to go on: " + arguments_.resume_command);
+  EDDL_RETURN_IF_ERROR(save_failure_);
+  EDDL_RETURN_IF_ERROR(folder_.WriteRecord({.status = status,
+                                            .device = session_->compute().device->info().Id(),
+                                            .threads = session_->threads(),
+                                            .data = FingerprintOf(session_->data())}));
+  nlohmann::ordered_json json = {{"schema", kManageSchema},
+                                 {"status", status},
+                                 {"why", end.why},
+                                 {"epochs", end.last ? end.last->state.epoch : 0},
+                                 {"steps", end.last ? end.last->state.step : 0},
+                                 {"samples", samples},
+                                 {"seconds", seconds},
+                                 {"samples_per_second", rate},
+                                 {"parameters_hash", hash},
+                                 {"run_dir", folder_.path()}};
+  json["test_accuracy"] =
+      last && last->test_accuracy ? nlohmann::ordered_json(*last->test_accuracy) : nlohmann::ordered_json();
+  json["best_test_accuracy"] = metrics_->best_test_accuracy() ? nlohmann::ordered_json(*metrics_->best_test_accuracy())
+                                                              : nlohmann::ordered_json();
+  console_.Json(json);
+  outcome_ = end.finished ? ExitCode::kOk : StopCode();
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::Execute() {
+  EDDL_ASSIGN_OR_RETURN(listen_, cluster::ParseHostPort(arguments_.listen));
+  EDDL_RETURN_IF_ERROR(ReadEarlierRun());
+  EDDL_ASSIGN_OR_RETURN(session_, TrainSession::Open(job_, /*threads_before=*/1));
+  EDDL_RETURN_IF_ERROR(TakeFolder());
+  EDDL_RETURN_IF_ERROR(MakePacket());
+  EDDL_RETURN_IF_ERROR(MakeCredentials());
+  cluster::ManagerNodeOptions options = {
+      .manager = cluster::MakeManagerOptions(job_, packet_, session_->model().layout()),
+      .epochs = packet_.options.epochs,
+      .record_path = arguments_.record};
+  cluster::ManagerObserver observer = {
+      .on_step = [this](const StepReport& report) { progress_->OnStep(report, Now()); },
+      .on_epoch = [this](const EpochReport& report, const Checkpoint& model) { OnEpoch(report, model); },
+      .on_event = [this](const ClusterEvent& event) { OnEvent(event); }};
+  manager_ = std::make_unique<cluster::ManagerNode>(
+      std::move(options), *registry_, std::move(observer), [this](net::NodeId node, const std::string& address) {
+        return cluster::ProbeNode(node, address.starts_with(':') ? "127.0.0.1" + address : address, credentials_);
+      });
+  EDDL_RETURN_IF_ERROR(OpenJournal());
+  EDDL_RETURN_IF_ERROR(MakeKeeper());
+  const auto& records = journal_->started().records;
+  for (const net::CommitRecord& record : records) samples_before_ += record.samples;
+  EDDL_ASSIGN_OR_RETURN(metrics_, MetricsLog::Open(folder_.metrics_path(), static_cast<int64_t>(records.size())));
+  progress_.emplace(
+      ProgressOptions{
+          .terminal = console_.is_terminal(), .epochs = packet_.options.epochs, .epoch_samples = packet_.sample_count},
+      [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); },
+      TrainState{.step = static_cast<int64_t>(records.size()), .samples = samples_before_}, Now());
+  EDDL_RETURN_IF_ERROR(Listen());
+  PrintBanner();
+  EDDL_RETURN_IF_ERROR(StartWorker());
+  const cluster::ManagerEnd end =
+      manager_->Run(*transport_, *journal_, *keeper_, seconds_before_, InstallStopSignals());
+  worker_stop_ = true;
+  if (worker_thread_.joinable()) worker_thread_.join();
+  return Finish(end);
+}
+
+}  // namespace
+
+int RunCommand(const ManageArguments& arguments) {
+  const Console console(arguments.format);
+  auto job = LoadJob(arguments.job, arguments.overrides);
+  if (!job.ok()) return ReportFailure(console, kManageSchema, job.status());
+  auto folder = RunFolder::Open(job->run.dir);
+  if (!folder.ok()) return ReportFailure(console, kManageSchema, folder.status());
+  ManageRun run(arguments, console, *std::move(job), *std::move(folder));
+  const absl::Status status = run.Execute();
+  return status.ok() ? static_cast<int>(run.outcome()) : ReportFailure(console, kManageSchema, status);
+}
+
+}  // namespace eddl
