@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds eddl-node and its CPU backend, and trains LeNet-5 on Fashion-MNIST on this machine.
+# Installs what is missing, builds eddl-node, and trains LeNet-5 on Fashion-MNIST with a manager and unequal devices, all
+# on this machine: one is killed on the way, another joins. The devices' speeds are emulated: each computes for real, then
+# waits as long as such a device would take. Ends with the accuracy, and the speed beside what the devices make alone.
 #
-# Usage: tools/demo.sh [--no-install] [OPTIONS of eddl-node train ...]
+# Usage: tools/demo.sh [--no-install] [OPTIONS of eddl-node manage ...]
 #   --no-install   use what is installed
 #
 # Example, one pass over the data only: tools/demo.sh --set train.epochs=1
@@ -21,4 +23,4 @@ prepare_build_folder
 cmake --preset release
 cmake --build --preset release --target eddl-node eddl_backend_cpu
 echo
-exec build/release/bin/eddl-node train examples/fashion_lenet5.toml "$@"
+exec python3 tools/demo.py "$@"

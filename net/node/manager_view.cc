@@ -13,6 +13,19 @@ constexpr int64_t kLossPatience = 5;
 // Views whose holders are remembered as equal while no round commits.
 constexpr size_t kHistoriesMax = 16;
 
+// "node 2 (75 %, backed up by 5), node 5 (25 %, backed up by 2)".
+std::string Describe(const ShardMap& map, uint32_t stripe_count) {
+  std::string text;
+  for (const Shard& shard : map.shards) {
+    const uint32_t percent = 100 * CountStripes(shard.stripes) / stripe_count;
+    text += (text.empty() ? "node " : ", node ") + std::to_string(ToInt(shard.leader)) + " (" +
+            std::to_string(percent) + " %";
+    text +=
+        shard.backup == shard.leader ? ", no backup)" : ", backed up by " + std::to_string(ToInt(shard.backup)) + ")";
+  }
+  return text;
+}
+
 }  // namespace
 
 void Manager::EnterNextView(Step& step) {
@@ -245,8 +258,8 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
     if (transfer.from == kManager) from_checkpoint.push_back(transfer);
   }
   Say(step, "view",
-      "view " + std::to_string(ToInt(view_)) + " starts at version " + std::to_string(ToInt(version)) +
-          " with leaders " + ToString(map_));
+      "view " + std::to_string(ToInt(view_)) + " starts at version " + std::to_string(ToInt(version)) + ", led by " +
+          Describe(map_, options_.stripe_count));
   step.out.SendToAll(roster_.Present(), std::move(start));
   for (const Transfer& transfer : from_checkpoint) {
     const Payload payload = names_.Next();

@@ -81,6 +81,8 @@ class ManageRun {
   absl::Status MakePacket();
   // Certificates and the token; nothing in an insecure cluster.
   absl::Status MakeCredentials();
+  // For status, stop and the rest, typed on this machine.
+  absl::Status SaveOperator();
   absl::Status OpenJournal();
   absl::Status MakeKeeper();
   absl::Status Listen();
@@ -108,6 +110,7 @@ class ManageRun {
   std::optional<net::CertificateAuthority> authority_;
   std::optional<net::JoinToken> token_;
   std::optional<net::Credentials> credentials_;
+  net::Credentials operator_credentials_;
   std::unique_ptr<cluster::MemberRegistry> registry_;
   std::unique_ptr<cluster::ManagerNode> manager_;
   std::unique_ptr<cluster::JournalFile> journal_;
@@ -229,17 +232,23 @@ absl::Status ManageRun::MakeCredentials() {
                               .key = std::move(key)};
     };
     EDDL_ASSIGN_OR_RETURN(credentials_, issue(net::NameOfNode(net::kManager)));
-    // For status, stop and the rest, typed on this machine.
-    EDDL_ASSIGN_OR_RETURN(const net::Credentials operator_credentials, issue(net::kOperatorName));
-    for (const std::string& host : {std::string("127.0.0.1"), std::string("localhost"), OwnHostPort().host}) {
-      const HostPort address = {.host = host, .port = listen_.port};
-      EDDL_RETURN_IF_ERROR(
-          cluster::SaveIdentity(cluster::IdentityFolder(cluster::DefaultStateFolder() + "/operator", address),
-                                {.credentials = operator_credentials}));
-    }
+    EDDL_ASSIGN_OR_RETURN(operator_credentials_, issue(net::kOperatorName));
     return absl::OkStatus();
   };
   return WithExitCode(ExitCode::kSave, make());
+}
+
+absl::Status ManageRun::SaveOperator() {
+  if (arguments_.insecure) return absl::OkStatus();
+  const HostPort own = OwnHostPort();
+  for (const std::string& host : {std::string("127.0.0.1"), std::string("localhost"), own.host}) {
+    const HostPort address = {.host = host, .port = own.port};
+    EDDL_RETURN_IF_ERROR(WithExitCode(
+        ExitCode::kSave,
+        cluster::SaveIdentity(cluster::IdentityFolder(cluster::DefaultStateFolder() + "/operator", address),
+                              {.credentials = operator_credentials_})));
+  }
+  return absl::OkStatus();
 }
 
 HostPort ManageRun::OwnHostPort() const {
@@ -482,6 +491,7 @@ absl::Status ManageRun::Execute() {
       [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); },
       TrainState{.step = static_cast<int64_t>(records.size()), .samples = samples_before_}, Now());
   EDDL_RETURN_IF_ERROR(Listen());
+  EDDL_RETURN_IF_ERROR(SaveOperator());
   PrintBanner();
   EDDL_RETURN_IF_ERROR(StartWorker());
   const cluster::ManagerEnd end =

@@ -26,7 +26,13 @@ ManagerOptions Scenario::manager_options() const {
           .learning_rate = [made](int64_t samples_done) { return made.LearningRate(samples_done); },
           .workers_min = all_joins ? 1 : worker_count + (leaders_work ? leader_count : 0),
           .leaders_min = all_joins ? 1 : leader_count,
-          .planner = {.mode = rule.mode, .codec = Codec::kF32, .leaders = plan().leaders, .allow_parking = false},
+          // The rule is the promise that is checked: not one that a measured noise scale would allow.
+          .planner = {.mode = rule.mode,
+                      .codec = Codec::kF32,
+                      .leaders = plan().leaders,
+                      .quorum = rule.quorum,
+                      .staleness_max = rule.staleness_max,
+                      .allow_parking = false},
           .speculate = speculate};
 }
 
