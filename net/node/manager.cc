@@ -112,6 +112,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   const bool had_role = map_.LedBy(from).has_value() || map_.BackedUpBy(from).has_value();
   NodeRecord& node = roster_.At(from);
   const bool known = node.micro_batches_done > 0;
+  ForgetMeasured();
   if (phase_ == Phase::kRunning && had_role) {
     ChangeView(step, "node " + std::to_string(ToInt(from)) + ", which has a shard, connected again");
   }
@@ -167,6 +168,7 @@ void Manager::OnPeerDown(Step& step, const PeerDown& peer) {
 void Manager::EndLife(Step& step, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   node.state = NodeRecord::State::kAbsent;
+  ForgetMeasured();
   DropWork(step, id);
   std::vector<NodeId> leaders;
   for (const Shard& shard : map_.shards) {

@@ -238,6 +238,13 @@ class Manager {
 
   // manager_plan.cc: measuring and planning.
   void MeasureBatch();
+  // What the plan in force has made since the last look.
+  void MeasurePlan(Instant now);
+  // Other members, other figures.
+  void ForgetMeasured() {
+    measured_.clear();
+    measuring_since_ = Instant{-1};
+  }
   void PlanFirst(Step& step);
   void Park(Step& step);
   void Replan(Step& step);
@@ -256,6 +263,9 @@ class Manager {
   ShardMap map_;
   Plan plan_;
   Decision decision_;
+  std::vector<MeasuredPlan> measured_;  // of the present members
+  Instant measuring_since_{-1};         // < 0: the plan has just changed, and settles
+  int64_t measuring_samples_ = 0;       // that were done then
   Ledger ledger_;
   Ledger checkpoint_ledger_;
   std::map<Version, Ledger> checkpoint_ledgers_;  // of checkpoints on their way

@@ -9,6 +9,9 @@ namespace {
 
 // A shard moves only if some leader's share changes by more than this part of the whole: a move costs bytes, too.
 constexpr double kShareChangeMin = 0.02;
+// A plan is measured over at least so long; what it made is believed for so long.
+constexpr Duration kMeasureMin{500'000'000};
+constexpr Duration kMeasureMemory{120'000'000'000};
 
 bool SameLeaders(const std::vector<LeaderShare>& a, const std::vector<LeaderShare>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const LeaderShare& x, const LeaderShare& y) {
@@ -23,7 +26,8 @@ ClusterView Manager::Observe() const {
                    .batch_size = options_.batch_size,
                    .micro_batch_size = options_.ledger.micro_batch_size,
                    .noise_scale = noise_scale_.Get(),
-                   .current = plan_};
+                   .current = plan_,
+                   .measured = measured_};
   for (const NodeId id : roster_.Present()) {
     const NodeRecord& node = *roster_.Find(id);
     if (node.state != NodeRecord::State::kLive || node.paused) continue;
@@ -52,6 +56,20 @@ void Manager::MeasureBatch() {
   batch_seconds_ = rate > 0 ? static_cast<double>(options_.batch_size) / rate : 0;
 }
 
+void Manager::MeasurePlan(Instant now) {
+  std::erase_if(measured_, [now](const MeasuredPlan& measured) { return now - measured.at > kMeasureMemory; });
+  const int64_t samples = ledger_.samples_done();
+  const Duration span = now - measuring_since_;
+  if (measuring_since_.ns >= 0 && span < kMeasureMin) return;
+  if (measuring_since_.ns >= 0 && samples > measuring_samples_) {
+    std::erase_if(measured_, [this](const MeasuredPlan& measured) { return measured.IsOf(plan_); });
+    const double rate = static_cast<double>(samples - measuring_samples_) / span.seconds();
+    measured_.push_back({.plan = plan_, .samples_per_second = rate, .at = now});
+  }
+  measuring_since_ = now;
+  measuring_samples_ = samples;
+}
+
 void Manager::PlanFirst(Step& step) {
   decision_ = Choose(Observe(), options_.planner);
   plan_ = decision_.plan;
@@ -71,6 +89,7 @@ void Manager::Replan(Step& step) {
   planned_at_ = version_;
   planned_when_ = step.now;
   plan_rounds_ = std::min(2 * plan_rounds_, kPlanRoundsMax);
+  MeasurePlan(step.now);
   decision_ = Choose(Observe(), options_.planner);
   if (decision_.changed) return Adopt(step, decision_.plan, decision_.why);
   plan_.rule = decision_.plan.rule;
@@ -80,6 +99,7 @@ void Manager::Adopt(Step& step, const Plan& plan, const std::string& why) {
   const bool move = !SameLeaders(plan.leaders, plan_.leaders) || plan.codec != plan_.codec;
   Say(step, "plan", why);
   plan_ = plan;
+  measuring_since_ = Instant{-1};
   Park(step);
   serve_ = true;
   if (move && phase_ == Phase::kRunning) ChangeView(step, "shards move: " + why);

@@ -228,7 +228,8 @@ std::string Ratio(const Candidate& better, const Candidate& than) {
 // "sync, f16, 16 leaders, 0 parked: 1500 samples/s of 97 % worth, bound by compute".
 std::string Figures(const Candidate& candidate) {
   return Describe(candidate.plan) + ": " + Number(candidate.samples_per_second) + " samples/s of " +
-         Number(100 * candidate.efficiency) + " % worth, bound by " + candidate.bound;
+         Number(100 * candidate.efficiency) + " % worth, " +
+         (candidate.measured ? "measured" : "bound by " + candidate.bound);
 }
 
 // The current plan with these workers parked; or why it can't go on.
@@ -257,6 +258,45 @@ RoundRule RuleOf(const Plan& plan, const PlannerOptions& options) {
   return rule;
 }
 
+// How far a prediction may be off by what is measured of the current plan.
+constexpr double kBiasMax = 2;
+
+// What was measured of plans, in place of predictions.
+class Experience {
+ public:
+  // `current`: the current plan as predicted.
+  Experience(const ClusterView& view, const Candidate* current) : view_(view) {
+    const MeasuredPlan* const measured = current == nullptr ? nullptr : Find(current->plan);
+    if (measured == nullptr || current->samples_per_second <= 0) return;
+    bias_ = std::clamp(measured->samples_per_second / current->samples_per_second, 1 / kBiasMax, kBiasMax);
+  }
+
+  void Correct(Candidate& candidate) const {
+    if (candidate.samples_per_second <= 0) return;
+    double rate = candidate.samples_per_second * bias_;
+    if (const MeasuredPlan* const measured = Find(candidate.plan)) {
+      rate = measured->samples_per_second;
+      candidate.measured = true;
+    } else if (candidate.compute_seconds > 0 && candidate.plan.rule.mode != Mode::kAsync) {
+      const double most = static_cast<double>(view_.batch_size) / candidate.compute_seconds;
+      rate = std::min(rate, std::max(most, candidate.samples_per_second));
+    }
+    candidate.progress *= rate / candidate.samples_per_second;
+    candidate.samples_per_second = rate;
+  }
+
+ private:
+  const MeasuredPlan* Find(const Plan& plan) const {
+    for (const MeasuredPlan& measured : view_.measured) {
+      if (measured.IsOf(plan) && measured.samples_per_second > 0) return &measured;
+    }
+    return nullptr;
+  }
+
+  const ClusterView& view_;
+  double bias_ = 1;
+};
+
 Decision ChooseFrom(const ClusterView& view, const PlannerOptions& options) {
   Decision decision{.plan = view.current};
   const absl::StatusOr<std::vector<NodeId>> parked = ChooseWorkers(view, options, decision.candidates);
@@ -265,8 +305,11 @@ Decision ChooseFrom(const ClusterView& view, const PlannerOptions& options) {
     decision.why = "no plan: " + MessageOf(parked.status());
     return decision;
   }
-  const absl::StatusOr<Candidate> current = PredictCurrent(view, options, Waiting(view));
+  absl::StatusOr<Candidate> current = PredictCurrent(view, options, Waiting(view));
+  const Experience experience(view, current.ok() ? &*current : nullptr);
   if (current.ok()) decision.candidates.push_back(*current);
+  for (Candidate& candidate : decision.candidates) experience.Correct(candidate);
+  if (current.ok()) experience.Correct(*current);
   std::stable_sort(decision.candidates.begin(), decision.candidates.end(), IsBetter);
   std::vector<Candidate> different;
   for (Candidate& candidate : decision.candidates) {
@@ -291,7 +334,8 @@ Decision ChooseFrom(const ClusterView& view, const PlannerOptions& options) {
   }
   const std::vector<NodeId> waiting = Waiting(view);
   if (*parked != waiting) {
-    const absl::StatusOr<Candidate> moved = PredictCurrent(view, options, *parked);
+    absl::StatusOr<Candidate> moved = PredictCurrent(view, options, *parked);
+    if (moved.ok()) experience.Correct(*moved);
     const bool admits = parked->size() < waiting.size();
     const double least = 1 + (admits ? options.admission : std::max(2 * options.admission, options.hysteresis));
     if (moved.ok() && moved->progress >= least * current->progress) {

@@ -50,6 +50,8 @@ struct Decision {
 //    leader is gone or can't lead, or the options rule it out. Plans within a thousandth of each other are ordered by
 //    simplicity: sync, f32 and one leader first. If the current plan stays, it still takes the workers of 2. when that
 //    helps it by as much.
+// What a plan has made counts instead of its prediction; and if the current plan makes more or less than predicted, so
+// will the others, up to a factor of two, but never more than their workers can compute.
 // A parked worker may lead. If no plan is possible (nobody works, or nobody leads), the current one stays, without
 // candidates, and `why` says what is missing.
 Decision Choose(const ClusterView& view, const PlannerOptions& options);

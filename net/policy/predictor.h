@@ -39,6 +39,18 @@ struct NodeProfile {
   double leaves_per_second = 0;
 };
 
+// What a plan has really made, lately and with these nodes.
+struct MeasuredPlan {
+  Plan plan;  // of its leaders, only their number counts
+  double samples_per_second = 0;
+  Instant at;
+
+  bool IsOf(const Plan& other) const {
+    return plan.rule.mode == other.rule.mode && plan.codec == other.codec &&
+           plan.leaders.size() == other.leaders.size() && plan.parked == other.parked;
+  }
+};
+
 struct ClusterView {
   std::vector<NodeProfile> nodes;  // sorted by node; paused and fenced ones are not in it
   int64_t parameter_count = 0;
@@ -49,6 +61,7 @@ struct ClusterView {
   double async_penalty = 1.5;
   double wait_factor = 1.1;  // compute part of a round over that of the best split (ComputeSeconds), as measured
   Plan current;
+  std::vector<MeasuredPlan> measured;  // the current one's, and those of plans before it
 };
 
 struct Candidate {
@@ -58,6 +71,7 @@ struct Candidate {
   double samples_per_second = 0;
   double efficiency = 0;  // progress of one sample, relative to one of a synchronous round
   double progress = 0;    // samples_per_second × efficiency, less what leavers cost: the score
+  bool measured = false;  // samples_per_second is what the plan has made, not a prediction
   std::string bound;      // what limits it, for people: "compute", "link of node 7", "air of cell 1"
 
   bool operator==(const Candidate&) const = default;

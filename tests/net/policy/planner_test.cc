@@ -45,6 +45,34 @@ const Candidate* Find(const Decision& decision, Mode mode, Codec codec, bool one
   return nullptr;
 }
 
+// What a plan makes counts, not what was predicted of it: a prediction that was wrong does not come back.
+TEST(PlannerTest, BelievesWhatWasMeasured) {
+  ClusterView view = Boards(4);
+  const Decision first = First(view);
+  const Candidate* const other = Find(first, Mode::kPipe, Codec::kF16, true);
+  ASSERT_NE(other, nullptr);
+  view.measured = {{.plan = view.current, .samples_per_second = first.candidates.front().samples_per_second / 4},
+                   {.plan = other->plan, .samples_per_second = first.candidates.front().samples_per_second}};
+  const Decision second = Choose(view, {});
+  EXPECT_TRUE(second.changed) << second.why;
+  EXPECT_EQ(Describe(second.plan), Describe(other->plan)) << second.why;
+  view.current = second.plan;
+  EXPECT_FALSE(Choose(view, {}).changed);
+}
+
+// The links looked slow, so that parking all but one promised more; but together they are seen to make more than one
+// can.
+TEST(PlannerTest, ParksNobodyAgainstWhatIsMeasured) {
+  ClusterView view = Boards(4);
+  view.batch_size = 128;
+  for (NodeProfile& node : view.nodes) node.up_bytes_per_second = node.down_bytes_per_second = 2 * kMbps;
+  view.current = Choose(Boards(4), {.mode = Mode::kSync}).plan;
+  ASSERT_FALSE(Choose(view, {.mode = Mode::kSync}).plan.parked.empty());
+  view.measured = {{.plan = view.current, .samples_per_second = 400}};
+  const Decision decision = Choose(view, {.mode = Mode::kSync});
+  EXPECT_TRUE(decision.plan.parked.empty()) << decision.why;
+}
+
 TEST(PlannerTest, KeepsAllTwelveCandidatesOfACluster) {
   ClusterView view = Boards(16);
   const Decision decision = First(view);
