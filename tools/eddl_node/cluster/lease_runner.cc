@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status.h"
+#include "tools/eddl_node/cluster/flat_sums.h"
 
 namespace eddl::cluster {
 namespace {
@@ -17,19 +19,17 @@ namespace {
 // A lease is computed in pieces of 4, 2 or 1 micro-batches, so that a few plans serve leases of every length.
 constexpr size_t kPieceMax = 4;
 
-size_t PieceOf(size_t left, size_t most) {
-  size_t piece = most;
-  while (piece > left) piece /= 2;
-  return piece;
-}
-
 }  // namespace
 
 absl::Status DatasetSource::Read(std::span<const int64_t> samples, std::vector<std::byte>& rows,
                                  std::vector<int32_t>& labels, const std::function<bool()>&) {
   int64_t last = -1;
-  for (const int64_t sample : samples) last = std::max(last, sample);
-  if (last >= data_.size()) return InvalidArgument("sample " + std::to_string(last) + " is not in the data");
+  for (const int64_t sample : samples) {
+    if (sample < 0 || sample >= data_.size()) {
+      return InvalidArgument("sample " + std::to_string(sample) + " of " + std::to_string(data_.size()));
+    }
+    last = std::max(last, sample);
+  }
   EDDL_RETURN_IF_ERROR(data_.WaitFor(last + 1));
   const auto size = static_cast<size_t>(data_.row_bytes());
   rows.resize(samples.size() * size);
@@ -86,23 +86,35 @@ bool LeaseRunner::IsAbandoned() const {
   return stopped_ || current_.abandoned;
 }
 
+bool LeaseRunner::CanBegin() const {
+  return stopped_ || (!paused_ && !queue_.empty()) ||
+         std::any_of(queue_.begin(), queue_.end(), [](const Request& request) { return request.abandoned; });
+}
+
+bool LeaseRunner::Begin() {
+  const absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &LeaseRunner::CanBegin));
+  if (stopped_) return false;
+  // What is given up is answered at once, even by a paused runner: somebody else may wait for these micro-batches.
+  auto next = std::find_if(queue_.begin(), queue_.end(), [](const Request& request) { return request.abandoned; });
+  if (next == queue_.end()) next = queue_.begin();
+  current_ = std::move(*next);
+  queue_.erase(next);
+  busy_ = true;
+  return true;
+}
+
 void LeaseRunner::Work() {
   pthread_setname_np(pthread_self(), "eddl-compute");
   // What lies beyond the shared part is the same in every version.
   const absl::Status tail = replica_.ReadParameters(parameters_);
-  while (true) {
+  while (Begin()) {
     Request request;
     {
       const absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(this, &LeaseRunner::CanBegin));
-      if (stopped_) return;
-      current_ = std::move(queue_.front());
-      queue_.pop_front();
-      busy_ = true;
       request = current_;
     }
-    LeaseResult result = Run(request);
-    if (result.error.ok() && !tail.ok()) result.error = tail;
+    LeaseResult result = Run(request, tail);
     {
       const absl::MutexLock lock(&mutex_);
       busy_ = false;
@@ -112,27 +124,35 @@ void LeaseRunner::Work() {
   }
 }
 
-LeaseResult LeaseRunner::Run(const Request& request) {
+LeaseResult LeaseRunner::Run(const Request& request, absl::Status status) {
   const net::Grant& grant = request.grant;
-  LeaseResult result = {.done = {.round = grant.round,
-                                 .base = grant.base,
-                                 .part = grant.part,
-                                 .micro_batches = grant.micro_batches,
-                                 .samples = grant.samples,
-                                 .kind = grant.kind}};
-  const auto give_up = [&result] {
-    result.done.cancelled = true;
-    result.done.loss_sum = result.done.gradient_norm2 = 0;
-    result.done.correct = 0;
-    result.gradient.reset();
-  };
-  absl::Status status = absl::OkStatus();
-  if (!IsAbandoned()) {
-    status = grant.kind == net::LeaseKind::kTrain ? ComputeAll(request, result) : Evaluate(grant, result);
-  }
-  if (IsAbandoned() || !status.ok()) give_up();
+  const net::Done nothing = {.round = grant.round,
+                             .base = grant.base,
+                             .part = grant.part,
+                             .micro_batches = grant.micro_batches,
+                             .samples = grant.samples,
+                             .cancelled = true,
+                             .kind = grant.kind};
+  LeaseResult result = {.done = nothing};
+  result.done.cancelled = false;
+  if (status.ok() && !IsAbandoned()) status = ComputeLease(request, result);
+  if (!status.ok() || IsAbandoned()) result = {.done = nothing};
   if (!absl::IsCancelled(status)) result.error = status;
   return result;
+}
+
+absl::Status LeaseRunner::CheckGrant(const net::Grant& grant) const {
+  const auto end = static_cast<uint64_t>(ledger_.micro_batches_per_epoch() * options_.ledger.epoch_count);
+  int64_t samples = 0;
+  for (const net::MicroBatch mb : grant.micro_batches) {
+    if (ToInt(mb) >= end) return InvalidArgument("a lease of micro-batch " + std::to_string(ToInt(mb)));
+    samples += ledger_.SampleCount(mb);
+  }
+  if (samples == 0 || samples != grant.samples) {
+    return InvalidArgument("a lease of " + std::to_string(samples) + " samples that should have " +
+                           std::to_string(grant.samples));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LeaseRunner::WriteBase(const Request& request) {
@@ -143,111 +163,105 @@ absl::Status LeaseRunner::WriteBase(const Request& request) {
   return absl::OkStatus();
 }
 
-absl::Status LeaseRunner::ComputeAll(const Request& request, LeaseResult& result) {
+absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& result) {
   const net::Grant& grant = request.grant;
+  EDDL_RETURN_IF_ERROR(CheckGrant(grant));
+  indices_.clear();
+  for (const net::MicroBatch mb : grant.micro_batches) {
+    const std::vector<int64_t> some = ledger_.Samples(mb);
+    indices_.insert(indices_.end(), some.begin(), some.end());
+  }
   // Waiting for data is not this device's speed.
-  EDDL_RETURN_IF_ERROR(
-      samples_.Read(SamplesOf(grant, 0, grant.micro_batches.size()), rows_, labels_, [this] { return IsAbandoned(); }));
+  EDDL_RETURN_IF_ERROR(samples_.Read(indices_, rows_, labels_, [this] { return IsAbandoned(); }));
+  EDDL_CHECK(labels_.size() == indices_.size()) << labels_.size() << " rows of " << indices_.size();
   const Instant begin = Now();
   EDDL_RETURN_IF_ERROR(WriteBase(request));
-  std::vector<int64_t> fixed(options_.exact ? gradient_.size() : 0);
-  bool in_range = true;
-  Sums total;
-  size_t most = options_.exact ? 1 : kPieceMax;
-  const int64_t device_batch = options_.device_batch;
-  while (device_batch > 0 && most > 1 && static_cast<int64_t>(most) * options_.ledger.micro_batch_size > device_batch) {
-    most /= 2;
+  EDDL_RETURN_IF_ERROR(grant.kind == net::LeaseKind::kTrain ? Train(grant, result) : Evaluate(grant, result));
+  if (!result.done.finite) {
+    result.done.loss_sum = result.done.gradient_norm2 = 0;
+    result.done.correct = 0;
+    result.gradient.reset();
   }
-  for (size_t at = 0; at < grant.micro_batches.size() && !IsAbandoned();) {
-    const size_t piece = PieceOf(grant.micro_batches.size() - at, most);
-    Sums sums;
-    const bool accumulate = !options_.exact && at > 0;
-    EDDL_RETURN_IF_ERROR(ComputePiece(grant, at, at + piece, accumulate, sums));
-    // The device's sums cover all pieces since the last one without accumulate.
-    total.loss = accumulate ? sums.loss : total.loss + sums.loss;
-    total.correct = accumulate ? sums.correct : total.correct + sums.correct;
-    if (options_.exact) EDDL_RETURN_IF_ERROR(AddFixed(fixed, in_range));
-    at += piece;
-  }
-  if (!options_.exact) EDDL_RETURN_IF_ERROR(replica_.ReadGradients(gradient_));
-  net::Done& done = result.done;
-  done.loss_sum = total.loss;
-  done.correct = total.correct;
-  const auto trainable = static_cast<size_t>(replica_.layout().trainable_end());
-  for (size_t i = 0; i < gradient_.size(); ++i) {
-    const double value = options_.exact ? static_cast<double>(fixed[i]) / kFixedScale : double{gradient_[i]};
-    if (i < trainable) {
-      done.gradient_norm2 += value * value;
-    } else if (!std::isfinite(value)) {
-      in_range = false;
-    }
-  }
-  done.finite = in_range && std::isfinite(done.gradient_norm2) && std::isfinite(done.loss_sum);
-  if (!done.finite) {
-    done.loss_sum = done.gradient_norm2 = 0;
-  } else if (options_.exact) {
-    result.gradient = std::move(fixed);
-  } else {
-    result.gradient = gradient_;
-  }
-  Hold(begin, done.samples);
-  done.compute = Now() - begin;
-  return absl::OkStatus();
-}
-
-absl::Status LeaseRunner::ComputePiece(const net::Grant& grant, size_t begin, size_t end, bool accumulate, Sums& sums) {
-  size_t offset = 0;
-  for (size_t i = 0; i < begin; ++i) offset += static_cast<size_t>(ledger_.SampleCount(grant.micro_batches[i]));
-  const std::vector<int64_t> samples = SamplesOf(grant, begin, end);
-  const size_t row_size = labels_.empty() ? 0 : rows_.size() / labels_.size();
-  const BatchView batch = {.count = static_cast<int64_t>(samples.size()),
-                           .x = std::span(rows_).subspan(offset * row_size, samples.size() * row_size),
-                           .labels = std::span(labels_).subspan(offset, samples.size()),
-                           .samples = samples};
-  const RunKeys keys = {.seed = options_.seed,
-                        .epoch = static_cast<uint64_t>(ledger_.EpochOf(grant.micro_batches[begin]))};
-  EDDL_ASSIGN_OR_RETURN(const BatchSums batch_sums, replica_.Train(batch, keys, accumulate));
-  sums = {.loss = batch_sums.loss, .correct = batch_sums.correct};
-  return absl::OkStatus();
-}
-
-absl::Status LeaseRunner::AddFixed(std::vector<int64_t>& sum, bool& in_range) {
-  // Of one micro-batch; sums of thousands of them stay far below 2^63.
-  constexpr double kLargest = 4294967296.0 * 1048576.0;  // 2^52: every such number has an exact neighbour in int64
-  EDDL_RETURN_IF_ERROR(replica_.ReadGradients(gradient_));
-  for (size_t i = 0; i < gradient_.size(); ++i) {
-    const double scaled = double{gradient_[i]} * kFixedScale;
-    if (!(std::abs(scaled) < kLargest)) {
-      in_range = false;
-      continue;
-    }
-    sum[i] += std::llrint(scaled);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status LeaseRunner::Evaluate(const net::Grant& grant, LeaseResult& result) {
-  const std::vector<int64_t> samples = SamplesOf(grant, 0, grant.micro_batches.size());
-  EDDL_RETURN_IF_ERROR(samples_.Read(samples, rows_, labels_, [this] { return IsAbandoned(); }));
-  const Instant begin = Now();
-  const BatchView batch = {
-      .count = static_cast<int64_t>(samples.size()), .x = rows_, .labels = labels_, .samples = samples};
-  EDDL_ASSIGN_OR_RETURN(const BatchSums sums, replica_.Evaluate(batch));
-  result.done.loss_sum = sums.loss;
-  result.done.correct = sums.correct;
-  result.done.finite = std::isfinite(sums.loss);
-  Hold(begin, result.done.samples);
+  Hold(begin, grant.samples);
   result.done.compute = Now() - begin;
   return absl::OkStatus();
 }
 
-std::vector<int64_t> LeaseRunner::SamplesOf(const net::Grant& grant, size_t begin, size_t end) const {
-  std::vector<int64_t> samples;
-  for (size_t i = begin; i < end; ++i) {
-    const std::vector<int64_t> some = ledger_.Samples(grant.micro_batches[i]);
-    samples.insert(samples.end(), some.begin(), some.end());
+size_t LeaseRunner::PieceOf(const net::Grant& grant, size_t begin) const {
+  if (options_.exact && grant.kind == net::LeaseKind::kTrain) return 1;
+  const auto fits = [&](size_t piece) {
+    const int64_t limit = options_.device_batch;
+    // Dropout has one epoch for all of a batch.
+    return begin + piece <= grant.micro_batches.size() &&
+           ledger_.EpochOf(grant.micro_batches[begin]) == ledger_.EpochOf(grant.micro_batches[begin + piece - 1]) &&
+           (limit == 0 || static_cast<int64_t>(piece) * options_.ledger.micro_batch_size <= limit);
+  };
+  size_t piece = kPieceMax;
+  while (piece > 1 && !fits(piece)) piece /= 2;
+  return piece;
+}
+
+absl::Status LeaseRunner::ForEachPiece(const net::Grant& grant,
+                                       const std::function<absl::Status(const BatchView&, int64_t)>& run) {
+  const size_t row_size = rows_.size() / labels_.size();
+  size_t row = 0;
+  for (size_t begin = 0, end = 0; begin < grant.micro_batches.size() && !IsAbandoned(); begin = end) {
+    end = begin + PieceOf(grant, begin);
+    size_t count = 0;
+    for (size_t i = begin; i < end; ++i) count += static_cast<size_t>(ledger_.SampleCount(grant.micro_batches[i]));
+    const BatchView batch = {.count = static_cast<int64_t>(count),
+                             .x = std::span(rows_).subspan(row * row_size, count * row_size),
+                             .labels = std::span(labels_).subspan(row, count),
+                             .samples = std::span(indices_).subspan(row, count)};
+    EDDL_RETURN_IF_ERROR(run(batch, ledger_.EpochOf(grant.micro_batches[begin])));
+    row += count;
   }
-  return samples;
+  return absl::OkStatus();
+}
+
+absl::Status LeaseRunner::Train(const net::Grant& grant, LeaseResult& result) {
+  net::Done& done = result.done;
+  std::vector<int64_t> fixed(options_.exact ? gradient_.size() : 0);
+  bool is_first = true;
+  const auto add_piece = [&](const BatchView& batch, int64_t epoch) -> absl::Status {
+    const RunKeys keys = {.seed = options_.seed, .epoch = static_cast<uint64_t>(epoch)};
+    // The device's sums of loss and gradients cover all pieces of the lease; in exact mode they are added up here.
+    const bool accumulate = !options_.exact && !is_first;
+    EDDL_ASSIGN_OR_RETURN(const BatchSums sums, replica_.Train(batch, keys, accumulate));
+    done.loss_sum = accumulate ? sums.loss : done.loss_sum + sums.loss;
+    done.correct = accumulate ? sums.correct : done.correct + sums.correct;
+    is_first = false;
+    if (!options_.exact) return absl::OkStatus();
+    EDDL_RETURN_IF_ERROR(replica_.ReadGradients(gradient_));
+    if (!AddRounded(fixed, gradient_)) done.finite = false;
+    return absl::OkStatus();
+  };
+  EDDL_RETURN_IF_ERROR(ForEachPiece(grant, add_piece));
+  const auto trainable = static_cast<size_t>(replica_.layout().trainable_end());
+  if (options_.exact) {
+    done.gradient_norm2 = SumSquares(std::span<const int64_t>(fixed).first(trainable));
+    result.gradient = std::move(fixed);
+  } else {
+    EDDL_RETURN_IF_ERROR(replica_.ReadGradients(gradient_));
+    done.gradient_norm2 = SumSquares(std::span<const float>(gradient_).first(trainable));
+    done.finite = AllFinite(gradient_);
+    result.gradient = gradient_;
+  }
+  done.finite = done.finite && std::isfinite(done.gradient_norm2) && std::isfinite(done.loss_sum);
+  return absl::OkStatus();
+}
+
+absl::Status LeaseRunner::Evaluate(const net::Grant& grant, LeaseResult& result) {
+  net::Done& done = result.done;
+  const auto add_piece = [&](const BatchView& batch, int64_t) -> absl::Status {
+    EDDL_ASSIGN_OR_RETURN(const BatchSums sums, replica_.Evaluate(batch));
+    done.loss_sum += sums.loss;
+    done.correct += sums.correct;
+    return absl::OkStatus();
+  };
+  EDDL_RETURN_IF_ERROR(ForEachPiece(grant, add_piece));
+  done.finite = std::isfinite(done.loss_sum);
+  return absl::OkStatus();
 }
 
 void LeaseRunner::Hold(Instant begin, int64_t samples) {

@@ -65,8 +65,8 @@ struct LeaseRunnerOptions {
   net::LedgerOptions ledger;  // which samples a micro-batch is
   uint64_t seed = 1;          // of dropout
   bool exact = false;         // each micro-batch alone, summed in fixed point
-  int64_t device_batch = 0;   // samples on the device at once; 0: a whole lease
-  double cpu_limit = 0;       // fraction of one core that computing may take, by sleeping after each lease; 0: no limit
+  int64_t device_batch = 0;  // samples on the device at once, but at least a micro-batch; 0: at most four micro-batches
+  double cpu_limit = 0;      // fraction of the time that computing may take, by sleeping after each lease; 0: no limit
   std::optional<Pace> pace;
 };
 
@@ -74,7 +74,7 @@ struct LeaseRunnerOptions {
 struct LeaseResult {
   net::Done done;                       // as in LeaseFinished
   std::optional<GradientSum> gradient;  // none if cancelled, not finite or an evaluation
-  absl::Status error;                   // the device or the data failed: `done` is cancelled
+  absl::Status error;                   // the device or the data failed, or there is no such lease: `done` is cancelled
 };
 
 class LeaseRunner {
@@ -89,9 +89,9 @@ class LeaseRunner {
   // `base`: [layout.gradient_end()], TensorStore::Base(grant.base).
   void Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base);
   // Drops it from the queue, or stops it between micro-batches; its result is `cancelled` then, or finished if it was
-  // too late. Every Compute ends in exactly one result.
+  // too late. Every Compute ends in exactly one result, unless the runner ends before.
   void Abandon(const net::Abandon& action);
-  // A paused runner begins no lease.
+  // A paused runner begins no lease; what is abandoned is still answered.
   void SetPaused(bool paused);
 
  private:
@@ -100,25 +100,27 @@ class LeaseRunner {
     std::shared_ptr<const std::vector<float>> base;
     bool abandoned = false;
   };
-  // What a lease came to so far.
-  struct Sums {
-    double loss = 0;
-    int64_t correct = 0;
-  };
 
   void Work();
-  LeaseResult Run(const Request& request);
-  absl::Status ComputeAll(const Request& request, LeaseResult& result);
-  // Micro-batches [begin, end) of the lease, summed on the device; `accumulate`: on top of those before.
-  absl::Status ComputePiece(const net::Grant& grant, size_t begin, size_t end, bool accumulate, Sums& sums);
-  absl::Status Evaluate(const net::Grant& grant, LeaseResult& result);
+  // Takes the next request; false: the runner ends.
+  bool Begin();
+  // `status`: what went wrong before.
+  LeaseResult Run(const Request& request, absl::Status status);
+  absl::Status CheckGrant(const net::Grant& grant) const;
+  absl::Status ComputeLease(const Request& request, LeaseResult& result);
   absl::Status WriteBase(const Request& request);
-  absl::Status AddFixed(std::vector<int64_t>& sum, bool& in_range);
-  std::vector<int64_t> SamplesOf(const net::Grant& grant, size_t begin, size_t end) const;
+  absl::Status Train(const net::Grant& grant, LeaseResult& result);
+  absl::Status Evaluate(const net::Grant& grant, LeaseResult& result);
+  // Calls run(batch, epoch) for all that is in rows_, as much as the device should have at once. Ends early when the
+  // lease is abandoned.
+  absl::Status ForEachPiece(const net::Grant& grant,
+                            const std::function<absl::Status(const BatchView&, int64_t epoch)>& run);
+  // How many micro-batches from `begin` on are run as one batch.
+  size_t PieceOf(const net::Grant& grant, size_t begin) const;
   // Waits until the lease has taken as long as it should; ends early when it is abandoned.
   void Hold(Instant begin, int64_t samples);
   bool IsAbandoned() const;
-  bool CanBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || (!paused_ && !queue_.empty()); }
+  bool CanBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CurrentEnds() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || current_.abandoned; }
 
   Replica& replica_;
@@ -128,7 +130,8 @@ class LeaseRunner {
   net::Ledger ledger_;
   std::vector<float> parameters_;                        // [layout.total()], as on the device
   std::shared_ptr<const std::vector<float>> on_device_;  // the base whose parameters they are
-  std::vector<float> gradient_;
+  std::vector<float> gradient_;                          // [layout.gradient_end()]
+  std::vector<int64_t> indices_;                         // of the lease's samples, their rows and labels
   std::vector<std::byte> rows_;
   std::vector<int32_t> labels_;
 

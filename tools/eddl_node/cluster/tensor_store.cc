@@ -1,14 +1,14 @@
 #include "tools/eddl_node/cluster/tensor_store.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "runtime/base/check.h"
 #include "runtime/base/status.h"
 #include "runtime/graph/op.h"
+#include "tools/eddl_node/cluster/flat_sums.h"
 
 namespace eddl::cluster {
 namespace {
@@ -18,9 +18,12 @@ using net::StripeRange;
 using net::ToInt;
 using net::Version;
 
-constexpr float kFixedInverse = static_cast<float>(1 / kFixedScale);
-// A view has at most a few hundred ranges; what older views had goes when there are more.
-constexpr size_t kSteppersMax = 4096;
+// Elements that are stepped at once: what the optimizer touches of them stays in the cache.
+constexpr int64_t kPieceElements = 16384;
+// Pieces have few lengths: a stripe's, some stripes' together, and those across the end of the trainable parameters.
+constexpr size_t kSteppersMax = 64;
+// Elements that are converted to halves, or from them, at once.
+constexpr size_t kHalfBlock = 16384;
 
 template <typename T>
 std::span<const T> As(std::span<const std::byte> bytes) {
@@ -28,63 +31,9 @@ std::span<const T> As(std::span<const std::byte> bytes) {
 }
 
 template <typename T>
-std::span<T> AsWritable(std::vector<std::byte>& bytes) {
-  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
-}
-
-template <typename T>
 net::Bytes Copy(std::span<const T> values) {
   const auto bytes = std::as_bytes(values);
   return std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
-}
-
-void Add(std::span<float> to, std::span<const float> from) {
-  for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
-}
-
-// False if a sum left the range of int64.
-bool Add(std::span<int64_t> to, std::span<const int64_t> from) {
-  int64_t overflows = 0;
-  for (size_t i = 0; i < to.size(); ++i) {
-    const auto sum = static_cast<int64_t>(static_cast<uint64_t>(to[i]) + static_cast<uint64_t>(from[i]));
-    overflows |= (to[i] ^ sum) & (from[i] ^ sum);
-    to[i] = sum;
-  }
-  return overflows >= 0;
-}
-
-// Exponent bits all set: infinite or not a number. Branch-free, so that it vectorises.
-bool AllFinite(std::span<const float> values) {
-  uint32_t worst = 0;
-  for (const float value : values) {
-    uint32_t bits = 0;
-    std::memcpy(&bits, &value, sizeof(bits));
-    worst = std::max(worst, bits & 0x7f800000u);
-  }
-  return worst != 0x7f800000u;
-}
-
-bool AllHalvesFinite(std::span<const uint16_t> values) {
-  uint16_t worst = 0;
-  for (const uint16_t value : values) worst = std::max<uint16_t>(worst, value & 0x7c00u);
-  return worst != 0x7c00u;
-}
-
-double SumSquares(std::span<const float> values) {
-  std::array<double, 8> sums{};
-  size_t i = 0;
-  for (; i + sums.size() <= values.size(); i += sums.size()) {
-    for (size_t k = 0; k < sums.size(); ++k) sums[k] += static_cast<double>(values[i + k]) * values[i + k];
-  }
-  double sum = 0;
-  for (const double one : sums) sum += one;
-  for (; i < values.size(); ++i) sum += static_cast<double>(values[i]) * values[i];
-  return sum;
-}
-
-void ToFloats(std::span<const int64_t> fixed, std::span<float> floats) {
-  // Rounded once: the conversion rounds, and the factor is a power of two.
-  for (size_t i = 0; i < floats.size(); ++i) floats[i] = static_cast<float>(fixed[i]) * kFixedInverse;
 }
 
 }  // namespace
@@ -100,9 +49,11 @@ absl::StatusOr<std::unique_ptr<TensorStore>> TensorStore::Create(const ParamLayo
   auto store = std::unique_ptr<TensorStore>(new TensorStore(layout, stripes, device, options, std::move(initial)));
   EDDL_ASSIGN_OR_RETURN(store->queue_, Queue::Create(device));
   // One block tells what state the optimizer has.
-  EDDL_ASSIGN_OR_RETURN(Stepper* const probe, store->StepperOf({net::Stripe{0}, net::Stripe{1}}));
+  EDDL_ASSIGN_OR_RETURN(Stepper* const probe, store->StepperOf(0, StripeLayout::kBlock));
   store->state_names_ = probe->shard->StateNames();
   store->state_count_ = store->state_names_.size();
+  EDDL_ASSIGN_OR_RETURN(store->half_floats_, Buffer::Create(device, kHalfBlock * sizeof(float)));
+  EDDL_ASSIGN_OR_RETURN(store->halves_, Buffer::Create(device, kHalfBlock * sizeof(uint16_t)));
   return store;
 }
 
@@ -111,6 +62,13 @@ TensorStore::TensorStore(const ParamLayout& layout, const StripeLayout& stripes,
     : layout_(layout), stripes_(stripes), device_(device), options_(options), initial_(std::move(initial)) {}
 
 void TensorStore::EnterView(const net::ShardMap& map, net::NodeId self, net::Codec codec) {
+  int64_t elements = 0;
+  for (const net::Shard& shard : map.shards) {
+    EDDL_CHECK(AreStripes(shard.stripes)) << "node " << ToInt(shard.leader) << " leads stripes that there are not";
+    elements += stripes_.CountElements(shard.stripes);
+  }
+  EDDL_CHECK(elements == stripes_.element_count()) << "a map of " << elements << " elements";
+  EDDL_CHECK((codec == net::Codec::kExact) == options_.exact) << "codec " << static_cast<int>(codec);
   map_ = map;
   self_ = self;
   codec_ = codec;
@@ -118,8 +76,6 @@ void TensorStore::EnterView(const net::ShardMap& map, net::NodeId self, net::Cod
   const auto backup = map_.BackedUpBy(self);
   own_ = own ? map_.shards[*own].stripes : std::vector<StripeRange>{};
   backup_ = backup ? map_.shards[*backup].stripes : std::vector<StripeRange>{};
-  if (steppers_.size() > kSteppersMax) steppers_.clear();
-  half_stages_.clear();
 }
 
 // Payloads.
@@ -168,9 +124,23 @@ int64_t TensorStore::held_bytes() const {
   for (const auto& [version, base] : adopted_) bytes += base->size() * sizeof(float);
   for (const auto& [round, accumulator] : accumulators_) count(accumulator.sum);
   for (const auto& versions : states_) {
-    for (const StripeState& state : versions) bytes += state.values->size() * sizeof(float);
+    for (const StripeState& state : versions) bytes += state.values.size() * sizeof(float);
   }
+  for (const auto& [shape, stepper] : steppers_) {
+    bytes += stepper.parameters.size_bytes() + stepper.gradients.size_bytes();
+    for (const std::vector<float>& state : stepper.state) bytes += 2 * state.size() * sizeof(float);
+  }
+  bytes += initial_.size() * sizeof(float) + half_floats_.size_bytes() + halves_.size_bytes();
   return static_cast<int64_t>(bytes);
+}
+
+bool TensorStore::AreStripes(std::span<const StripeRange> ranges) const {
+  net::Stripe end{};
+  for (const StripeRange& range : ranges) {
+    if (range.begin < end || range.begin >= range.end) return false;
+    end = range.end;
+  }
+  return !ranges.empty() && ToInt(end) <= stripes_.stripe_count();
 }
 
 int64_t TensorStore::ElementSize(net::Codec codec) const {
@@ -179,38 +149,28 @@ int64_t TensorStore::ElementSize(net::Codec codec) const {
 
 absl::Status TensorStore::Check(net::NodeId from, const net::Body& body, const net::Bytes& bytes) const {
   int64_t expected = -1;
-  net::Codec codec = net::Codec::kF32;
   if (std::holds_alternative<net::Push>(body)) {
-    codec = codec_;
-    if (!own_.empty()) expected = stripes_.CountElements(own_) * ElementSize(codec);
+    if (!own_.empty()) expected = stripes_.CountElements(own_) * ElementSize(codec_);
   } else if (std::holds_alternative<net::Publish>(body)) {
-    codec = codec_ == net::Codec::kF16 ? net::Codec::kF16 : net::Codec::kF32;
+    const net::Codec codec = codec_ == net::Codec::kF16 ? net::Codec::kF16 : net::Codec::kF32;
     if (const auto shard = map_.LedBy(from)) {
       expected = stripes_.CountElements(map_.shards[*shard].stripes) * ElementSize(codec);
     }
   } else if (std::holds_alternative<net::Replica>(body)) {
-    codec = options_.exact ? net::Codec::kExact : net::Codec::kF32;
+    const net::Codec codec = options_.exact ? net::Codec::kExact : net::Codec::kF32;
     const auto shard = map_.BackedUpBy(self_);
     if (shard && map_.shards[*shard].leader == from) {
       expected = stripes_.CountElements(backup_) * ElementSize(codec);
     }
   } else if (const auto* move = std::get_if<net::Move>(&body)) {
-    if (ToInt(move->stripes.back().end) <= stripes_.stripe_count()) {
-      expected = 0;
-      for (const StripeRange& range : move->stripes) {
-        const int64_t elements = stripes_.End(range) - stripes_.Begin(range);
-        expected += 4 * (elements + static_cast<int64_t>(state_count_) * TrainableIn(range));
-      }
-    }
+    if (AreStripes(move->stripes)) expected = StateBytes(move->stripes);
   }
   if (expected < 0) return DataLoss("a " + net::NameOf(body) + " that nobody here waits for");
   if (static_cast<int64_t>(bytes->size()) != expected) {
     return DataLoss("a " + net::NameOf(body) + " of " + std::to_string(bytes->size()) + " bytes, not " +
                     std::to_string(expected));
   }
-  const bool finite = codec == net::Codec::kExact || (codec == net::Codec::kF16 ? AllHalvesFinite(As<uint16_t>(*bytes))
-                                                                                : AllFinite(As<float>(*bytes)));
-  return finite ? absl::OkStatus() : DataLoss("a " + net::NameOf(body) + " with numbers that are not finite");
+  return absl::OkStatus();
 }
 
 net::Bytes TensorStore::WireOf(net::NodeId to, const net::Body& body) {
@@ -257,11 +217,11 @@ void TensorStore::Merge(const net::Merge& action) {
   }
   auto& total = std::get<GradientSum>(it->second);
   if (auto* floats = std::get_if<std::vector<float>>(&total)) {
-    Add(*floats, std::get<std::vector<float>>(part));
+    AddFloats(*floats, std::get<std::vector<float>>(part));
   } else {
     auto& fixed = std::get<std::vector<int64_t>>(total);
-    const bool in_range = Add(fixed, std::get<std::vector<int64_t>>(part));
-    EDDL_CHECK(in_range) << "a sum of gradients beyond the range of fixed point";
+    // Leaders can tell: nothing that is added to this number is within the limit.
+    if (!AddFixed(fixed, std::get<std::vector<int64_t>>(part))) fixed[0] = std::numeric_limits<int64_t>::min();
   }
   payloads_.erase(ToInt(action.payload));
 }
@@ -276,21 +236,23 @@ void TensorStore::Adopt(const net::Adopt& action) {
   }
   auto whole = here == adopted_.end() ? std::make_shared<std::vector<float>>(initial_.size())
                                       : std::make_shared<std::vector<float>>(*here->second);
-  std::vector<float> floats;
   for (size_t i = 0; i < action.shards.size(); ++i) {
     if (action.shards[i] == Payload{}) continue;
     const net::Bytes bytes = TakeBytes(action.shards[i]);
-    const std::vector<StripeRange>& ranges = map_.shards[i].stripes;
-    std::span<const float> values = As<float>(*bytes);
-    if (codec_ == net::Codec::kF16) {
-      floats.resize(static_cast<size_t>(stripes_.CountElements(ranges)));
-      FromHalf(*bytes, floats);
-      values = floats;
-    }
-    for (const StripeRange& range : ranges) {
-      const auto count = static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range));
-      std::copy_n(values.begin(), count, whole->begin() + stripes_.Begin(range));
-      values = values.subspan(count);
+    std::span<const std::byte> rest = *bytes;
+    for (const StripeRange& range : map_.shards[i].stripes) {
+      const auto to = std::span(*whole).subspan(static_cast<size_t>(stripes_.Begin(range)),
+                                                static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range)));
+      const size_t size = to.size() * (codec_ == net::Codec::kF16 ? sizeof(uint16_t) : sizeof(float));
+      EDDL_CHECK(size <= rest.size()) << "a shard of other stripes";
+      if (codec_ == net::Codec::kF16) {
+        FromHalf(rest.first(size), [&](size_t at, std::span<const float> floats) {
+          std::copy(floats.begin(), floats.end(), to.begin() + static_cast<ptrdiff_t>(at));
+        });
+      } else {
+        std::memcpy(to.data(), rest.data(), size);
+      }
+      rest = rest.subspan(size);
     }
   }
   adopted_[action.version] = std::move(whole);
@@ -311,20 +273,32 @@ std::shared_ptr<const std::vector<float>> TensorStore::Base(Version version) con
 void TensorStore::Fold(const net::Fold& action) {
   const net::Bytes bytes = TakeBytes(action.payload);
   const auto count = static_cast<size_t>(stripes_.CountElements(own_));
-  const bool is_first = !accumulators_.contains(action.round);
-  Accumulator& accumulator = accumulators_[action.round];
-  if (codec_ == net::Codec::kExact) {
+  const auto [it, is_first] = accumulators_.try_emplace(action.round);
+  Accumulator& accumulator = it->second;
+  if (options_.exact) {
     if (is_first) accumulator.sum = std::vector<int64_t>(count);
     auto& sum = std::get<std::vector<int64_t>>(accumulator.sum);
-    if (!Add(sum, As<int64_t>(*bytes))) accumulator.overflowed = true;
+    if (!AddFixed(sum, As<int64_t>(*bytes))) accumulator.overflowed = true;
     return;
   }
+  // The first is copied, not added to zeros, which would make zeros of negative ones.
   if (is_first) accumulator.sum = std::vector<float>(count);
-  auto& sum = std::get<std::vector<float>>(accumulator.sum);
-  if (codec_ == net::Codec::kF32) return Add(sum, As<float>(*bytes));
-  std::vector<float> floats(count);
-  FromHalf(*bytes, floats);
-  Add(sum, floats);
+  const std::span<float> sum = std::get<std::vector<float>>(accumulator.sum);
+  EDDL_CHECK(sum.size() == count) << "contributions to round " << ToInt(action.round) << " of other stripes";
+  if (codec_ == net::Codec::kF16) {
+    if (is_first)
+      return FromHalf(*bytes, [&](size_t at, std::span<const float> floats) {
+        std::copy(floats.begin(), floats.end(), sum.begin() + static_cast<ptrdiff_t>(at));
+      });
+    return FromHalf(
+        *bytes, [&](size_t at, std::span<const float> floats) { AddFloats(sum.subspan(at, floats.size()), floats); });
+  }
+  const std::span<const float> floats = As<float>(*bytes);
+  if (is_first) {
+    std::copy(floats.begin(), floats.end(), sum.begin());
+  } else {
+    AddFloats(sum, floats);
+  }
 }
 
 void TensorStore::ClearFold(const net::ClearFold& action) { accumulators_.erase(action.round); }
@@ -333,21 +307,19 @@ net::Sealed TensorStore::Seal(const net::Seal& action) {
   net::Sealed sealed{.round = action.round, .attempt = action.attempt};
   const auto it = accumulators_.find(action.round);
   if (it == accumulators_.end()) return sealed;
-  std::vector<float> decoded;
-  std::span<const float> values;
-  if (const auto* fixed = std::get_if<std::vector<int64_t>>(&it->second.sum)) {
-    decoded.resize(fixed->size());
-    ToFloats(*fixed, decoded);
-    values = decoded;
-  } else {
-    values = std::get<std::vector<float>>(it->second.sum);
-  }
-  sealed.finite = !it->second.overflowed && AllFinite(values);
-  for (const StripeRange& range : own_) {
-    // Of the trainable parameters, as one device takes it.
-    sealed.norm2 += SumSquares(values.first(static_cast<size_t>(TrainableIn(range))));
-    values = values.subspan(static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range)));
-  }
+  const Accumulator& accumulator = it->second;
+  sealed.finite = !accumulator.overflowed;
+  if (const auto* floats = std::get_if<std::vector<float>>(&accumulator.sum)) sealed.finite = AllFinite(*floats);
+  std::visit(
+      [&](const auto& sum) {
+        // Of the trainable parameters, as one device takes it.
+        auto values = std::span(sum);
+        for (const StripeRange& range : own_) {
+          sealed.norm2 += SumSquares(values.first(static_cast<size_t>(TrainableIn(range))));
+          values = values.subspan(static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range)));
+        }
+      },
+      accumulator.sum);
   return sealed;
 }
 
@@ -367,18 +339,19 @@ absl::Status TensorStore::ApplyBackup(const net::ApplyBackup& action) {
 
 absl::Status TensorStore::StepAll(const net::CommitRecord& record, std::span<const StripeRange> ranges,
                                   const net::Bytes& slice) {
-  std::vector<float> decoded;
-  std::span<const float> gradient = As<float>(*slice);
-  if (options_.exact) {
-    const std::span<const int64_t> fixed = As<int64_t>(*slice);
-    decoded.resize(fixed.size());
-    ToFloats(fixed, decoded);
-    gradient = decoded;
-  }
+  const size_t size = options_.exact ? sizeof(int64_t) : sizeof(float);
+  std::span<const std::byte> gradient = *slice;
+  EDDL_CHECK(static_cast<int64_t>(gradient.size() / size) == stripes_.CountElements(ranges)) << gradient.size();
   for (const StripeRange& range : ranges) {
-    const auto count = static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range));
-    EDDL_RETURN_IF_ERROR(StepRange(record, range, gradient.first(count)));
-    gradient = gradient.subspan(count);
+    for (uint32_t begin = ToInt(range.begin); begin < ToInt(range.end);) {
+      uint32_t end = begin + 1;
+      while (end < ToInt(range.end) && stripes_.Begin(end + 1) - stripes_.Begin(begin) <= kPieceElements) ++end;
+      const StripeRange piece{net::Stripe{begin}, net::Stripe{end}};
+      const size_t bytes = static_cast<size_t>(stripes_.End(piece) - stripes_.Begin(piece)) * size;
+      EDDL_RETURN_IF_ERROR(StepPiece(record, piece, gradient.first(bytes)));
+      gradient = gradient.subspan(bytes);
+      begin = end;
+    }
   }
   return absl::OkStatus();
 }
@@ -392,60 +365,58 @@ int64_t TensorStore::StateSize(uint32_t stripe) const {
   return stripes_.End(range) - stripes_.Begin(range) + static_cast<int64_t>(state_count_) * TrainableIn(range);
 }
 
-absl::StatusOr<TensorStore::Stepper*> TensorStore::StepperOf(const StripeRange& range) {
-  Stepper& stepper = steppers_[range];
+absl::StatusOr<TensorStore::Stepper*> TensorStore::StepperOf(int64_t begin, int64_t end) {
+  const int64_t trainable = std::clamp(layout_.trainable_end(), begin, end) - begin;
+  const auto shape = std::pair(end - begin, trainable);
+  if (!steppers_.contains(shape) && steppers_.size() >= kSteppersMax) steppers_.clear();
+  Stepper& stepper = steppers_[shape];
   if (stepper.shard) return &stepper;
-  const auto bytes = static_cast<uint64_t>(stripes_.End(range) - stripes_.Begin(range)) * sizeof(float);
+  const auto bytes = static_cast<uint64_t>(end - begin) * sizeof(float);
   EDDL_ASSIGN_OR_RETURN(stepper.parameters, Buffer::Create(device_, bytes));
   EDDL_ASSIGN_OR_RETURN(stepper.gradients, Buffer::Create(device_, bytes));
-  EDDL_ASSIGN_OR_RETURN(
-      ParamShard shard,
-      ParamShard::Create(device_, queue_, layout_, {.begin = stripes_.Begin(range), .end = stripes_.End(range)},
-                         options_.optimizer, stepper.parameters, stepper.gradients));
+  EDDL_ASSIGN_OR_RETURN(ParamShard shard,
+                        ParamShard::Create(device_, queue_, layout_, {.begin = begin, .end = end}, options_.optimizer,
+                                           stepper.parameters, stepper.gradients));
+  stepper.state.assign(shard.StateNames().size(), std::vector<float>(static_cast<size_t>(trainable)));
   stepper.shard.emplace(std::move(shard));
   return &stepper;
 }
 
-absl::Status TensorStore::StepRange(const net::CommitRecord& record, const StripeRange& range,
-                                    std::span<const float> gradient) {
-  EDDL_ASSIGN_OR_RETURN(Stepper* const stepper, StepperOf(range));
-  const int64_t begin = stripes_.Begin(range);
-  const auto trainable = static_cast<size_t>(TrainableIn(range));
+absl::Status TensorStore::StepPiece(const net::CommitRecord& record, const StripeRange& piece,
+                                    std::span<const std::byte> gradient) {
+  const int64_t first = stripes_.Begin(piece);
+  EDDL_ASSIGN_OR_RETURN(Stepper* const stepper, StepperOf(first, stripes_.End(piece)));
   auto* const parameters = reinterpret_cast<float*>(stepper->parameters.host_data());
-  std::copy(gradient.begin(), gradient.end(), reinterpret_cast<float*>(stepper->gradients.host_data()));
-  std::vector<std::vector<float>> states(state_count_, std::vector<float>(trainable));
-  // Where each stripe's pieces lie.
-  const auto for_each = [&](const auto& visit) {
-    for (uint32_t stripe = ToInt(range.begin); stripe < ToInt(range.end); ++stripe) {
-      const int64_t at = stripes_.Begin(stripe) - begin;
-      const int64_t count = stripes_.Begin(stripe + 1) - stripes_.Begin(stripe);
-      const int64_t moving = TrainableIn({net::Stripe{stripe}, net::Stripe{stripe + 1}});
-      visit(stripe, at, count, moving);
-    }
-  };
-  for_each([&](uint32_t stripe, int64_t at, int64_t count, int64_t moving) {
+  auto* const gradients = reinterpret_cast<float*>(stepper->gradients.host_data());
+  if (options_.exact) {
+    FixedToFloats(As<int64_t>(gradient), {gradients, gradient.size() / sizeof(int64_t)});
+  } else {
+    std::memcpy(gradients, gradient.data(), gradient.size());
+  }
+  std::vector<std::vector<float>>& states = stepper->state;
+  ForEachStripe(piece, [&](uint32_t stripe, int64_t count, int64_t moving) {
     const StripeState* const before = Find(stripe, record.round);
     EDDL_CHECK(before != nullptr) << "stripe " << stripe << " of version " << ToInt(record.round) << " is not here";
-    const float* from = before->values->data();
+    const float* from = before->values.data();
+    const int64_t at = stripes_.Begin(stripe) - first;
     std::copy_n(from, count, parameters + at);
     for (size_t i = 0; i < state_count_; ++i) {
       std::copy_n(from + count + static_cast<int64_t>(i) * moving, moving, states[i].data() + at);
     }
   });
-  for (size_t i = 0; i < state_count_ && trainable > 0; ++i) {
-    EDDL_RETURN_IF_ERROR(stepper->shard->WriteState(i, states[i]));
-  }
+  for (size_t i = 0; i < state_count_; ++i) EDDL_RETURN_IF_ERROR(stepper->shard->WriteState(i, states[i]));
   EDDL_RETURN_IF_ERROR(
       stepper->shard->Apply({.learning_rate = record.learning_rate,
                              .gradient_scale = record.scale,
                              .statistic_scale = record.samples > 0 ? 1.0 / static_cast<double>(record.samples) : 0.0,
                              .step = static_cast<int64_t>(record.step)}));
   EDDL_RETURN_IF_ERROR(queue_.Wait());
-  for (size_t i = 0; i < state_count_ && trainable > 0; ++i) {
-    EDDL_RETURN_IF_ERROR(stepper->shard->ReadState(i, states[i]));
-  }
-  for_each([&](uint32_t stripe, int64_t at, int64_t count, int64_t moving) {
-    std::vector<float> after(parameters + at, parameters + at + count);
+  for (size_t i = 0; i < state_count_; ++i) EDDL_RETURN_IF_ERROR(stepper->shard->ReadState(i, states[i]));
+  ForEachStripe(piece, [&](uint32_t stripe, int64_t count, int64_t moving) {
+    const int64_t at = stripes_.Begin(stripe) - first;
+    std::vector<float> after;
+    after.reserve(static_cast<size_t>(StateSize(stripe)));
+    after.assign(parameters + at, parameters + at + count);
     for (const std::vector<float>& state : states) {
       after.insert(after.end(), state.begin() + at, state.begin() + at + moving);
     }
@@ -453,6 +424,14 @@ absl::Status TensorStore::StepRange(const net::CommitRecord& record, const Strip
     PutStripe(stripe, Next(record.round), std::move(after));
   });
   return absl::OkStatus();
+}
+
+template <typename Visit>
+void TensorStore::ForEachStripe(const StripeRange& range, const Visit& visit) const {
+  for (uint32_t stripe = ToInt(range.begin); stripe < ToInt(range.end); ++stripe) {
+    const int64_t count = stripes_.Begin(stripe + 1) - stripes_.Begin(stripe);
+    visit(stripe, count, TrainableIn({net::Stripe{stripe}, net::Stripe{stripe + 1}}));
+  }
 }
 
 const TensorStore::StripeState* TensorStore::Find(uint32_t stripe, Version version) const {
@@ -467,7 +446,7 @@ void TensorStore::PutStripe(uint32_t stripe, Version version, std::vector<float>
   if (states_.empty()) states_.resize(stripes_.stripe_count());
   std::vector<StripeState>& versions = states_[stripe];
   std::erase_if(versions, [version](const StripeState& old) { return old.version >= version; });
-  versions.push_back({.version = version, .values = std::make_shared<const std::vector<float>>(std::move(values))});
+  versions.push_back({.version = version, .values = std::move(values)});
 }
 
 void TensorStore::Rollback(const net::Rollback& action) {
@@ -484,84 +463,92 @@ void TensorStore::Forget(const net::Forget& action) {
   }
 }
 
-net::Bytes TensorStore::StateBytes(Version version, std::span<const StripeRange> ranges) const {
-  auto bytes = std::make_shared<std::vector<std::byte>>();
-  const auto append = [&bytes](const float* from, int64_t count) {
-    const auto* raw = reinterpret_cast<const std::byte*>(from);
-    bytes->insert(bytes->end(), raw, raw + count * static_cast<int64_t>(sizeof(float)));
-  };
+int64_t TensorStore::StateBytes(std::span<const StripeRange> ranges) const {
+  int64_t count = stripes_.CountElements(ranges);
+  for (const StripeRange& range : ranges) count += static_cast<int64_t>(state_count_) * TrainableIn(range);
+  return count * static_cast<int64_t>(sizeof(float));
+}
+
+net::Bytes TensorStore::ReadState(Version version, std::span<const StripeRange> ranges) const {
+  auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(StateBytes(ranges)));
+  std::byte* to = bytes->data();
   // All parameters, then all of the first state vector, then all of the second.
   for (size_t part = 0; part <= state_count_; ++part) {
     for (const StripeRange& range : ranges) {
-      for (uint32_t stripe = ToInt(range.begin); stripe < ToInt(range.end); ++stripe) {
+      ForEachStripe(range, [&](uint32_t stripe, int64_t count, int64_t moving) {
         const StripeState* const state = Find(stripe, version);
         EDDL_CHECK(state != nullptr) << "stripe " << stripe << " of version " << ToInt(version) << " is not here";
-        const int64_t count = stripes_.Begin(stripe + 1) - stripes_.Begin(stripe);
-        const int64_t moving = TrainableIn({net::Stripe{stripe}, net::Stripe{stripe + 1}});
         const int64_t at = part == 0 ? 0 : count + static_cast<int64_t>(part - 1) * moving;
-        append(state->values->data() + at, part == 0 ? count : moving);
-      }
+        const size_t size = static_cast<size_t>(part == 0 ? count : moving) * sizeof(float);
+        std::memcpy(to, state->values.data() + at, size);
+        to += size;
+      });
     }
   }
   return bytes;
 }
 
 void TensorStore::Snapshot(const net::Snapshot& action) {
-  Put(action.payload, StateBytes(action.version, action.stripes));
+  Put(action.payload, ReadState(action.version, action.stripes));
 }
 
 void TensorStore::Export(const net::Export& action) {
   std::vector<float> values;
   values.reserve(static_cast<size_t>(stripes_.CountElements(own_)));
   for (const StripeRange& range : own_) {
-    for (uint32_t stripe = ToInt(range.begin); stripe < ToInt(range.end); ++stripe) {
+    ForEachStripe(range, [&](uint32_t stripe, int64_t count, int64_t) {
       const StripeState* const state = Find(stripe, action.version);
       EDDL_CHECK(state != nullptr) << "stripe " << stripe << " of version " << ToInt(action.version) << " is not here";
-      const int64_t count = stripes_.Begin(stripe + 1) - stripes_.Begin(stripe);
-      values.insert(values.end(), state->values->begin(), state->values->begin() + count);
-    }
+      values.insert(values.end(), state->values.begin(), state->values.begin() + count);
+    });
   }
   Put(action.payload, Encode(values, codec_));
 }
 
 net::Loaded TensorStore::Load(const net::Load& action) {
-  net::Bytes bytes;
-  if (action.payload != Payload{}) bytes = TakeBytes(action.payload);
-  std::vector<std::vector<float>> loaded;  // by stripe, in order
-  for (const StripeRange& range : action.stripes) {
-    for (uint32_t stripe = ToInt(range.begin); stripe < ToInt(range.end); ++stripe) {
-      std::vector<float>& values = loaded.emplace_back();
-      if (bytes != nullptr) continue;
-      if (const StripeState* const here = Find(stripe, action.version)) {
-        values = *here->values;
-        continue;
-      }
-      EDDL_CHECK(ToInt(action.version) == 0)
-          << "stripe " << stripe << " of version " << ToInt(action.version) << " is said to be here, and is not";
-      values.assign(initial_.begin() + stripes_.Begin(stripe), initial_.begin() + stripes_.Begin(stripe + 1));
-      values.resize(static_cast<size_t>(StateSize(stripe)));
-    }
-  }
-  std::span<const float> rest = bytes == nullptr ? std::span<const float>() : As<float>(*bytes);
-  for (size_t part = 0; part <= state_count_ && bytes != nullptr; ++part) {
-    size_t i = 0;
-    for (const StripeRange& range : action.stripes) {
-      for (uint32_t stripe = ToInt(range.begin); stripe < ToInt(range.end); ++stripe, ++i) {
-        const int64_t count = part == 0 ? stripes_.Begin(stripe + 1) - stripes_.Begin(stripe)
-                                        : TrainableIn({net::Stripe{stripe}, net::Stripe{stripe + 1}});
-        loaded[i].insert(loaded[i].end(), rest.begin(), rest.begin() + count);
-        rest = rest.subspan(static_cast<size_t>(count));
-      }
-    }
-  }
-  size_t i = 0;
-  for (const StripeRange& range : action.stripes) {
-    for (uint32_t stripe = ToInt(range.begin); stripe < ToInt(range.end); ++stripe, ++i) {
-      if (bytes == nullptr && Find(stripe, action.version) != nullptr) continue;
-      PutStripe(stripe, action.version, std::move(loaded[i]));
-    }
+  EDDL_CHECK(AreStripes(action.stripes)) << "a load of stripes that there are not";
+  if (action.payload == Payload{}) {
+    LoadHere(action);
+  } else {
+    LoadBytes(action, *TakeBytes(action.payload));
   }
   return {.stripes = action.stripes, .version = action.version, .backup = action.backup};
+}
+
+void TensorStore::LoadHere(const net::Load& action) {
+  for (const StripeRange& range : action.stripes) {
+    ForEachStripe(range, [&](uint32_t stripe, int64_t count, int64_t) {
+      if (Find(stripe, action.version) != nullptr) return;
+      EDDL_CHECK(ToInt(action.version) == 0)
+          << "stripe " << stripe << " of version " << ToInt(action.version) << " is said to be here, and is not";
+      const auto from = initial_.begin() + stripes_.Begin(stripe);
+      std::vector<float> values(from, from + count);
+      values.resize(static_cast<size_t>(StateSize(stripe)));
+      PutStripe(stripe, action.version, std::move(values));
+    });
+  }
+}
+
+void TensorStore::LoadBytes(const net::Load& action, std::span<const std::byte> bytes) {
+  EDDL_CHECK(static_cast<int64_t>(bytes.size()) == StateBytes(action.stripes)) << bytes.size();
+  // Where the next stripe's parameters lie, and its pieces of each state vector.
+  std::span<const float> rest = As<float>(bytes);
+  std::vector<std::span<const float>> parts;
+  parts.push_back(rest.first(static_cast<size_t>(stripes_.CountElements(action.stripes))));
+  rest = rest.subspan(parts[0].size());
+  for (size_t i = 0; i < state_count_; ++i) parts.push_back(rest.subspan(i * rest.size() / state_count_));
+  for (const StripeRange& range : action.stripes) {
+    ForEachStripe(range, [&](uint32_t stripe, int64_t count, int64_t moving) {
+      std::vector<float> values;
+      values.reserve(static_cast<size_t>(StateSize(stripe)));
+      for (std::span<const float>& part : parts) {
+        const auto size = static_cast<size_t>(&part == &parts[0] ? count : moving);
+        values.insert(values.end(), part.begin(), part.begin() + static_cast<ptrdiff_t>(size));
+        part = part.subspan(size);
+      }
+      PutStripe(stripe, action.version, std::move(values));
+    });
+  }
 }
 
 absl::StatusOr<TensorStore::Whole> TensorStore::ReadWhole(Version version) const {
@@ -575,9 +562,9 @@ absl::StatusOr<TensorStore::Whole> TensorStore::ReadWhole(Version version) const
     const int64_t begin = stripes_.Begin(stripe);
     const int64_t count = stripes_.Begin(stripe + 1) - begin;
     const int64_t moving = TrainableIn({net::Stripe{stripe}, net::Stripe{stripe + 1}});
-    std::copy_n(state->values->begin(), count, whole.parameters.begin() + begin);
+    std::copy_n(state->values.begin(), count, whole.parameters.begin() + begin);
     for (size_t i = 0; i < state_count_; ++i) {
-      std::copy_n(state->values->begin() + count + static_cast<int64_t>(i) * moving, moving,
+      std::copy_n(state->values.begin() + count + static_cast<int64_t>(i) * moving, moving,
                   whole.optimizer[i].second.begin() + begin);
     }
   }
@@ -608,41 +595,42 @@ absl::Status TensorStore::LoadWhole(Version version, const Whole& whole) {
 
 // Halves: the device's own conversion, so that they are those of every backend.
 
-TensorStore::HalfStage& TensorStore::StageOf(int64_t count) {
-  const auto [it, is_new] = half_stages_.try_emplace(count);
-  HalfStage& stage = it->second;
-  if (!is_new) return stage;
+TensorStore::HalfOps& TensorStore::HalfOpsOf(size_t count) {
+  HalfOps& ops = half_ops_[count];
+  if (ops.is_ready) return ops;
+  const TensorDesc floats = {.shape = {static_cast<int64_t>(count)}, .dtype = DType::kF32};
+  const TensorDesc halves = {.shape = {static_cast<int64_t>(count)}, .dtype = DType::kF16};
   const auto prepare = [&]() -> absl::Status {
-    const TensorDesc floats = {.shape = {count}, .dtype = DType::kF32};
-    const TensorDesc halves = {.shape = {count}, .dtype = DType::kF16};
     const OpDescription pack = {.kind = EDDL_OP_PACK_F16, .inputs = {floats}, .outputs = {halves}};
     const OpDescription unpack = {.kind = EDDL_OP_UNPACK_F16, .inputs = {halves}, .outputs = {floats}};
-    EDDL_ASSIGN_OR_RETURN(stage.pack, PreparedOp::Create(device_, AbiOpDesc(pack).get()));
-    EDDL_ASSIGN_OR_RETURN(stage.unpack, PreparedOp::Create(device_, AbiOpDesc(unpack).get()));
-    const auto size = static_cast<uint64_t>(count);
-    EDDL_ASSIGN_OR_RETURN(stage.floats, Buffer::Create(device_, size * sizeof(float)));
-    EDDL_ASSIGN_OR_RETURN(stage.halves, Buffer::Create(device_, size * sizeof(uint16_t)));
+    EDDL_ASSIGN_OR_RETURN(ops.pack, PreparedOp::Create(device_, AbiOpDesc(pack).get()));
+    EDDL_ASSIGN_OR_RETURN(ops.unpack, PreparedOp::Create(device_, AbiOpDesc(unpack).get()));
     return absl::OkStatus();
   };
   const absl::Status status = prepare();
   EDDL_CHECK(status.ok()) << MessageOf(status);
-  return stage;
+  ops.is_ready = true;
+  return ops;
 }
 
 void TensorStore::ToHalf(std::span<const float> values, std::span<std::byte> bytes) {
-  if (values.empty()) return;
-  HalfStage& stage = StageOf(static_cast<int64_t>(values.size()));
-  std::memcpy(stage.floats.host_data(), values.data(), values.size_bytes());
-  Convert(stage.pack, stage.floats, stage.halves);
-  std::memcpy(bytes.data(), stage.halves.host_data(), bytes.size());
+  for (size_t at = 0; at < values.size(); at += kHalfBlock) {
+    const std::span<const float> block = values.subspan(at, std::min(kHalfBlock, values.size() - at));
+    std::memcpy(half_floats_.host_data(), block.data(), block.size_bytes());
+    Convert(HalfOpsOf(block.size()).pack, half_floats_, halves_);
+    std::memcpy(bytes.data() + at * sizeof(uint16_t), halves_.host_data(), block.size() * sizeof(uint16_t));
+  }
 }
 
-void TensorStore::FromHalf(std::span<const std::byte> bytes, std::span<float> values) {
-  if (values.empty()) return;
-  HalfStage& stage = StageOf(static_cast<int64_t>(values.size()));
-  std::memcpy(stage.halves.host_data(), bytes.data(), bytes.size());
-  Convert(stage.unpack, stage.halves, stage.floats);
-  std::memcpy(values.data(), stage.floats.host_data(), values.size_bytes());
+template <typename Take>
+void TensorStore::FromHalf(std::span<const std::byte> bytes, const Take& take) {
+  const size_t count = bytes.size() / sizeof(uint16_t);
+  for (size_t at = 0; at < count; at += kHalfBlock) {
+    const size_t size = std::min(kHalfBlock, count - at);
+    std::memcpy(halves_.host_data(), bytes.data() + at * sizeof(uint16_t), size * sizeof(uint16_t));
+    Convert(HalfOpsOf(size).unpack, halves_, half_floats_);
+    take(at, std::span(reinterpret_cast<const float*>(half_floats_.host_data()), size));
+  }
 }
 
 void TensorStore::Convert(const PreparedOp& op, const Buffer& from, const Buffer& to) {

@@ -26,14 +26,12 @@
 #include "runtime/device/device.h"
 #include "runtime/graph/param_layout.h"
 #include "runtime/train/param_shard.h"
+#include "tools/eddl_node/cluster/flat_sums.h"
 #include "tools/eddl_node/cluster/stripe_layout.h"
 
 namespace eddl::cluster {
 
-// Fixed point of exact mode: a gradient element g is counted as round-half-even(g · 2^40) in int64.
-constexpr double kFixedScale = 1099511627776.0;
-
-// A sum of gradients over all stripes: floats, or fixed point in exact mode. [stripes.element_count()]
+// A sum of gradients over all stripes: floats, or fixed point in exact mode (flat_sums.h). [stripes.element_count()]
 using GradientSum = std::variant<std::vector<float>, std::vector<int64_t>>;
 
 struct TensorStoreOptions {
@@ -50,7 +48,8 @@ class TensorStore {
                                                              std::vector<float> initial);
 
   // What the node's view says: its own shard's stripes, its predecessor's that it backs up (either may be empty), the
-  // map and the codec of pushes and publishes. Called before the actions of a Start or Welcome.
+  // map and the codec of pushes and publishes. Called before the actions of a Start or Welcome. REQUIRES: the map has
+  // every stripe once; the codec is kExact iff the job is exact.
   void EnterView(const net::ShardMap& map, net::NodeId self, net::Codec codec);
 
   // A name for bytes that came from outside, or that a computation made: top bit set, never used twice.
@@ -64,8 +63,8 @@ class TensorStore {
   int64_t held_bytes() const;
 
   // Whether bytes of this length can be the payload of such a message in the present view, `from` being the sender;
-  // before PutWire. kDataLoss says what was expected. Values are checked where they are used: folds and steps of
-  // numbers that are not finite give Sealed::finite = false.
+  // before PutWire. kDataLoss says what was expected. Values are not looked at: who sends the same numbers again when
+  // they are refused would never end. Folds of numbers that are not finite give Sealed::finite = false.
   absl::Status Check(net::NodeId from, const net::Body& body, const net::Bytes& bytes) const;
   // The bytes to send with such a message to that node, encoded once per payload and shared: of a Push the receiver's
   // stripes only.
@@ -106,25 +105,25 @@ class TensorStore {
   // A stripe at one version: parameters, then each optimizer state vector of its trainable part.
   struct StripeState {
     net::Version version{};
-    std::shared_ptr<const std::vector<float>> values;
+    std::vector<float> values;
   };
-  // Steps one contiguous range of the vector, whichever version its buffers hold.
+  // Steps so many elements, of which so many are trainable, wherever they lie in the vector.
   struct Stepper {
     Buffer parameters;
     Buffer gradients;
     std::optional<ParamShard> shard;
+    std::vector<std::vector<float>> state;  // on its way to the shard and back
   };
-  // Converts so many floats to halves and back, on the device's memory.
-  struct HalfStage {
-    Buffer floats;
-    Buffer halves;
+  // Conversions of so many floats.
+  struct HalfOps {
+    bool is_ready = false;
     PreparedOp pack;
     PreparedOp unpack;
   };
   // One round's folded sum over the own shard's stripes, in their order.
   struct Accumulator {
     GradientSum sum;
-    bool overflowed = false;  // exact: the sum left the range of int64
+    bool overflowed = false;  // exact: a sum was beyond the limit
   };
   using Entry = std::variant<net::Bytes, GradientSum>;
 
@@ -138,20 +137,32 @@ class TensorStore {
   // Floats of a stripe's state.
   int64_t StateSize(uint32_t stripe) const;
   int64_t ElementSize(net::Codec codec) const;
+  // Sorted, disjoint, none empty, all there.
+  bool AreStripes(std::span<const net::StripeRange> ranges) const;
+  // Calls visit(stripe, elements, trainable elements) for each.
+  template <typename Visit>
+  void ForEachStripe(const net::StripeRange& range, const Visit& visit) const;
   const StripeState* Find(uint32_t stripe, net::Version version) const;
   void PutStripe(uint32_t stripe, net::Version version, std::vector<float> values);
   net::Bytes Encode(std::span<const float> values, net::Codec codec);
   net::Bytes PushBytes(const GradientSum& sum, std::span<const net::StripeRange> ranges);
-  net::Bytes StateBytes(net::Version version, std::span<const net::StripeRange> ranges) const;
-  absl::StatusOr<Stepper*> StepperOf(const net::StripeRange& range);
+  // Bytes of a Move of these stripes, and the bytes themselves.
+  int64_t StateBytes(std::span<const net::StripeRange> ranges) const;
+  net::Bytes ReadState(net::Version version, std::span<const net::StripeRange> ranges) const;
+  void LoadHere(const net::Load& action);
+  void LoadBytes(const net::Load& action, std::span<const std::byte> bytes);
+  // For elements [begin, end) of the vector.
+  absl::StatusOr<Stepper*> StepperOf(int64_t begin, int64_t end);
   absl::Status StepAll(const net::CommitRecord& record, std::span<const net::StripeRange> ranges,
                        const net::Bytes& slice);
-  absl::Status StepRange(const net::CommitRecord& record, const net::StripeRange& range,
-                         std::span<const float> gradient);
+  absl::Status StepPiece(const net::CommitRecord& record, const net::StripeRange& piece,
+                         std::span<const std::byte> gradient);
   // REQUIRES: the cpu backend, which has the conversions for every length.
-  HalfStage& StageOf(int64_t count);
+  HalfOps& HalfOpsOf(size_t count);
   void ToHalf(std::span<const float> values, std::span<std::byte> bytes);
-  void FromHalf(std::span<const std::byte> bytes, std::span<float> values);
+  // Calls take(position, floats) block by block.
+  template <typename Take>
+  void FromHalf(std::span<const std::byte> bytes, const Take& take);
   void Convert(const PreparedOp& op, const Buffer& from, const Buffer& to);
 
   const ParamLayout& layout_;
@@ -174,8 +185,10 @@ class TensorStore {
   std::map<net::Version, std::shared_ptr<const std::vector<float>>> adopted_;
   std::vector<std::vector<StripeState>> states_;  // by stripe, oldest first; empty until the node first leads
   std::map<net::Version, Accumulator> accumulators_;
-  std::map<net::StripeRange, Stepper> steppers_;
-  std::map<int64_t, HalfStage> half_stages_;  // by length: shards of the present view
+  std::map<std::pair<int64_t, int64_t>, Stepper> steppers_;  // by elements, and trainable ones among them
+  std::map<size_t, HalfOps> half_ops_;                       // by length: at most kHalfBlock / StripeLayout::kBlock
+  Buffer half_floats_;                                       // [kHalfBlock]
+  Buffer halves_;
 };
 
 }  // namespace eddl::cluster
