@@ -31,9 +31,14 @@ std::span<const T> As(std::span<const std::byte> bytes) {
 }
 
 template <typename T>
-net::Bytes Copy(std::span<const T> values) {
-  const auto bytes = std::as_bytes(values);
-  return std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+std::span<T> AsWritable(std::span<std::byte> bytes) {
+  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+template <typename T>
+void Append(std::span<const T> values, std::vector<std::byte>& bytes) {
+  const auto raw = std::as_bytes(values);
+  bytes.insert(bytes.end(), raw.begin(), raw.end());
 }
 
 }  // namespace
@@ -122,7 +127,7 @@ int64_t TensorStore::held_bytes() const {
     }
   }
   for (const auto& [version, base] : adopted_) bytes += base->size() * sizeof(float);
-  for (const auto& [round, accumulator] : accumulators_) count(accumulator.sum);
+  for (const auto& [round, accumulator] : accumulators_) bytes += accumulator.sum.size();
   for (const auto& versions : states_) {
     for (const StripeState& state : versions) bytes += state.values.size() * sizeof(float);
   }
@@ -181,28 +186,26 @@ net::Bytes TensorStore::WireOf(net::NodeId to, const net::Body& body) {
   return PushBytes(std::get<GradientSum>(entry), map_.shards[*shard].stripes);
 }
 
-net::Bytes TensorStore::Encode(std::span<const float> values, net::Codec codec) {
-  if (codec != net::Codec::kF16) return Copy(values);
-  auto bytes = std::make_shared<std::vector<std::byte>>(values.size() * sizeof(uint16_t));
-  ToHalf(values, *bytes);
+net::Bytes TensorStore::PushBytes(const GradientSum& sum, std::span<const StripeRange> ranges) {
+  auto bytes = std::make_shared<std::vector<std::byte>>();
+  bytes->reserve(static_cast<size_t>(stripes_.CountElements(ranges) * ElementSize(codec_)));
+  for (const StripeRange& range : ranges) {
+    const auto begin = static_cast<size_t>(stripes_.Begin(range));
+    const auto count = static_cast<size_t>(stripes_.End(range)) - begin;
+    if (const auto* fixed = std::get_if<std::vector<int64_t>>(&sum)) {
+      Append(std::span(*fixed).subspan(begin, count), *bytes);
+    } else {
+      AppendFloats(std::span(std::get<std::vector<float>>(sum)).subspan(begin, count), *bytes);
+    }
+  }
   return bytes;
 }
 
-net::Bytes TensorStore::PushBytes(const GradientSum& sum, std::span<const StripeRange> ranges) {
-  return std::visit(
-      [&](const auto& values) -> net::Bytes {
-        std::remove_cvref_t<decltype(values)> slice;
-        slice.reserve(static_cast<size_t>(stripes_.CountElements(ranges)));
-        for (const StripeRange& range : ranges) {
-          slice.insert(slice.end(), values.begin() + stripes_.Begin(range), values.begin() + stripes_.End(range));
-        }
-        if constexpr (std::is_same_v<decltype(slice), std::vector<float>>) {
-          return Encode(slice, codec_);
-        } else {
-          return Copy(std::span<const int64_t>(slice));
-        }
-      },
-      sum);
+void TensorStore::AppendFloats(std::span<const float> values, std::vector<std::byte>& bytes) {
+  if (codec_ != net::Codec::kF16) return Append(values, bytes);
+  const size_t at = bytes.size();
+  bytes.resize(at + values.size() * sizeof(uint16_t));
+  ToHalf(values, std::span(bytes).subspan(at));
 }
 
 // Worker.
@@ -272,32 +275,29 @@ std::shared_ptr<const std::vector<float>> TensorStore::Base(Version version) con
 
 void TensorStore::Fold(const net::Fold& action) {
   const net::Bytes bytes = TakeBytes(action.payload);
-  const auto count = static_cast<size_t>(stripes_.CountElements(own_));
   const auto [it, is_first] = accumulators_.try_emplace(action.round);
   Accumulator& accumulator = it->second;
+  const auto count = static_cast<size_t>(stripes_.CountElements(own_));
+  const size_t size = count * (options_.exact ? sizeof(int64_t) : sizeof(float));
+  if (is_first) accumulator.sum.reserve(size);
+  EDDL_CHECK((is_first || accumulator.sum.size() == size) &&
+             static_cast<int64_t>(bytes->size()) == static_cast<int64_t>(count) * ElementSize(codec_))
+      << "contributions to round " << ToInt(action.round) << " of other stripes";
   if (options_.exact) {
-    if (is_first) accumulator.sum = std::vector<int64_t>(count);
-    auto& sum = std::get<std::vector<int64_t>>(accumulator.sum);
-    if (!AddFixed(sum, As<int64_t>(*bytes))) accumulator.overflowed = true;
+    accumulator.sum.resize(size);
+    if (!AddFixed(AsWritable<int64_t>(accumulator.sum), As<int64_t>(*bytes))) accumulator.overflowed = true;
     return;
   }
   // The first is copied, not added to zeros, which would make zeros of negative ones.
-  if (is_first) accumulator.sum = std::vector<float>(count);
-  const std::span<float> sum = std::get<std::vector<float>>(accumulator.sum);
-  EDDL_CHECK(sum.size() == count) << "contributions to round " << ToInt(action.round) << " of other stripes";
   if (codec_ == net::Codec::kF16) {
-    if (is_first)
-      return FromHalf(*bytes, [&](size_t at, std::span<const float> floats) {
-        std::copy(floats.begin(), floats.end(), sum.begin() + static_cast<ptrdiff_t>(at));
-      });
-    return FromHalf(
-        *bytes, [&](size_t at, std::span<const float> floats) { AddFloats(sum.subspan(at, floats.size()), floats); });
-  }
-  const std::span<const float> floats = As<float>(*bytes);
-  if (is_first) {
-    std::copy(floats.begin(), floats.end(), sum.begin());
+    FromHalf(*bytes, [&](size_t at, std::span<const float> floats) {
+      if (is_first) return Append(floats, accumulator.sum);
+      AddFloats(AsWritable<float>(accumulator.sum).subspan(at, floats.size()), floats);
+    });
+  } else if (is_first) {
+    Append(As<float>(*bytes), accumulator.sum);
   } else {
-    AddFloats(sum, floats);
+    AddFloats(AsWritable<float>(accumulator.sum), As<float>(*bytes));
   }
 }
 
@@ -308,26 +308,27 @@ net::Sealed TensorStore::Seal(const net::Seal& action) {
   const auto it = accumulators_.find(action.round);
   if (it == accumulators_.end()) return sealed;
   const Accumulator& accumulator = it->second;
-  sealed.finite = !accumulator.overflowed;
-  if (const auto* floats = std::get_if<std::vector<float>>(&accumulator.sum)) sealed.finite = AllFinite(*floats);
-  std::visit(
-      [&](const auto& sum) {
-        // Of the trainable parameters, as one device takes it.
-        auto values = std::span(sum);
-        for (const StripeRange& range : own_) {
-          sealed.norm2 += SumSquares(values.first(static_cast<size_t>(TrainableIn(range))));
-          values = values.subspan(static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range)));
-        }
-      },
-      accumulator.sum);
+  // Of the trainable parameters, as one device takes it.
+  const auto add_squares = [&](auto values) {
+    for (const StripeRange& range : own_) {
+      sealed.norm2 += SumSquares(values.first(static_cast<size_t>(TrainableIn(range))));
+      values = values.subspan(static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range)));
+    }
+  };
+  if (options_.exact) {
+    sealed.finite = !accumulator.overflowed;
+    add_squares(As<int64_t>(accumulator.sum));
+  } else {
+    sealed.finite = AllFinite(As<float>(accumulator.sum));
+    add_squares(As<float>(accumulator.sum));
+  }
   return sealed;
 }
 
 absl::Status TensorStore::Apply(const net::Apply& action) {
   const auto it = accumulators_.find(action.record.round);
   EDDL_CHECK(it != accumulators_.end()) << "nothing is folded for round " << ToInt(action.record.round);
-  const net::Bytes slice =
-      std::visit([](const auto& values) { return Copy(std::span(std::as_const(values))); }, it->second.sum);
+  const auto slice = std::make_shared<const std::vector<std::byte>>(std::move(it->second.sum));
   accumulators_.erase(it);
   Put(action.slice, slice);
   return StepAll(action.record, own_, slice);
@@ -414,13 +415,19 @@ absl::Status TensorStore::StepPiece(const net::CommitRecord& record, const Strip
   for (size_t i = 0; i < state_count_; ++i) EDDL_RETURN_IF_ERROR(stepper->shard->ReadState(i, states[i]));
   ForEachStripe(piece, [&](uint32_t stripe, int64_t count, int64_t moving) {
     const int64_t at = stripes_.Begin(stripe) - first;
+    // The version that goes leaves its memory to the one that comes.
     std::vector<float> after;
+    std::erase_if(states_[stripe], [&](StripeState& old) {
+      if (old.version >= record.round) return false;
+      after = std::move(old.values);
+      return true;
+    });
+    after.clear();
     after.reserve(static_cast<size_t>(StateSize(stripe)));
-    after.assign(parameters + at, parameters + at + count);
+    after.insert(after.end(), parameters + at, parameters + at + count);
     for (const std::vector<float>& state : states) {
       after.insert(after.end(), state.begin() + at, state.begin() + at + moving);
     }
-    std::erase_if(states_[stripe], [&](const StripeState& old) { return old.version < record.round; });
     PutStripe(stripe, Next(record.round), std::move(after));
   });
   return absl::OkStatus();
@@ -493,16 +500,17 @@ void TensorStore::Snapshot(const net::Snapshot& action) {
 }
 
 void TensorStore::Export(const net::Export& action) {
-  std::vector<float> values;
-  values.reserve(static_cast<size_t>(stripes_.CountElements(own_)));
+  auto bytes = std::make_shared<std::vector<std::byte>>();
+  const int64_t size = codec_ == net::Codec::kF16 ? sizeof(uint16_t) : sizeof(float);
+  bytes->reserve(static_cast<size_t>(stripes_.CountElements(own_) * size));
   for (const StripeRange& range : own_) {
     ForEachStripe(range, [&](uint32_t stripe, int64_t count, int64_t) {
       const StripeState* const state = Find(stripe, action.version);
       EDDL_CHECK(state != nullptr) << "stripe " << stripe << " of version " << ToInt(action.version) << " is not here";
-      values.insert(values.end(), state->values.begin(), state->values.begin() + count);
+      AppendFloats(std::span(state->values).first(static_cast<size_t>(count)), *bytes);
     });
   }
-  Put(action.payload, Encode(values, codec_));
+  Put(action.payload, std::move(bytes));
 }
 
 net::Loaded TensorStore::Load(const net::Load& action) {

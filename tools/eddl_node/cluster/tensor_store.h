@@ -120,9 +120,9 @@ class TensorStore {
     PreparedOp pack;
     PreparedOp unpack;
   };
-  // One round's folded sum over the own shard's stripes, in their order.
+  // One round's folded sum over the own shard's stripes, in their order: floats, or fixed point in exact mode.
   struct Accumulator {
-    GradientSum sum;
+    std::vector<std::byte> sum;
     bool overflowed = false;  // exact: a sum was beyond the limit
   };
   using Entry = std::variant<net::Bytes, GradientSum>;
@@ -144,7 +144,8 @@ class TensorStore {
   void ForEachStripe(const net::StripeRange& range, const Visit& visit) const;
   const StripeState* Find(uint32_t stripe, net::Version version) const;
   void PutStripe(uint32_t stripe, net::Version version, std::vector<float> values);
-  net::Bytes Encode(std::span<const float> values, net::Codec codec);
+  // As the view's codec has floats.
+  void AppendFloats(std::span<const float> values, std::vector<std::byte>& bytes);
   net::Bytes PushBytes(const GradientSum& sum, std::span<const net::StripeRange> ranges);
   // Bytes of a Move of these stripes, and the bytes themselves.
   int64_t StateBytes(std::span<const net::StripeRange> ranges) const;
