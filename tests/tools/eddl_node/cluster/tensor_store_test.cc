@@ -101,8 +101,9 @@ class TensorStoreTest : public testing::Test {
   static void Fold(TensorStore& store, Version round, const std::vector<T>& values) {
     store.Fold({.round = round, .payload = PutBytes(store, values)});
   }
+  // Clipped: gradients are scaled by less than 1 / samples.
   static net::CommitRecord Record(uint64_t round) {
-    return {.round = Version{round}, .samples = 4, .learning_rate = 0.1, .scale = 0.25, .step = round + 1};
+    return {.round = Version{round}, .samples = 4, .learning_rate = 0.1, .scale = 0.125, .step = round + 1};
   }
   // Folds a gradient and steps; the slice is released.
   static void Step(TensorStore& store, uint64_t round, const std::vector<float>& gradient) {
@@ -317,13 +318,13 @@ TEST_F(TensorStoreTest, AnExactSumBeyondItsLimitShowsWhenItIsSealed) {
   EXPECT_TRUE(store->Seal({}).finite);
 }
 
-// A worker's own sum that is beyond the limit is not pushed as if it were a sum.
+// A worker's own sum that was beyond the limit is not pushed as if it were a sum, even if it wrapped to a small number.
 TEST_F(TensorStoreTest, AnExactPartBeyondTheLimitShowsAtALeader) {
   const auto worker = Member(kWorker, Codec::kExact);
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 4; ++i) {
     const Payload payload = worker->NewPayload();
     std::vector<int64_t> part(kCount, 1);
-    part[500] = kFixedLimit / 2;
+    part[500] = kFixedLimit - 1;
     worker->PutGradient(payload, part);
     worker->Merge({.sum = Payload{1}, .payload = payload});
   }
@@ -363,8 +364,9 @@ TEST_F(TensorStoreTest, StepsByTheFormulaAndAveragesStatistics) {
   Step(*store, 1, gradient);
   const std::vector<float> after = Parameters(*store, 2);
   for (size_t i = 0; i < kCount; ++i) {
+    const double clipped = gradient[i] / 8.0;
+    const double stepped = initial_[i] - 0.1 * clipped - 0.1 * (0.9 * clipped + clipped);
     const double mean = gradient[i] / 4.0;
-    const double stepped = initial_[i] - 0.1 * mean - 0.1 * (0.9 * mean + mean);
     const double averaged = 0.75 * (0.75 * initial_[i] + 0.25 * mean) + 0.25 * mean;
     EXPECT_NEAR(after[i], i < 448 ? stepped : averaged, 1e-6) << i;
   }
