@@ -3,6 +3,7 @@
 // BM_Fold/CODEC           a push's bytes into the sum of its round (not the first one, which is a copy)
 // BM_Seal/CODEC           the norm of the sum, and whether it is finite
 // BM_Apply/OPT/CODEC      the optimizer's step on the shard, two versions kept
+// BM_FirstApply           the same, of a sixteenth, in a new store
 // BM_Publish/CODEC        a version's bytes for all workers
 // BM_Push/CODEC           the bytes of a worker's sum for one leader of two
 // BM_Merge, BM_Adopt      a worker adds up its leases, and puts a version together from two leaders' bytes
@@ -55,10 +56,10 @@ void SetBytes(benchmark::State& state, int64_t bytes) {
       benchmark::Counter(static_cast<double>(bytes), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// A leader of everything, or of every other stripe.
+// The first of so many leaders, with equal shares.
 class Bench {
  public:
-  Bench(Device& device, Codec codec, bool alone, OptimizerKind optimizer = OptimizerKind::kSgd)
+  Bench(Device& device, Codec codec, uint32_t leader_count, OptimizerKind optimizer = OptimizerKind::kSgd)
       : layout_(std::vector<Parameter>{{.name = "weight", .shape = {kCount}}}),
         stripes_(kCount, StripeLayout::ChooseCount(kCount)),
         gradient_(Random()) {
@@ -66,8 +67,8 @@ class Bench {
                                      {.optimizer = {.kind = optimizer}, .exact = codec == Codec::kExact}, gradient_);
     EDDL_CHECK(store.ok()) << MessageOf(store.status());
     store_ = *std::move(store);
-    std::vector<net::LeaderShare> leaders = {{.node = kA, .fraction = 1}};
-    if (!alone) leaders.push_back({.node = kB, .fraction = 1});
+    std::vector<net::LeaderShare> leaders;
+    for (uint32_t i = 1; i <= leader_count; ++i) leaders.push_back({.node = net::NodeId{i}, .fraction = 1});
     map_ = net::DealStripes(leaders, stripes_.stripe_count(), kB);
     store_->EnterView(map_, kA, codec);
     store_->Load({.stripes = map_.shards[0].stripes});
@@ -116,7 +117,7 @@ void RunCopy(benchmark::State& state) {
 }
 
 void RunFold(benchmark::State& state, Device& device, Codec codec) {
-  Bench bench(device, codec, /*alone=*/true);
+  Bench bench(device, codec, /*leader_count=*/1);
   const net::Bytes bytes = bench.Pushed(codec);
   bench.Fold(0, bytes);
   for (auto _ : state) bench.Fold(0, bytes);
@@ -124,14 +125,14 @@ void RunFold(benchmark::State& state, Device& device, Codec codec) {
 }
 
 void RunSeal(benchmark::State& state, Device& device, Codec codec) {
-  Bench bench(device, codec, /*alone=*/true);
+  Bench bench(device, codec, /*leader_count=*/1);
   bench.Fold(0, bench.Pushed(codec));
   for (auto _ : state) benchmark::DoNotOptimize(bench.store().Seal({}));
   SetBytes(state, kCount * SizeOf(codec));
 }
 
 void RunApply(benchmark::State& state, Device& device, OptimizerKind optimizer, Codec codec) {
-  Bench bench(device, codec, /*alone=*/true, optimizer);
+  Bench bench(device, codec, /*leader_count=*/1, optimizer);
   const net::Bytes bytes = bench.Pushed(codec);
   uint64_t round = 0;
   for (auto _ : state) {
@@ -150,8 +151,26 @@ void RunApply(benchmark::State& state, Device& device, OptimizerKind optimizer, 
   SetBytes(state, kCount * 4);
 }
 
+// A view's first step on a sixteenth of the parameters: what it needs for ranges of these lengths is made anew.
+void RunFirstApply(benchmark::State& state, Device& device) {
+  constexpr uint32_t kLeaders = 16;
+  for (auto _ : state) {
+    state.PauseTiming();
+    auto bench = std::make_unique<Bench>(device, Codec::kF32, kLeaders, OptimizerKind::kAdam);
+    bench->Fold(0, bench->Pushed(Codec::kF32));
+    const Payload slice = bench->store().NewPayload();
+    const net::CommitRecord record = {.samples = 1, .learning_rate = 1e-6, .scale = 1, .step = 1};
+    state.ResumeTiming();
+    EDDL_CHECK(bench->store().Apply({.record = record, .slice = slice}).ok());
+    state.PauseTiming();
+    bench.reset();
+    state.ResumeTiming();
+  }
+  SetBytes(state, kCount / kLeaders * 4);
+}
+
 void RunPublish(benchmark::State& state, Device& device, Codec codec) {
-  Bench bench(device, codec, /*alone=*/true);
+  Bench bench(device, codec, /*leader_count=*/1);
   for (auto _ : state) {
     const Payload payload = bench.store().NewPayload();
     bench.store().Export({.payload = payload});
@@ -162,14 +181,14 @@ void RunPublish(benchmark::State& state, Device& device, Codec codec) {
 }
 
 void RunPush(benchmark::State& state, Device& device, Codec codec) {
-  Bench bench(device, codec, /*alone=*/false);
+  Bench bench(device, codec, /*leader_count=*/2);
   bench.store().PutGradient(Payload{1}, bench.Gradient(codec));
   for (auto _ : state) benchmark::DoNotOptimize(bench.store().WireOf(kA, net::Push{.payload = Payload{1}}));
   SetBytes(state, kCount / 2 * SizeOf(codec));
 }
 
 void RunMerge(benchmark::State& state, Device& device) {
-  Bench bench(device, Codec::kF32, /*alone=*/true);
+  Bench bench(device, Codec::kF32, /*leader_count=*/1);
   bench.store().PutGradient(Payload{1}, bench.gradient());
   for (auto _ : state) {
     state.PauseTiming();
@@ -181,7 +200,7 @@ void RunMerge(benchmark::State& state, Device& device) {
 }
 
 void RunAdopt(benchmark::State& state, Device& device, Codec codec) {
-  Bench bench(device, codec, /*alone=*/false);
+  Bench bench(device, codec, /*leader_count=*/2);
   const auto half = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(kCount / 2 * SizeOf(codec)));
   for (auto _ : state) {
     const Payload shards[] = {bench.store().NewPayload(), bench.store().NewPayload()};
@@ -228,6 +247,7 @@ void RegisterAll(Device& device) {
       Register("BM_Adopt/" + name, [&device, codec](benchmark::State& state) { RunAdopt(state, device, codec); });
     }
   }
+  Register("BM_FirstApply/adam", [&device](benchmark::State& state) { RunFirstApply(state, device); });
   Register("BM_Merge", [&device](benchmark::State& state) { RunMerge(state, device); });
   Register("BM_AddRounded", RunAddRounded);
 }
