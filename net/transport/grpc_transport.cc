@@ -37,6 +37,9 @@ constexpr Duration kOpeningPatience{10'000'000'000};
 constexpr int kConnectPatienceMs = 5000;
 constexpr Duration kPingPeriod{1'000'000'000};
 constexpr Duration kRoundTripWindow{10'000'000'000};
+// Parcels that may come on one lane before the other is open.
+constexpr size_t kEarlyMax = 256;
+constexpr Duration kBurialPause{1'000'000'000};
 constexpr absl::Duration kMaintenancePeriod = absl::Milliseconds(50);
 // Streams that are open at once; those of a member are two, those of a stranger none for long.
 constexpr size_t kStreamsMax = 16384;
@@ -80,22 +83,18 @@ class ClientStream final : public Stream, public grpc::ClientBidiReactor<grpc::B
   ClientStream(StreamOwner& owner, Lane lane, std::shared_ptr<grpc::Channel> channel)
       : Stream(owner, lane), channel_(std::move(channel)), stub_(channel_) {}
 
-  // `self` lives until gRPC has finished the call.
-  static void Start(const std::shared_ptr<ClientStream>& self) {
-    self->self_ = self;
-    const char* method = self->lane() == Lane::kControl ? kControlMethod : kBulkMethod;
-    self->stub_.PrepareBidiStreamingCall(&self->context_, method, {}, self.get());
-    self->AddHold();  // writes start from other threads
-    self->StartCall();
-    self->Begin();
+  // REQUIRES: the owner keeps the stream until OnClosed.
+  void Start() {
+    const char* method = lane() == Lane::kControl ? kControlMethod : kBulkMethod;
+    stub_.PrepareBidiStreamingCall(&context_, method, {}, this);
+    AddHold();  // writes start from other threads
+    StartCall();
+    Begin();
   }
 
   void OnReadDone(bool ok) override { OnRead(ok); }
   void OnWriteDone(bool ok) override { OnWritten(ok); }
-  void OnDone(const grpc::Status& status) override {
-    OnEnd(status.ok() ? "" : status.error_message());
-    self_.reset();
-  }
+  void OnDone(const grpc::Status& status) override { OnEnd(status.ok() ? "" : status.error_message()); }
 
  private:
   void StartReading(grpc::ByteBuffer* buffer) override { StartRead(buffer); }
@@ -106,7 +105,6 @@ class ClientStream final : public Stream, public grpc::ClientBidiReactor<grpc::B
   std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   grpc::ClientContext context_;
-  std::shared_ptr<ClientStream> self_;
 };
 
 // A stream that a peer opened.
@@ -117,17 +115,12 @@ class ServerStream final : public Stream, public grpc::ServerGenericBidiReactor 
     set_peer(PeerName(*context->auth_context()), context->peer());
   }
 
-  static void Start(const std::shared_ptr<ServerStream>& self) {
-    self->self_ = self;
-    self->Begin();
-  }
+  // REQUIRES: the owner keeps the stream until OnClosed.
+  void Start() { Begin(); }
 
   void OnReadDone(bool ok) override { OnRead(ok); }
   void OnWriteDone(bool ok) override { OnWritten(ok); }
-  void OnDone() override {
-    OnEnd("");
-    self_.reset();
-  }
+  void OnDone() override { OnEnd(""); }
 
  private:
   void StartReading(grpc::ByteBuffer* buffer) override { StartRead(buffer); }
@@ -136,7 +129,6 @@ class ServerStream final : public Stream, public grpc::ServerGenericBidiReactor 
   void Finish() override { grpc::ServerGenericBidiReactor::Finish(grpc::Status::CANCELLED); }
 
   grpc::GenericCallbackServerContext* context_;
-  std::shared_ptr<ServerStream> self_;
 };
 
 class Refusal final : public grpc::ServerGenericBidiReactor {
@@ -228,6 +220,9 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   int64_t refused_count_ ABSL_GUARDED_BY(mutex_) = 0;
   LinkCounters gone_ ABSL_GUARDED_BY(mutex_);  // of streams that are over
+  // Streams that are over. A channel must not go on a thread of gRPC's own, which would wait for itself: they are
+  // destroyed on the maintenance thread, a while after gRPC's last call.
+  std::deque<std::pair<Instant, std::shared_ptr<Stream>>> over_ ABSL_GUARDED_BY(mutex_);
   Instant next_ping_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
@@ -288,7 +283,7 @@ grpc::ServerGenericBidiReactor* GrpcTransportImpl::CreateReactor(grpc::GenericCa
   }
   auto stream = std::make_shared<ServerStream>(*this, is_control ? Lane::kControl : Lane::kBulk, context);
   places_[stream.get()] = {.stream = stream, .peer = kNobody, .since = Now()};
-  ServerStream::Start(stream);
+  stream->Start();
   return stream.get();
 }
 
@@ -303,6 +298,7 @@ void GrpcTransportImpl::OnParcel(Stream& stream, AssembledParcel parcel) {
   Peer& peer = peers_[place.peer];
   if (peer.connection.id != place.connection) return;
   if (!peer.connection.is_up) {
+    if (peer.connection.early.size() >= kEarlyMax) return stream.Close("too much before its other lane was open");
     peer.connection.early.push_back(std::move(parcel));
     return;
   }
@@ -405,6 +401,7 @@ void GrpcTransportImpl::OnClosed(Stream& stream, const std::string& why, bool ba
   if (it == places_.end()) return;
   const Place place = it->second;
   places_.erase(it);
+  over_.emplace_back(Now(), place.stream);
   gone_.sent_bytes += stream.sent_bytes();
   gone_.received_bytes += stream.received_bytes();
   if (place.peer == kNobody) {
@@ -452,7 +449,7 @@ void GrpcTransportImpl::Dial(NodeId id, Peer& peer, Instant now) {
                              .to = id,
                              .lane = lane,
                              .connection = peer.connection.id};
-    ClientStream::Start(stream);
+    stream->Start();
     stream->Send(Encode(Parcel(opening)), nullptr);
   }
 }
@@ -528,9 +525,15 @@ void GrpcTransportImpl::Revoke(const std::vector<NodeId>& nodes) {
 
 void GrpcTransportImpl::Maintain() {
   while (true) {
+    std::vector<std::shared_ptr<Stream>> over;  // destroyed without the mutex
     const Held lock(&mutex_);
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kMaintenancePeriod)) return;
-    MaintainOnce(Now());
+    const Instant now = Now();
+    while (!over_.empty() && now - over_.front().first > kBurialPause) {
+      over.push_back(std::move(over_.front().second));
+      over_.pop_front();
+    }
+    MaintainOnce(now);
   }
 }
 

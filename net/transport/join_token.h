@@ -17,6 +17,7 @@ struct JoinToken {
   std::string secret;
 
   bool operator==(const JoinToken&) const = default;
+  // As a person copies it.
   std::string ToString() const;
   // kInvalidArgument: cut off, mistyped, or no token at all; says which.
   static absl::StatusOr<JoinToken> Parse(std::string_view text);

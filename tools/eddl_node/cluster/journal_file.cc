@@ -20,7 +20,7 @@ namespace eddl::cluster {
 namespace {
 
 constexpr size_t kHeadBytes = 8;  // length, then CRC-32 of the entry; u32, little-endian
-constexpr uint32_t kEntryMax = 1u << 26;
+constexpr auto kEntryMax = static_cast<uint32_t>(net::kJournalEntrySizeMax);
 constexpr absl::Duration kRetryWrite = absl::Seconds(2);
 // Entries that wait for the disk; more of them make the manager wait, too.
 constexpr size_t kPendingMax = 65536;

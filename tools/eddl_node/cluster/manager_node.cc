@@ -305,8 +305,8 @@ void ManagerNode::Do(const net::Release& action) { payloads_.erase(action.payloa
 
 void ManagerNode::Do(const net::Journal& action) {
   journal_->Append(action);
-  const StepReport report = progress_.OnCommit(Now(), action.record);
   const int64_t epochs_done = manager_.ledger().current_epoch();
+  const StepReport report = progress_.OnCommit(Now(), action.record, epochs_done);
   const bool ended = epochs_done > std::max(epochs_reported_, epoch_ends_.empty() ? 0 : epoch_ends_.rbegin()->second);
   if (ended) epoch_ends_.emplace(Next(action.record.round), epochs_done);
   if (observer_.on_step) observer_.on_step(report);

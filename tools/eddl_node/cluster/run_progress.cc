@@ -25,7 +25,7 @@ void RunProgress::OnDone(Instant now, net::NodeId from, const net::Done& done) {
   Forget(node.recent, now);
 }
 
-StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record) {
+StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record, int64_t epochs_done) {
   if (begin_.ns < 0) begin_ = now;
   Round round{.before = state_};
   round.epoch = record.micro_batches.empty() ? state_.epoch : ledger_.EpochOf(record.micro_batches.front());
@@ -44,10 +44,6 @@ StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record) {
 
   state_.step = static_cast<int64_t>(ToInt(record.round)) + 1;
   state_.samples += record.samples;
-  if (round.epoch != state_.epoch) {
-    state_.epoch = round.epoch;
-    state_.position = 0;
-  }
   state_.position += record.samples;
   state_.epoch_loss = epoch.loss;
   state_.epoch_correct = epoch.correct;
@@ -59,9 +55,10 @@ StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record) {
   rounds_.emplace(record.round, std::move(round));
   while (rounds_.size() > kRoundsKept) rounds_.erase(rounds_.begin());
   const StepReport report = {.state = state_, .loss = loss, .learning_rate = record.learning_rate};
-  if (state_.position >= sample_count_) {
-    ++state_.epoch;
-    state_.position = 0;
+  if (epochs_done > state_.epoch) {
+    state_.epoch = epochs_done;
+    state_.position = state_.samples - epochs_done * sample_count_;
+    state_.position = std::max<int64_t>(state_.position, 0);  // where samples were given up
     state_.epoch_loss = 0;
     state_.epoch_correct = 0;
   }
@@ -83,7 +80,11 @@ void RunProgress::OnRollback(net::Version version) {
 }
 
 void RunProgress::Restore(const std::vector<net::CommitRecord>& records, double seconds) {
-  for (const net::CommitRecord& record : records) OnCommit(Instant{0}, record);
+  net::Ledger ledger = ledger_;
+  for (const net::CommitRecord& record : records) {
+    ledger.Replay(record.round, record.micro_batches);
+    OnCommit(Instant{0}, record, ledger.current_epoch());
+  }
   committed_.clear();
   begin_ = Instant{-1};
   seconds_before_ = state_.seconds = seconds;

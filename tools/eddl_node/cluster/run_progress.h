@@ -24,8 +24,9 @@ class RunProgress {
 
   // A worker finished a lease.
   void OnDone(Instant now, net::NodeId from, const net::Done& done);
-  // The round is committed; the step's report.
-  StepReport OnCommit(Instant now, const net::CommitRecord& record);
+  // The round is committed; the step's report. `epochs_done` by the manager's ledger: in async, rounds of two epochs
+  // overlap.
+  StepReport OnCommit(Instant now, const net::CommitRecord& record, int64_t epochs_done);
   // Rounds from this version on are undone.
   void OnRollback(net::Version version);
   // From a journal, before anything else.

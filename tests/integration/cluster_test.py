@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""Real clusters on this machine: `eddl-node manage` and `join` over TLS, with nodes that are killed, stopped, cut off or wrong.
+
+Usage: cluster_test.py PROGRAM [unittest options]
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+PROGRAM = None
+# Of one wait; sanitizers and busy machines are slow.
+TIMEOUT_SECONDS = 120
+
+JOB = """
+seed = 3
+[data]
+format = "generate"
+test_fraction = 0.2
+[data.generate]
+samples = 2000
+features = 32
+classes = 4
+density = 0.3
+[model]
+name = "mlp"
+widths = [64]
+[train]
+epochs = {epochs}
+batch = 64
+optimizer = "{optimizer}"
+learning_rate = {learning_rate}
+[cluster]
+micro_batch = 8
+codec = "{codec}"
+mode = "{mode}"
+workers_min = {workers_min}
+[device]
+threads = 1
+"""
+TRAIN_SAMPLES = 1600
+PACE = 0.0002  # seconds a sample: a device of 5,000 samples/s, so that runs are long enough to disturb
+
+
+def read_lines(stream, lines, event=None, match=None):
+    """Reads a pipe to its end, so that its writer never waits."""
+    for line in stream:
+        lines.append(line)
+        if event is not None and match in line:
+            event.set()
+
+
+class Process:
+    """An eddl-node, with all that it prints."""
+
+    def __init__(self, arguments, environment):
+        self.out, self.err = [], []
+        self.listening = threading.Event()
+        self.process = subprocess.Popen([PROGRAM, *map(str, arguments)], env=environment, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.threads = [
+            threading.Thread(target=read_lines, args=(self.process.stdout, self.out, self.listening, "listening")),
+            threading.Thread(target=read_lines, args=(self.process.stderr, self.err))]
+        for thread in self.threads:
+            thread.start()
+
+    def json(self):
+        return [json.loads(line) for line in self.out]
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def wait(self):
+        code = self.process.wait(timeout=TIMEOUT_SECONDS)
+        for thread in self.threads:
+            thread.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        return self.wait()
+
+
+class ClusterTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="eddl-cluster-"))
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.environment = dict(os.environ, XDG_STATE_HOME=str(self.folder / "state"))
+        self.processes = []
+        self.addCleanup(lambda: [process.end() for process in self.processes])
+        self.job = self.folder / "job.toml"
+        self.write_job()
+
+    def write_job(self, **values):
+        defaults = {"epochs": 4, "optimizer": "sgd", "learning_rate": 0.1, "codec": "auto", "mode": "auto",
+                    "workers_min": 1}
+        self.job.write_text(JOB.format(**{**defaults, **values}))
+
+    def start(self, *arguments):
+        process = Process(arguments, self.environment)
+        self.processes.append(process)
+        return process
+
+    def manage(self, *options, listen="127.0.0.1:0", run="run"):
+        manager = self.start("manage", self.job, "--listen", listen, "--format", "json",
+                             "--set", f"run.dir={self.folder / run}", *options)
+        self.assertTrue(manager.listening.wait(TIMEOUT_SECONDS), "".join(manager.err))
+        hello = manager.json()[0]
+        self.address, self.token = hello["address"], hello["token"]
+        return manager
+
+    def join(self, name, *options, pace=PACE):
+        return self.start("join", self.address, "--token", self.token, "--name", name, "--format", "json",
+                          "--state", self.folder / name, "--pace", f"0,{pace}", *options)
+
+    def ask(self, *arguments):
+        return subprocess.run([PROGRAM, *map(str, arguments)], env=self.environment, capture_output=True, text=True,
+                              timeout=TIMEOUT_SECONDS)
+
+    def status(self):
+        answer = self.ask("status", self.address, "--format", "json")
+        return json.loads(answer.stdout) if answer.returncode == 0 else None
+
+    def wait_for(self, what, condition):
+        """The status for which the condition holds."""
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < end:
+            status = self.status()
+            if status is not None and condition(status):
+                return status
+            time.sleep(0.1)
+        errors = "".join(line for process in self.processes for line in process.err[-15:])
+        self.fail(f"waited in vain for {what}: {status}\n{errors}")
+
+    def wait_for_samples(self, count):
+        return self.wait_for(f"{count} samples", lambda status: status["samples"] >= count)
+
+    def member(self, status, name):
+        return next(member for member in status["members"] if member["name"] == name)
+
+    def finished(self, manager, epochs=4):
+        """The result of a job that ended as it should: every sample once an epoch."""
+        self.assertEqual(manager.wait(), 0, "".join(manager.err[-30:]))
+        result = manager.json()[-1]
+        self.assertEqual(result["status"], "finished", result)
+        self.assertEqual(result["epochs"], epochs)
+        return result
+
+    # A whole job.
+
+    def test_three_nodes_train_a_model_that_is_as_good_as_one_devices(self):
+        manager = self.manage()
+        nodes = [self.join(f"n{i}", "--save-model", self.folder / "fetched.safetensors") if i == 0 else
+                 self.join(f"n{i}") for i in range(3)]
+        result = self.finished(manager)
+        self.assertEqual(result["samples"], 4 * TRAIN_SAMPLES)
+        alone = subprocess.run([PROGRAM, "train", self.job, "--format", "json", "--set",
+                                f"run.dir={self.folder / 'alone'}"], capture_output=True, text=True, check=True)
+        single = json.loads(alone.stdout.splitlines()[-1])
+        self.assertGreater(result["test_accuracy"], single["test_accuracy"] - 0.05)
+        for node in nodes:
+            self.assertEqual(node.wait(), 0, "".join(node.err))
+        computed = sum(node.json()[-1]["samples"] for node in nodes)
+        self.assertGreaterEqual(computed, 4 * TRAIN_SAMPLES)
+        model = self.folder / "run/model.safetensors"
+        answer = self.ask("eval", self.job, "--model", model, "--format", "json")
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        self.assertEqual((self.folder / "run/metrics.jsonl").read_text().count('"kind":"epoch"'), 4)
+
+    def test_the_managers_own_device_works_too(self):
+        manager = self.manage("--work")
+        result = self.finished(manager)
+        self.assertEqual(result["samples"], 4 * TRAIN_SAMPLES)
+
+    def test_exact_mode_gives_one_model_whoever_trained_it(self):
+        for optimizer, rate in (("sgd", 0.1), ("adam", 0.005)):
+            self.write_job(codec="exact", optimizer=optimizer, learning_rate=rate, epochs=2)
+            hashes = []
+            for count, disturb in ((1, False), (3, True)):
+                manager = self.manage(run=f"{optimizer}-{count}")
+                nodes = [self.join(f"{optimizer}{count}{i}") for i in range(count)]
+                if disturb:
+                    self.wait_for_samples(600)
+                    nodes[0].send(signal.SIGKILL)
+                hashes.append(self.finished(manager, epochs=2)["parameters_hash"])
+            self.assertEqual(hashes[0], hashes[1], optimizer)
+
+    # Nodes that go.
+
+    def leader_and_worker(self, status, nodes):
+        leads = max(status["members"], key=lambda member: member["leader_share"])["name"]
+        others = [member["name"] for member in status["members"] if member["name"] != leads]
+        return nodes[leads], nodes[others[0]]
+
+    def test_a_killed_worker_and_a_killed_leader_cost_no_sample(self):
+        self.write_job(epochs=6)
+        manager = self.manage()
+        nodes = {name: self.join(name) for name in ("a", "b", "c", "d")}
+        self.wait_for("four nodes", lambda s: sum(m["state"] == "working" for m in s["members"]) >= 3)
+        leader, worker = self.leader_and_worker(self.wait_for_samples(800), nodes)
+        worker.send(signal.SIGKILL)
+        self.wait_for_samples(2000)
+        leader.send(signal.SIGKILL)
+        result = self.finished(manager, epochs=6)
+        self.assertEqual(result["samples"], 6 * TRAIN_SAMPLES)
+
+    def test_a_killed_manager_goes_on_and_its_nodes_come_back(self):
+        self.write_job(epochs=8)
+        manager = self.manage()
+        port = self.address.rpartition(":")[2]
+        nodes = [self.join(name) for name in ("a", "b")]
+        self.wait_for_samples(2500)
+        manager.send(signal.SIGKILL)
+        manager.wait()
+        manager = self.manage("--resume", listen=f"127.0.0.1:{port}")
+        result = self.finished(manager, epochs=8)
+        self.assertLess(result["samples"], 8 * TRAIN_SAMPLES)  # those before the kill were not done again
+        for node in nodes:
+            self.assertEqual(node.wait(), 0, "".join(node.err))
+
+    def test_a_node_leaves_cleanly_and_another_takes_over(self):
+        self.write_job(epochs=6)
+        manager = self.manage()
+        first = self.join("first")
+        self.wait_for_samples(500)
+        second = self.join("second")
+        self.wait_for("the second", lambda s: len(s["members"]) > 1 and self.member(s, "second")["samples"] > 0)
+        first.send(signal.SIGINT)
+        self.assertEqual(first.wait(), 0, "".join(first.err))
+        self.assertEqual(first.json()[-1]["status"], "left")
+        self.finished(manager, epochs=6)
+        self.assertEqual(second.wait(), 0, "".join(second.err))
+
+    def test_a_stopped_node_holds_nobody_up_and_may_come_back(self):
+        self.write_job(epochs=8)
+        manager = self.manage()
+        nodes = {name: self.join(name) for name in ("a", "b", "c")}
+        _, worker = self.leader_and_worker(self.wait_for_samples(800), nodes)
+        worker.send(signal.SIGSTOP)
+        self.wait_for_samples(6000)
+        worker.send(signal.SIGCONT)
+        self.finished(manager, epochs=8)
+
+    def test_people_can_ask_and_act(self):
+        self.write_job(epochs=1000)
+        manager = self.manage()
+        node = self.join("only")
+        self.wait_for_samples(200)
+        text = self.ask("status", self.address)
+        self.assertIn("only", text.stdout)
+        why = self.ask("why", self.address, 1)
+        self.assertEqual(why.returncode, 0, why.stderr)
+        self.assertIn("samples/s", why.stdout)
+        self.assertEqual(self.ask("why", self.address, 99).returncode, 9)
+        # A member may look, but not stop the job.
+        denied = self.ask("stop", self.address, "--state", self.folder / "only")
+        self.assertEqual(denied.returncode, 9, denied.stderr)
+        self.assertEqual(self.ask("stop", self.address).returncode, 0)
+        self.assertIn(manager.wait(), (0,))
+        self.assertEqual(manager.json()[-1]["status"], "stopped")
+        self.assertEqual(node.wait(), 0, "".join(node.err))
+
+    # Who does not belong.
+
+    def test_strangers_stay_outside(self):
+        manager = self.manage()
+        host, _, port = self.address.rpartition(":")
+        cut = self.ask("join", self.address, "--token", self.token[:-4], "--state", self.folder / "x")
+        self.assertEqual(cut.returncode, 2)
+        self.assertIn("token", cut.stderr)
+        no_token = self.ask("join", self.address, "--state", self.folder / "x")
+        self.assertEqual(no_token.returncode, 2)
+        insecure = self.ask("join", self.address, "--insecure", "--state", self.folder / "x")
+        self.assertIn(insecure.returncode, (8, 9))
+        stranger = self.ask("status", self.address, "--state", self.folder / "nobody")
+        self.assertEqual(stranger.returncode, 9)
+        # Another cluster's token, of a manager that listens elsewhere.
+        address, token = self.address, self.token
+        self.manage(run="other")
+        other = self.ask("join", address, "--token", self.token, "--state", self.folder / "y")
+        self.assertNotEqual(other.returncode, 0)
+        self.assertIn("not the cluster", other.stderr)
+        self.address, self.token = address, token
+        # Garbage, and a scan of the port.
+        for payload in (b"", b"\x00" * 4096, b"GET / HTTP/1.1\r\n\r\n", os.urandom(1 << 16)):
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                connection.sendall(payload)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        with socket.create_connection((host, int(port)), timeout=5) as plain:
+            with context.wrap_socket(plain) as secret:
+                secret.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + os.urandom(4096))
+        node = self.join("welcome")
+        self.finished(manager)
+        self.assertEqual(node.wait(), 0, "".join(node.err))
+
+    def test_a_wrong_command_line_says_what_to_do(self):
+        answer = self.ask("join", "host:port:1x", "--token", "EDDL1-0")
+        self.assertEqual(answer.returncode, 2)
+        nobody = self.ask("join", "127.0.0.1:9", "--insecure", "--state", self.folder / "z")
+        self.assertEqual(nobody.returncode, 8)
+        self.assertIn("127.0.0.1:9", nobody.stderr)
+        pace = self.ask("join", "127.0.0.1:9", "--insecure", "--pace", "fast")
+        self.assertEqual(pace.returncode, 2)
+        self.assertIn("--pace", pace.stderr)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main(verbosity=2)
