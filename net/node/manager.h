@@ -250,6 +250,7 @@ class Manager {
   void Replan(Step& step);
   void Adopt(Step& step, const Plan& plan, const std::string& why);
   ClusterView Observe() const;
+  PlannerOptions PlannerOptionsNow() const;
 
   ManagerOptions options_;
   Phase phase_ = Phase::kAgreeing;

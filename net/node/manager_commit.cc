@@ -198,6 +198,11 @@ bool Manager::CommitFirst(Step& step) {
                       .learning_rate = options_.learning_rate(ledger_.samples_done()),
                       .scale = ScaleOf(round, samples),
                       .step = ToInt(version_) + 1};
+  // A step of an asynchronous round is of fewer samples than the rate was chosen for: in proportion (Goyal et al.,
+  // 2017), so that a sample moves the parameters as far as in any other mode.
+  if (round.rule().mode == Mode::kAsync && samples < options_.batch_size) {
+    record.learning_rate *= static_cast<double>(samples) / static_cast<double>(options_.batch_size);
+  }
   record.checkpoint = std::exchange(checkpoint_wanted_, false) ||
                       (options_.checkpoint_rounds > 0 &&
                        (ToInt(version_) + 1) % static_cast<uint64_t>(options_.checkpoint_rounds) == 0);

@@ -46,6 +46,13 @@ ClusterView Manager::Observe() const {
   return view;
 }
 
+PlannerOptions Manager::PlannerOptionsNow() const {
+  PlannerOptions options = options_.planner;
+  // How old a base may be, the noise of gradients says; until it is known, nobody computes on an old one by our choice.
+  options.allow_async = options.allow_async && noise_scale_.Get() > 0;
+  return options;
+}
+
 void Manager::MeasureBatch() {
   double rate = 0;
   for (const NodeId id : roster_.Present()) {
@@ -71,7 +78,7 @@ void Manager::MeasurePlan(Instant now) {
 }
 
 void Manager::PlanFirst(Step& step) {
-  decision_ = Choose(Observe(), options_.planner);
+  decision_ = Choose(Observe(), PlannerOptionsNow());
   plan_ = decision_.plan;
   Park(step);
   Say(step, "plan", decision_.why);
@@ -90,7 +97,7 @@ void Manager::Replan(Step& step) {
   planned_when_ = step.now;
   plan_rounds_ = std::min(2 * plan_rounds_, kPlanRoundsMax);
   MeasurePlan(step.now);
-  decision_ = Choose(Observe(), options_.planner);
+  decision_ = Choose(Observe(), PlannerOptionsNow());
   if (decision_.changed) return Adopt(step, decision_.plan, decision_.why);
   plan_.rule = decision_.plan.rule;
 }

@@ -22,6 +22,7 @@ struct PlannerOptions {
   uint32_t leaders_max = 0;               // as many at most; 0: as many as pay, or one
   std::optional<uint32_t> quorum;         // of async rounds, instead of a quarter of the workers
   std::optional<uint32_t> staleness_max;  // of async rounds, instead of what the noise scale allows
+  bool allow_async = true;
   bool allow_f16 = true;
   bool allow_parking = true;
   double hysteresis = 0.10;  // a plan is replaced by one that is better by more than this

@@ -122,8 +122,11 @@ void MemberNode::Deliver(Incoming incoming) {
     bool intact = incoming.intact;
     if (intact) {
       const absl::Status fits = store_->Check(incoming.from, incoming.message.body, incoming.payload);
-      intact = fits.ok();
-      if (!intact) status_.last_error = "node " + std::to_string(ToInt(incoming.from)) + ": " + MessageOf(fits);
+      intact = fits.ok() && !store_->IsPoison(incoming.message.body, incoming.payload);
+      if (!intact) {
+        status_.last_error = "node " + std::to_string(ToInt(incoming.from)) + ": " +
+                             (fits.ok() ? "a sum with numbers that are not finite, refused" : MessageOf(fits));
+      }
     }
     const net::Payload payload = store_->NewPayload();
     store_->PutWire(payload, intact ? incoming.payload : std::make_shared<std::vector<std::byte>>());

@@ -53,10 +53,12 @@ absl::Status NodeRuntime::OpenDevice(const JobConfig& device_job) {
 }
 
 absl::Status NodeRuntime::SettleThreads(const JobConfig& device_job) {
-  if (!compute_.on_cpu() || threads_ > 0) return absl::OkStatus();
+  if (!compute_.on_cpu() || (threads_ > 0 && !job_.exact)) return absl::OkStatus();
+  // In exact mode one thread everywhere: the order of sums inside a product depends on how many there are.
+  if (job_.exact && threads_ == 1) return absl::OkStatus();
   threads_ = 1;
   const int64_t cores = UsableCores();
-  if (cores > 1) {
+  if (cores > 1 && !job_.exact) {
     // Rows of zeros: only the time counts, and the data are not here yet.
     const int64_t count = job_.micro_batch;
     const auto row = static_cast<size_t>(job_.data.sample_shape.elements() * SizeOf(job_.data.dtype));

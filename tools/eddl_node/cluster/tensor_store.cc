@@ -178,6 +178,15 @@ absl::Status TensorStore::Check(net::NodeId from, const net::Body& body, const n
   return absl::OkStatus();
 }
 
+bool TensorStore::IsPoison(const net::Body& body, const net::Bytes& bytes) const {
+  if (!std::holds_alternative<net::Push>(body) || codec_ == net::Codec::kExact) return false;
+  if (codec_ == net::Codec::kF32) return !AllFinite(As<float>(*bytes));
+  constexpr uint16_t kInfinity = 0x7c00;
+  uint16_t largest = 0;
+  for (const uint16_t half : As<uint16_t>(*bytes)) largest = std::max<uint16_t>(largest, half & 0x7fff);
+  return largest > kInfinity;
+}
+
 net::Bytes TensorStore::WireOf(net::NodeId to, const net::Body& body) {
   Entry& entry = EntryOf(net::PayloadOf(body));
   if (!std::holds_alternative<net::Push>(body)) return std::get<net::Bytes>(entry);

@@ -66,6 +66,9 @@ class TensorStore {
   // before PutWire. kDataLoss says what was expected. Values are not looked at: who sends the same numbers again when
   // they are refused would never end. Folds of numbers that are not finite give Sealed::finite = false.
   absl::Status Check(net::NodeId from, const net::Body& body, const net::Bytes& bytes) const;
+  // Whether a Push holds what no honest worker sends: those whose sums are not finite say so instead of pushing.
+  // Infinite halves are honest: a finite sum may be beyond them. REQUIRES: Check was OK.
+  bool IsPoison(const net::Body& body, const net::Bytes& bytes) const;
   // The bytes to send with such a message to that node, encoded once per payload and shared: of a Push the receiver's
   // stripes only.
   net::Bytes WireOf(net::NodeId to, const net::Body& body);
