@@ -16,6 +16,9 @@
 namespace eddl::net::sim {
 namespace {
 
+// How the same scenario is run on emulated devices; tools/testbed reads and checks it.
+constexpr std::string_view kTestbedTable = "testbed";
+
 // A TOML node as a value; a text in place of an error if no key could accept it.
 struct Converted {
   KeyValue value;
@@ -106,6 +109,8 @@ class FileReader {
       const auto* inner = node.as_table();
       if (const Key* key = FindKey(keys, name)) {
         ReadKey(*key, node);
+      } else if (prefix.empty() && name == kTestbedTable && inner != nullptr) {
+        continue;
       } else if (prefix.empty() && name == "devices") {
         ReadList(node, name, scenario.devices);
       } else if (prefix.empty() && name == "cells") {

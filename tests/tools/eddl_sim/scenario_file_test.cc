@@ -125,6 +125,13 @@ TEST(ParseScenarioTest, SuggestsTheKeyThatWasMeant) {
             "s.toml:1: devices: expected a list of tables: write each entry below a line [[devices]]");
 }
 
+// A scenario for both: what the testbed needs is not the simulator's business, wherever else it is a mistake.
+TEST(ParseScenarioTest, LeavesTheTableOfTheTestbedAlone) {
+  EXPECT_EQ(ErrorOf("[testbed]\njob = \"../job.toml\"\n[[testbed.events]]\nkind = \"rate\"\n"), "accepted");
+  EXPECT_THAT(ErrorOf("testbed = 1\n"), HasSubstr("unknown key 'testbed'"));
+  EXPECT_THAT(ErrorOf("[job.testbed]\njob = 1\n"), HasSubstr("unknown key 'job.testbed.job'"));
+}
+
 TEST(ParseScenarioTest, ReportsEveryProblemOfAFile) {
   EXPECT_EQ(ErrorOf("[job]\nbatch_size = 0\nepoch_count = 0\n"),
             "s.toml:2: job.batch_size: expected integer from 1; got 0\n"
