@@ -3,7 +3,9 @@
 One thread, which looks at everything a few times in a second's tenth; the clock of the scenario starts when the manager has
 its first plan.
 """
+import contextlib
 import json
+import os
 import random
 import signal
 import time
@@ -11,11 +13,19 @@ import time
 import commands
 import network
 import processes
+import quota
 from commands import TestbedError
 from timeline import Timeline
 
 LOOK_SECONDS = 0.02
+# Between two questions for the status: while something waits for the answer, and else, for the log.
 STATUS_SECONDS = 0.5
+STATUS_LOG_SECONDS = 5
+# Between two looks for new computing threads of a device, before and after the first was found.
+THREADS_SECONDS = 0.1
+THREADS_AGAIN_SECONDS = 2
+# Paced computation has time: it must not hold up the sending and receiving of the many devices that share these cores.
+PACED_PRIORITY = 10
 START_SECONDS_MAX = 60
 END_SECONDS_MAX = 30
 MANAGER = 0
@@ -52,6 +62,7 @@ class ClusterRun:
         self.began = None  # of the scenario's clock
         self.asked_at = 0.0
         self.stopping = ""
+        self.threads_at = {}  # number of device: when to look for its computing threads
 
     # Programs.
 
@@ -104,14 +115,15 @@ class ClusterRun:
 
     def start_device(self, number):
         self.programs[number].start()
+        self.threads_at[number] = 0.0
 
     # The run.
 
     def run(self, say):
         hello = self.start_manager()
         for device in self.scenario.devices:
-            if number_has_quota := self.fractions.get(device.number):
-                self.quotas.set(device.number, number_has_quota)
+            if device.number in self.fractions:
+                self.quotas.set(device.number, self.fractions[device.number])
             self.program(device.number, f"{device.number}-{device.name}", self.device_command(device, hello["token"]))
             if device.join_seconds == 0:
                 self.start_device(device.number)
@@ -132,18 +144,31 @@ class ClusterRun:
         return self.programs[MANAGER].is_running() or (coming_back and not self.stopping)
 
     def look(self, say):
-        if self.quotas is not None:
-            for number in self.fractions:
-                if self.programs[number].is_running():
-                    self.quotas.adopt_threads(number, self.programs[number].pid)
+        self.look_for_threads()
         now = time.monotonic()
-        if (self.began is None or self.timeline.needs_rounds) and now - self.asked_at >= STATUS_SECONDS:
+        waiting = self.began is None or self.timeline.needs_rounds
+        if now - self.asked_at >= (STATUS_SECONDS if waiting else STATUS_LOG_SECONDS):
             self.ask()
             now = time.monotonic()
         if self.began is None:
             return
         while (step := self.timeline.due(now - self.began, self.status.get("round", 0))) is not None:
             self.do(step, now - self.began, say)
+
+    def look_for_threads(self):
+        """Gives new computing threads their quota, or, if they are paced, a lower priority."""
+        for number, due in self.threads_at.items():
+            now = time.monotonic()
+            if now < due or self.settings["speed"] == "native" or not self.programs[number].is_running():
+                continue
+            threads = quota.thread_ids(self.programs[number].pid, quota.COMPUTE_THREAD)
+            self.threads_at[number] = now + (THREADS_AGAIN_SECONDS if threads else THREADS_SECONDS)
+            for thread in threads:
+                if number in self.fractions:
+                    self.quotas.adopt(number, self.programs[number].pid, thread)
+                elif self.settings["speed"] == "pace":
+                    with contextlib.suppress(ProcessLookupError):
+                        os.setpriority(os.PRIO_PROCESS, thread, PACED_PRIORITY)
 
     def ask(self):
         """The manager's status, as `eddl-node status` on its own device has it."""
@@ -155,6 +180,8 @@ class ClusterRun:
         if answer.returncode != 0:
             return
         self.status = json.loads(answer.stdout)
+        with open(self.logs / "status.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(self.status) + "\n")
         if self.began is None and self.status["phase"] != "agreeing" and self.status["view"] > 0:
             self.began = time.monotonic()
 

@@ -19,7 +19,7 @@ KILL_SECONDS_MAX = 5
 
 
 def start_of(pid):
-    """Of a process, in clock ticks after boot; None if there is no such process."""
+    """Of a process, in clock ticks after boot; None if it has ended."""
     try:
         text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -103,12 +103,11 @@ class Quotas:
         (folder / "cpu.cfs_period_us").write_text(str(period))
         (folder / "cpu.cfs_quota_us").write_text(str(quota))
 
-    def adopt_threads(self, node, pid):
-        """Puts the process's computing threads that are new into the node's group."""
-        for thread in thread_ids(pid, COMPUTE_THREAD):
-            if thread not in self.adopted:
-                self.move(node, pid, thread)
-                self.adopted.add(thread)
+    def adopt(self, node, pid, thread):
+        """Puts a process's thread into the node's group, if it is not there yet."""
+        if thread not in self.adopted:
+            self.move(node, pid, thread)
+            self.adopted.add(thread)
 
     def adopt_process(self, node, pid):
         """Puts all of a process into the node's group: for programs whose threads have other names."""

@@ -50,7 +50,7 @@ def run_text(result):
     if measured.get("test_accuracy") is not None:
         lines.append(f"test accuracy {100 * measured['test_accuracy']:.2f} % after {measured['epochs']} epochs")
     if result.get("plan"):
-        lines.append(f"first plan: {result['plan']}")
+        lines.append(f"last plan: {result['plan']}")
     lines += ["", node_table(result["nodes"])]
     for cell, sent in result["cell_bytes"].items():
         lines.append(f"cell {cell} carried {sent * 1e-6:,.1f} MB")

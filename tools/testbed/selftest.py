@@ -9,12 +9,12 @@
   clean     nothing is left afterwards, even of a testbed whose process was killed
 """
 import json
-import os
 import pathlib
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import owner
@@ -116,7 +116,8 @@ class SelfTest:
         program = self.peer(3, "burn", SECONDS)
         end = time.monotonic() + 5
         while not quotas.adopted and time.monotonic() < end:
-            quotas.adopt_threads(3, program.pid)
+            for thread in quota.thread_ids(program.pid, quota.COMPUTE_THREAD):
+                quotas.adopt(3, program.pid, thread)
             time.sleep(0.01)
         answer = self.answer(program)
         computing, other = answer["compute"], answer["other"]
@@ -139,9 +140,9 @@ def killed_testbed():
     victim.wait()
     victim.stdout.close()
     end = time.monotonic() + 5
-    while time.monotonic() < end and (leftovers(tag) or os.path.exists(f"/proc/{pid}")):
+    while time.monotonic() < end and (leftovers(tag) or owner.start_of(int(pid)) is not None):
         time.sleep(0.05)
-    return leftovers(tag) + ([f"process {pid}"] if os.path.exists(f"/proc/{pid}") else [])
+    return leftovers(tag) + ([f"process {pid}"] if owner.start_of(int(pid)) is not None else [])
 
 
 def measure(folder):
@@ -164,7 +165,6 @@ def measure(folder):
 
 
 def run(as_json):
-    import tempfile
     with tempfile.TemporaryDirectory(prefix="eddl-testbed-") as folder:
         results = measure(pathlib.Path(folder))
     if as_json:

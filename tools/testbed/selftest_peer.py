@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the self-test runs on its devices: senders and receivers on plain sockets, threads that burn; prints JSON."""
 import ctypes
+import hashlib
 import json
 import pathlib
 import socket
@@ -81,7 +82,6 @@ def burn_thread(name, seconds, results):
     time.sleep(0.3)  # until it is in its group
     wall, cpu = time.monotonic(), time.thread_time()
     block = bytes(1 << 20)
-    import hashlib
     while time.monotonic() - wall < seconds:
         hashlib.sha256(block)  # without the interpreter's lock
     results[name] = (time.thread_time() - cpu) / (time.monotonic() - wall)
