@@ -16,6 +16,10 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TESTBED = ROOT / "tools/testbed/testbed.py"
+sys.path.insert(0, str(TESTBED.parent))
+
+import owner  # noqa: E402
+
 PROGRAMS = None
 SKIP = 77
 TIMEOUT_SECONDS = 240
@@ -96,9 +100,7 @@ def leftovers(pid):
 
 def running(pids):
     """Those that are there, and not only waiting to be noticed as ended."""
-    states = {pid: subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True,
-                                  check=False).stdout.strip() for pid in pids}
-    return [pid for pid, state in states.items() if state and not state.startswith("Z")]
+    return [pid for pid in pids if owner.start_of(pid) is not None]
 
 
 class TestbedTest(unittest.TestCase):
@@ -114,7 +116,7 @@ class TestbedTest(unittest.TestCase):
         results = json.loads(done.stdout)["results"]
         self.assertEqual([result for result in results if not result["ok"]], [])
         self.assertEqual({result["check"] for result in results},
-                         {"rate", "fan-in", "control", "cell", "cut", "quota", "clean"})
+                         {"rate", "change", "fan-in", "control", "cell", "cut", "reset", "quota", "clean"})
 
     def test_a_cluster_with_faults_finishes_and_is_measured(self):
         process = subprocess.Popen([sys.executable, "-B", TESTBED, "--programs", PROGRAMS, "run", self.scenario, "--logs",

@@ -1,10 +1,12 @@
 """testbed.py selftest: measures what a testbed promises, on three devices, with plain sockets.
 
   rate      a link of 100 Mbit/s carries 90 to 100 of payload, up and down
+  change    and half of that when it is made half as fast
   fan-in    two senders share the receiver's link
   control   small packets are not held up by a full queue of bulk ones
   cell      members of a shared medium share its rate
   cut       a node that is cut off hears nothing, and hears again when it is mended
+  reset     connections that are reset end with an error
   quota     a thread called eddl-compute gets its part of a core, others of the process do not wait
   clean     nothing is left afterwards, even of a testbed whose process was killed
 """
@@ -32,7 +34,7 @@ SECONDS = 1.5
 PORT = 5000
 QUOTA = 0.25
 # A full queue of 256 kB takes 20 ms at 100 Mbit/s; a request that waits for none of it, a few pieces.
-CONTROL_MS_MAX = 5
+CONTROL_MS_MAX = 3
 
 
 class SelfTest:
@@ -73,6 +75,12 @@ class SelfTest:
         up = self.receive(1, PORT, [2])[0]
         self.note("rate", 90 <= up <= 100, f"{up:.1f} Mbit/s of payload on links of {MBPS}")
 
+    def change(self):
+        self.bed.network.scale(1, 0.5)
+        half = self.receive(1, PORT + 6, [2])[0]
+        self.bed.network.scale(1, 1)
+        self.note("change", 45 <= half <= 50, f"{half:.1f} Mbit/s of payload when the receiver's link is half as fast")
+
     def fan_in(self):
         shares = self.receive(1, PORT + 1, [2, 3])
         self.note("fan-in", 85 <= sum(shares) <= 100 and min(shares) > 20,
@@ -105,6 +113,16 @@ class SelfTest:
         longest = max(self.answer(asker)["milliseconds"])
         self.answer(echo)
         self.note("cut", longest >= 550, f"an answer took {longest:.0f} ms when the node was cut off for 600")
+
+    def reset(self):
+        receiver = self.peer(1, "receive", address_of(1), PORT + 7, 1)
+        sender = self.peer(2, "send", address_of(1), PORT + 7, 10)
+        time.sleep(0.7)
+        self.bed.network.reset(2)
+        ended = sender.wait(3) and sender.exit_code != 0
+        for program in (sender, receiver):
+            program.end(signal.SIGKILL)
+        self.note("reset", ended, "a sender whose connections were reset " + ("failed at once" if ended else "went on"))
 
     def quota(self):
         try:
@@ -153,7 +171,8 @@ def measure(folder):
         for number in (4, 5):
             bed.network.add(number, Rates(MBPS, MBPS, cell=1))
         bed.network.limit_pieces()
-        for check in (test.rate, test.fan_in, test.control, test.cell, test.cut, test.quota):
+        for check in (test.rate, test.change, test.fan_in, test.control, test.cell, test.cut, test.reset,
+                      test.quota):
             try:
                 check()
             except (TestbedError, ValueError, KeyError) as error:

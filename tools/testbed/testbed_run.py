@@ -88,6 +88,8 @@ def notes_on(scenario, result):
     measured = result["measured"]
     if result["outcome"] != "finished" or not measured.get("epochs"):
         return []
+    if any(event["what"] == "start_manager" for event in result["events"]):
+        return ["the manager came back: what it measured is of its last life, and the prediction of the whole job"]
     count = measured["samples"] / measured["epochs"]
     if abs(count - scenario.sample_count) < 1:
         return []

@@ -24,7 +24,8 @@ def steps_of(event):
              "manager_crash": ("kill_manager", "start_manager")}
     what, undo = kinds[event.kind]
     after = ((event.seconds, undo, 1.0),) if undo and event.seconds >= 0 else ()
-    return Step(what=what, node=event.node, factor=event.factor, after=after, who=event.who)
+    factor = event.factor if what in ("slow", "rate") else 1.0
+    return Step(what=what, node=event.node, factor=factor, after=after, who=event.who)
 
 
 class Timeline:
