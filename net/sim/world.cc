@@ -7,6 +7,7 @@
 #include "net/node/overloaded.h"
 #include "net/sim/build.h"
 #include "net/sim/event_log.h"
+#include "net/sim/recorded_options.h"
 #include "runtime/base/check.h"
 
 namespace eddl::net::sim {
@@ -169,7 +170,11 @@ void World::Start(NodeId id) {
   node.store.emplace(context_);
   const MemberOptions options = MemberOptionsOf(scenario_, id, *node.spec, node.up_rate, node.down_rate);
   node.member = std::make_unique<Member>(options);
-  if (options_.log) options_.log(LogLine{.at = now_, .node = id, .start = options.capabilities}.ToJson());
+  if (options_.log) {
+    Capabilities capabilities = options.capabilities;
+    capabilities.beat_period = options.beat_period;
+    options_.log(LogLine{.at = now_, .node = id, .start = capabilities}.ToJson());
+  }
   node.layout.reset();
   node.own = node.backup = kNone;
   node.busy_until = node.hung_until = now_;
@@ -193,8 +198,16 @@ void World::StartManager(Instant at) {
   ++node.life;
   node.busy_until = at;
   node.timer = Instant{-1};
-  if (options_.log) options_.log(LogLine{.at = now_, .node = kManager, .start = Capabilities{}}.ToJson());
-  manager_ = std::make_unique<Manager>(ManagerOptionsOf(scenario_, shape_));
+  ManagerOptions options = ManagerOptionsOf(scenario_, shape_);
+  if (options_.log) {
+    options_.log(ManagerOptionsLine(options));
+    options_.log(LogLine{.at = now_, .node = kManager, .start = Capabilities{}}.ToJson());
+    options.learning_rate = [this, rate = options.learning_rate](int64_t samples) {
+      options_.log(LearningRateLine(samples, rate(samples)));
+      return rate(samples);
+    };
+  }
+  manager_ = std::make_unique<Manager>(std::move(options));
   Handle(node, journal_.Read(), 0);
 }
 

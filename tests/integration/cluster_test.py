@@ -253,6 +253,22 @@ class ClusterTest(unittest.TestCase):
         worker.send(signal.SIGCONT)
         self.finished(manager, epochs=8)
 
+    def test_recorded_nodes_decide_the_same_when_they_are_played_again(self):
+        simulator = pathlib.Path(PROGRAM).parent / "eddl-sim"
+        if not simulator.exists():
+            self.skipTest("SKIP: eddl-sim is not built")
+        record = self.folder / "record"
+        record.mkdir()
+        manager = self.manage("--record", record / "manager")
+        nodes = [self.join(name, "--record", record / name) for name in ("a", "b")]
+        self.finished(manager)
+        for node in nodes:
+            node.wait()
+        for log in sorted(record.iterdir()):
+            answer = subprocess.run([simulator, "replay", log], capture_output=True, text=True)
+            self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
+            self.assertIn("all answered the same", answer.stdout)
+
     def test_people_can_ask_and_act(self):
         self.write_job(epochs=1000)
         manager = self.manage()

@@ -34,6 +34,7 @@ struct CommandLine {
   RunArguments run;
   StudyArguments study;
   ScenarioArguments scenario;
+  ReplayArguments replay;
   std::string format = "text";
   std::string seeds;
 
@@ -84,14 +85,22 @@ struct CommandLine {
     print->add_option("scenario", scenario.scenario, "the scenario file; none: all defaults")
         ->type_name("SCENARIO.toml");
     AddSet(print, scenario.overrides);
+
+    CLI::App* replay_command =
+        app.add_subcommand("replay", "play an event log (run --log, or --record of a real node) through the same core");
+    replay_command->add_option("log", replay.log, "the log")->required()->type_name("FILE");
+    replay_command->add_option("--node", replay.node, "this node only; 0 is the manager");
+    replay_command->add_flag("--verbose", replay.verbose, "print every event, and what is answered");
+    AddFormat(replay_command);
   }
 
   // Empty if the seeds can't be read.
   std::optional<Arguments> Chosen() {
     const OutputFormat chosen = format == "json" ? OutputFormat::kJson : OutputFormat::kText;
-    run.format = study.format = chosen;
+    run.format = study.format = replay.format = chosen;
     if (app.got_subcommand("study")) return study;
     if (app.got_subcommand("scenario")) return scenario;
+    if (app.got_subcommand("replay")) return replay;
     if (!seeds.empty()) {
       const auto range = ParseSeeds(seeds);
       if (!range.has_value()) return std::nullopt;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,7 +13,7 @@ enum class OutputFormat : uint8_t { kText, kJson };
 
 // Contract of docs/simulator.md.
 constexpr int kExitOk = 0;
-constexpr int kExitBroken = 1;  // an invariant is broken
+constexpr int kExitBroken = 1;  // an invariant is broken, or a replay differs
 constexpr int kExitUsage = 2;   // the command line or a scenario is wrong: nothing was run
 constexpr int kExitOutput = 3;  // an output file can't be written
 
@@ -40,7 +41,14 @@ struct ScenarioArguments {
   std::vector<std::string> overrides;
 };
 
-using Arguments = std::variant<RunArguments, StudyArguments, ScenarioArguments>;
+struct ReplayArguments {
+  std::string log;
+  std::optional<uint32_t> node;  // none: all of the log, one after the other
+  bool verbose = false;
+  OutputFormat format = OutputFormat::kText;
+};
+
+using Arguments = std::variant<RunArguments, StudyArguments, ScenarioArguments, ReplayArguments>;
 
 // What parsing the command line came to: arguments, or words for the user and an exit code.
 struct ParsedArguments {

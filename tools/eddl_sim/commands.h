@@ -11,5 +11,7 @@ int RunCommand(const RunArguments& arguments);
 int RunCommand(const StudyArguments& arguments);
 // A scenario with every key.
 int RunCommand(const ScenarioArguments& arguments);
+// A node's event log, played again.
+int RunCommand(const ReplayArguments& arguments);
 
 }  // namespace eddl::net::sim

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "net/sim/event_log.h"
+#include "net/sim/recorded_options.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status.h"
 
@@ -29,12 +30,20 @@ ManagerNode::ManagerNode(ManagerNodeOptions options, MemberRegistry& registry, M
       registry_(registry),
       observer_(std::move(observer)),
       dial_back_(std::move(dial_back)),
-      manager_(options_.manager),
+      manager_(WithRecord(options_.manager)),
       progress_(options_.manager.ledger),
-      dial_thread_([this] { DialLoop(); }) {
-  if (options_.record_path.empty()) return;
+      dial_thread_([this] { DialLoop(); }) {}
+
+net::ManagerOptions ManagerNode::WithRecord(net::ManagerOptions options) {
+  if (options_.record_path.empty()) return options;
   record_.open(options_.record_path, std::ios::app);
+  record_ << net::sim::ManagerOptionsLine(options) << '\n';
   record_ << net::sim::LogLine{.at = Now(), .node = net::kManager, .start = net::Capabilities{}}.ToJson() << '\n';
+  options.learning_rate = [this, rate = options.learning_rate](int64_t samples) {
+    record_ << net::sim::LearningRateLine(samples, rate(samples)) << '\n';
+    return rate(samples);
+  };
+  return options;
 }
 
 ManagerNode::~ManagerNode() {

@@ -106,6 +106,8 @@ class ManagerNode final : public net::TransportObserver {
     std::optional<net::Message> hello;  // waits for the dial
   };
 
+  // Opens the record, if there is to be one; rates that the machine asks for are written there, too.
+  net::ManagerOptions WithRecord(net::ManagerOptions options);
   void Handle(const net::Event& event);
   void Take(net::NodeId from, net::Message message, const net::Bytes& payload, bool intact);
   void TakeHello(net::NodeId from, net::Message message);
@@ -143,6 +145,7 @@ class ManagerNode final : public net::TransportObserver {
   ManagerObserver observer_;
   std::function<bool(net::NodeId, const std::string&)> dial_back_;
   Loop loop_;
+  std::ofstream record_;
   net::Manager manager_;
   RunProgress progress_;
   net::Transport* transport_ = nullptr;
@@ -160,7 +163,6 @@ class ManagerNode final : public net::TransportObserver {
   bool over_ = false;
   Instant stopping_since_{-1};
   ManagerEnd end_;
-  std::ofstream record_;
 
   absl::Mutex dial_mutex_;
   std::deque<std::pair<net::NodeId, std::string>> dials_ ABSL_GUARDED_BY(dial_mutex_);

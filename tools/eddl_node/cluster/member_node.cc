@@ -41,7 +41,9 @@ MemberNode::MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorS
       }) {
   if (options_.record_path.empty()) return;
   record_.open(options_.record_path, std::ios::app);
-  record_ << net::sim::LogLine{.at = Now(), .node = options_.self, .start = options_.capabilities}.ToJson() << '\n';
+  net::Capabilities capabilities = options_.capabilities;
+  capabilities.beat_period = options_.beat_period;
+  record_ << net::sim::LogLine{.at = Now(), .node = options_.self, .start = capabilities}.ToJson() << '\n';
 }
 
 MemberNode::~MemberNode() { loop_.Stop(); }
@@ -218,6 +220,13 @@ void MemberNode::OnDriverTimer() {
   loop_.SetTimer(Loop::TimerKind::kDriver, now + LinkMeter::kPeriod);
   const net::LinkCounters total = transport_->Total();
   meter_.Add(now, total.sent_bytes, total.queued_bytes, total.received_bytes);
+  if (connected_) alone_since_ = Instant{-1};
+  if (!connected_ && alone_since_.ns < 0) alone_since_ = now;
+  if (!connected_ && now - alone_since_ > options_.manager_patience) {
+    goodbye_ =
+        "the manager did not come back for " + std::to_string(options_.manager_patience.ns / 1'000'000'000) + " s";
+    return loop_.Stop();
+  }
   if (stop_->load() && leaving_since_.ns < 0) {
     leaving_since_ = now;
     if (!connected_) return loop_.Stop();

@@ -36,7 +36,8 @@ struct MemberNodeOptions {
   net::Capabilities capabilities;
   std::string manager_address;
   Duration beat_period{500'000'000};
-  std::string record_path;    // every event and a hash of its answer, for eddl-sim replay; empty: none
+  std::string record_path;                     // every event and a hash of its answer, for eddl-sim replay; empty: none
+  Duration manager_patience{600'000'000'000};  // without the manager, then it goes
   double owner_load_max = 0;  // cores that the device's owner may use before training pauses; 0: it never does
 };
 
@@ -138,6 +139,7 @@ class MemberNode final : public net::TransportObserver {
   bool paused_ = false;
   bool connected_ = false;
   Instant leaving_since_{-1};
+  Instant alone_since_{-1};  // without the manager; < 0: with it
   Instant last_second_;
   MemberStatus status_;
   absl::Status failure_;
