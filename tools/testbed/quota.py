@@ -78,6 +78,7 @@ class Quotas:
             self.allow_children(self.root)
             self.allow_children(self.folder)
         self.adopted = set()
+        self.domains = set()  # processes whose other threads are in their node's domain
 
     def allow_children(self, folder):
         (folder / "cgroup.subtree_control").write_text("+cpu")
@@ -118,7 +119,10 @@ class Quotas:
         folder = self.compute_folder(node)
         try:
             if self.threaded:
-                (folder.parent / "cgroup.procs").write_text(str(pid))
+                # Once: it takes all threads of the process along, those that are limited already among them.
+                if pid not in self.domains:
+                    (folder.parent / "cgroup.procs").write_text(str(pid))
+                    self.domains.add(pid)
                 (folder / "cgroup.threads").write_text(str(thread))
             else:
                 (folder / "tasks").write_text(str(thread))
