@@ -81,7 +81,8 @@ class JoinRun {
   JobPacket job_;
   std::unique_ptr<cluster::SampleSource> samples_;
   std::unique_ptr<cluster::MemberSession> session_;
-  MemberStatus last_;
+  MemberStatus last_;    // that was told
+  MemberStatus latest_;  // of all
   double said_seconds_ = 0;
   ExitCode outcome_ = ExitCode::kOk;
 };
@@ -223,6 +224,7 @@ absl::Status JoinRun::Start() {
 }
 
 void JoinRun::OnStatus(const MemberStatus& status) {
+  latest_ = status;
   const double now = static_cast<double>(Now().ns) * 1e-9;
   const bool changed = status.connected != last_.connected || status.leads != last_.leads ||
                        status.paused != last_.paused || status.last_error != last_.last_error;
@@ -248,7 +250,7 @@ absl::Status JoinRun::Finish(const std::string& goodbye) {
   console_.Line((stopped           ? "left"
                  : goodbye.empty() ? "the job is over"
                                    : goodbye) +
-                std::string(": computed ") + Grouped(last_.samples) + " samples here");
+                std::string(": computed ") + Grouped(latest_.samples) + " samples here");
   if (!arguments_.save_model.empty()) {
     const auto channel = net::MakeChannel(manager_.ToString(), net::kManager, credentials_);
     const absl::Status fetched = cluster::FetchFile(channel, "newest", arguments_.save_model);
@@ -258,8 +260,8 @@ absl::Status JoinRun::Finish(const std::string& goodbye) {
   console_.Json({{"schema", kJoinSchema},
                  {"status", stopped ? "left" : "over"},
                  {"node", ToInt(node_)},
-                 {"samples", last_.samples},
-                 {"leases", last_.leases},
+                 {"samples", latest_.samples},
+                 {"leases", latest_.leases},
                  {"why", goodbye}});
   if (!goodbye.empty()) outcome_ = ExitCode::kRefused;
   return absl::OkStatus();

@@ -263,7 +263,9 @@ std::string Device::Step(Role role, const CommitRecord& record, const GradientSu
     }
     int64_t samples_done = 0;
     for (const Update& update : next.updates) samples_done += promises.CountSamples(update.micro_batches);
-    if (record.learning_rate != promises.LearningRate(samples_done)) return round + " has a wrong learning rate";
+    if (record.learning_rate != promises.LearningRate(samples_done, record.samples)) {
+      return round + " has a wrong learning rate";
+    }
     for (const MicroBatch mb : record.micro_batches) {
       if (next.Contains(mb)) return "micro-batch " + std::to_string(ToInt(mb)) + " is applied in " + round + " again";
     }

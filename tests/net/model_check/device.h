@@ -24,6 +24,7 @@ struct Promises {
   RoundRule rule;
   LedgerOptions ledger;
   uint32_t stripe_count = 0;
+  int64_t batch_size = 0;  // samples
 
   // Of the only epoch, counted apart from the ledger: a tail of less than half a micro-batch joins the one before.
   int64_t MicroBatchCount() const {
@@ -31,6 +32,12 @@ struct Promises {
   }
   int64_t CountSamples(const std::vector<MicroBatch>& mbs) const;
   double LearningRate(int64_t samples_done) const { return 1.0 / static_cast<double>(1 + samples_done); }
+  // Of a step of so many samples: in proportion, if an asynchronous round has fewer than a batch.
+  double LearningRate(int64_t samples_done, int64_t samples) const {
+    const double rate = LearningRate(samples_done);
+    const bool is_part = rule.mode == Mode::kAsync && samples < batch_size;
+    return is_part ? rate * (static_cast<double>(samples) / static_cast<double>(batch_size)) : rate;
+  }
 };
 
 class Device {

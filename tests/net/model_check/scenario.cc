@@ -14,13 +14,14 @@ bool Scenario::AreConnected(NodeId a, NodeId b) const {
 Promises Scenario::promises() const {
   return {.rule = rule,
           .ledger = {.sample_count = sample_count, .micro_batch_size = micro_batch_size},
-          .stripe_count = leader_count};
+          .stripe_count = leader_count,
+          .batch_size = round_size * micro_batch_size};
 }
 
 ManagerOptions Scenario::manager_options() const {
   const Promises made = promises();
   return {.ledger = made.ledger,
-          .batch_size = round_size * micro_batch_size,
+          .batch_size = made.batch_size,
           .parameter_count = leader_count,
           .stripe_count = leader_count,
           .learning_rate = [made](int64_t samples_done) { return made.LearningRate(samples_done); },

@@ -8,12 +8,14 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
+#include <filesystem>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "net/wire/journal_codec.h"
+#include "runtime/base/check.h"
 #include "runtime/base/status.h"
 
 namespace eddl::cluster {
@@ -21,9 +23,9 @@ namespace {
 
 constexpr size_t kHeadBytes = 8;  // length, then CRC-32 of the entry; u32, little-endian
 constexpr auto kEntryMax = static_cast<uint32_t>(net::kJournalEntrySizeMax);
-constexpr absl::Duration kRetryWrite = absl::Seconds(2);
 // Entries that wait for the disk; more of them make the manager wait, too.
 constexpr size_t kPendingMax = 65536;
+constexpr size_t kReadBytes = size_t{1} << 18;
 
 uint32_t Crc(std::string_view bytes) {
   return static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
@@ -36,6 +38,18 @@ std::string Framed(const std::string& entry) {
   return framed + entry;
 }
 
+// The whole entry that the bytes begin with; none if they do not. An empty entry is none: a tail of zeros is what a
+// power cut leaves of a file that grew.
+std::optional<std::string_view> FirstEntry(std::string_view bytes) {
+  if (bytes.size() < kHeadBytes) return std::nullopt;
+  std::array<uint32_t, 2> head{};
+  std::memcpy(head.data(), bytes.data(), kHeadBytes);
+  if (head[0] == 0 || head[0] > kEntryMax || head[0] > bytes.size() - kHeadBytes) return std::nullopt;
+  const std::string_view entry = bytes.substr(kHeadBytes, head[0]);
+  if (Crc(entry) != head[1]) return std::nullopt;
+  return entry;
+}
+
 // Entries of a journal's bytes, and how many bytes are whole entries: what follows was being written in a crash.
 struct Entries {
   std::vector<std::string_view> entries;
@@ -44,22 +58,41 @@ struct Entries {
 
 absl::StatusOr<Entries> Split(std::string_view bytes) {
   Entries result;
-  while (bytes.size() - result.whole_bytes >= kHeadBytes) {
-    const std::string_view rest = bytes.substr(result.whole_bytes);
-    std::array<uint32_t, 2> head{};
-    std::memcpy(head.data(), rest.data(), kHeadBytes);
-    const bool fits = head[0] <= kEntryMax && head[0] <= rest.size() - kHeadBytes;
-    const std::string_view entry = fits ? rest.substr(kHeadBytes, head[0]) : std::string_view();
-    if (!fits || Crc(entry) != head[1]) {
-      // Half-written only at the end: a damaged entry with whole ones behind it is another matter.
-      const bool is_last = !fits || rest.size() == kHeadBytes + entry.size();
-      if (is_last) break;
-      return DataLoss("damaged at byte " + std::to_string(result.whole_bytes));
+  while (const auto entry = FirstEntry(bytes.substr(result.whole_bytes))) {
+    result.entries.push_back(*entry);
+    result.whole_bytes += kHeadBytes + entry->size();
+  }
+  // A damaged length hides where the next entry begins, so every place is looked at.
+  for (size_t at = result.whole_bytes + 1; at < bytes.size(); ++at) {
+    if (FirstEntry(bytes.substr(at))) {
+      return DataLoss("damaged at byte " + std::to_string(result.whole_bytes) + ", with a whole entry at byte " +
+                      std::to_string(at) + "; restore the file from a copy, or start the job anew in another folder");
     }
-    result.entries.push_back(entry);
-    result.whole_bytes += kHeadBytes + entry.size();
   }
   return result;
+}
+
+absl::StatusOr<std::string> ReadAll(int fd) {
+  std::string bytes;
+  std::vector<char> block(kReadBytes);
+  while (true) {
+    const ssize_t count = pread(fd, block.data(), block.size(), static_cast<off_t>(bytes.size()));
+    if (count < 0 && errno == EINTR) continue;
+    // A file that can't be read to its end must not pass for a shorter one: it would be cut there.
+    if (count < 0) return FailedPrecondition(std::string("can't read it: ") + std::strerror(errno));
+    if (count == 0) return bytes;
+    bytes.append(block.data(), static_cast<size_t>(count));
+  }
+}
+
+// A new file's name is durable when its folder is.
+absl::Status SyncFolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = fd >= 0 && fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  return synced ? absl::OkStatus() : FailedPrecondition(std::string("can't sync its folder: ") + std::strerror(error));
 }
 
 // What a manager that starts now is told.
@@ -75,28 +108,35 @@ class Reader {
     started_.map = start.map;
     started_.histories = start.histories;
     std::erase_if(started_.records, [&](const net::CommitRecord& record) { return record.round >= start.version; });
-    if (started_.checkpoint > start.version) started_.checkpoint = {};
+    std::erase_if(checkpoints_, [&](net::Version version) { return version > start.version; });
   }
-  void Take(const net::Checkpointed& checkpoint) { started_.checkpoint = checkpoint.version; }
+  void Take(const net::Checkpointed& checkpoint) { checkpoints_.push_back(checkpoint.version); }
 
-  absl::StatusOr<net::Started> Finish() const {
+  absl::StatusOr<net::Started> Finish() {
+    if (!checkpoints_.empty()) started_.checkpoint = checkpoints_.back();
     for (size_t i = 0; i < started_.records.size(); ++i) {
       if (ToInt(started_.records[i].round) != i) return DataLoss("a round is missing: " + std::to_string(i));
     }
     if (ToInt(started_.checkpoint) > started_.records.size())
       return DataLoss("a checkpoint of rounds that are missing");
+    if (ToInt(started_.version) > started_.records.size()) return DataLoss("a view from rounds that are missing");
     return started_;
   }
 
  private:
   net::Started started_;
+  std::vector<net::Version> checkpoints_;  // that stand, in order of writing
 };
 
 }  // namespace
 
 JournalFile::JournalFile(std::string path, int fd, std::function<void(net::Version)> on_durable,
-                         std::function<void(const std::string&)> on_trouble)
-    : path_(std::move(path)), fd_(fd), on_durable_(std::move(on_durable)), on_trouble_(std::move(on_trouble)) {}
+                         std::function<void(const std::string&)> on_trouble, absl::Duration retry)
+    : path_(std::move(path)),
+      fd_(fd),
+      on_durable_(std::move(on_durable)),
+      on_trouble_(std::move(on_trouble)),
+      retry_(retry) {}
 
 JournalFile::~JournalFile() {
   {
@@ -109,10 +149,12 @@ JournalFile::~JournalFile() {
 
 absl::StatusOr<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string& path, const std::string& job,
                                                                std::function<void(net::Version)> on_durable,
-                                                               std::function<void(const std::string&)> on_trouble) {
+                                                               std::function<void(const std::string&)> on_trouble,
+                                                               absl::Duration retry) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return FailedPrecondition("can't open the journal " + path + ": " + std::strerror(errno));
-  auto journal = std::unique_ptr<JournalFile>(new JournalFile(path, fd, std::move(on_durable), std::move(on_trouble)));
+  auto journal =
+      std::unique_ptr<JournalFile>(new JournalFile(path, fd, std::move(on_durable), std::move(on_trouble), retry));
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) return Unavailable("another manager writes to the journal " + path);
   EDDL_RETURN_IF_ERROR(WithContext(journal->Read(job), path));
   journal->thread_ = std::thread([raw = journal.get()] { raw->Work(); });
@@ -120,14 +162,15 @@ absl::StatusOr<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string
 }
 
 absl::Status JournalFile::Read(const std::string& job) {
-  std::ifstream file(path_, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  const std::string bytes = text.str();
+  EDDL_ASSIGN_OR_RETURN(const std::string bytes, ReadAll(fd_));
   EDDL_ASSIGN_OR_RETURN(const Entries entries, Split(bytes));
   if (entries.entries.empty()) {
+    const std::string header = Framed(net::EncodeJournal(net::JournalHeader{.job = job}));
+    // Shorter ones are of a manager that ended while it made the file; nothing else was written then.
+    if (bytes.size() > header.size()) return DataLoss("its beginning is not that of a journal");
     if (ftruncate(fd_, 0) != 0) return FailedPrecondition(std::strerror(errno));
-    return WriteAll(Framed(net::EncodeJournal(net::JournalHeader{.job = job})));
+    EDDL_RETURN_IF_ERROR(WriteAll(header));
+    return SyncFolderOf(path_);
   }
   Reader reader;
   for (size_t i = 0; i < entries.entries.size(); ++i) {
@@ -140,6 +183,8 @@ absl::Status JournalFile::Read(const std::string& job) {
   EDDL_ASSIGN_OR_RETURN(started_, reader.Finish());
   if (ftruncate(fd_, static_cast<off_t>(entries.whole_bytes)) != 0) return FailedPrecondition(std::strerror(errno));
   size_ = static_cast<int64_t>(entries.whole_bytes);
+  const absl::MutexLock lock(&mutex_);
+  queued_below_ = durable_below_ = net::Version{started_.records.size()};
   return absl::OkStatus();
 }
 
@@ -159,29 +204,69 @@ absl::Status JournalFile::WriteAll(const std::string& bytes) {
   return absl::OkStatus();
 }
 
-void JournalFile::Append(const net::Journal& record) { Queue(net::EncodeJournal(record), Next(record.record.round)); }
-
-void JournalFile::Append(const net::Checkpointed& checkpoint) { Queue(net::EncodeJournal(checkpoint), net::Version{}); }
-
-absl::Status JournalFile::Append(const net::JournalView& view) { return QueueAndWait(net::EncodeJournal(view)); }
-
-absl::Status JournalFile::Append(const net::JournalStart& start) { return QueueAndWait(net::EncodeJournal(start)); }
-
-uint64_t JournalFile::Queue(const std::string& entry, net::Version below) {
+net::Version JournalFile::durable() const {
   const absl::MutexLock lock(&mutex_);
+  return durable_below_;
+}
+
+void JournalFile::Append(const net::Journal& record) {
+  const std::string entry = net::EncodeJournal(record);
+  const absl::MutexLock lock(&mutex_);
+  EDDL_CHECK(record.record.round == queued_below_)
+      << "the record of round " << ToInt(record.record.round) << " after " << ToInt(queued_below_) << " others";
+  Queue(entry);
+  queued_below_ = Next(record.record.round);
+}
+
+void JournalFile::Append(const net::Checkpointed& checkpoint) {
+  const std::string entry = net::EncodeJournal(checkpoint);
+  const absl::MutexLock lock(&mutex_);
+  if (checkpoint.version <= queued_below_) Queue(entry);
+}
+
+absl::Status JournalFile::Append(const net::JournalView& view) {
+  const std::string entry = net::EncodeJournal(view);
+  const absl::MutexLock lock(&mutex_);
+  return QueueAndWait(entry);
+}
+
+absl::Status JournalFile::Append(const net::JournalStart& start) {
+  const std::string entry = net::EncodeJournal(start);
+  const absl::MutexLock lock(&mutex_);
+  EDDL_CHECK(start.version <= queued_below_)
+      << "a view from version " << ToInt(start.version) << " after " << ToInt(queued_below_) << " records";
+  mutex_.Await(absl::Condition(this, &JournalFile::HasRoom));
+  // From here to the wait the lock is kept, so that the thread sees the entry and the mark together.
+  queued_below_ = start.version;
+  return QueueAndWait(entry);
+}
+
+void JournalFile::Queue(const std::string& entry) {
   mutex_.Await(absl::Condition(this, &JournalFile::HasRoom));
   pending_ += Framed(entry);
   ++pending_count_;
-  if (below > pending_below_) pending_below_ = below;
-  return ++queued_;
+  ++queued_;
 }
 
 absl::Status JournalFile::QueueAndWait(const std::string& entry) {
-  const uint64_t number = Queue(entry, net::Version{});
-  const absl::MutexLock lock(&mutex_);
+  Queue(entry);
+  const uint64_t number = queued_;
   const auto done = [this, number]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return written_ >= number || stopped_; };
   mutex_.Await(absl::Condition(&done));
   return written_ >= number ? absl::OkStatus() : Unavailable("the journal was closed");
+}
+
+bool JournalFile::WriteUntilDone(const std::string& bytes) {
+  for (bool told = false;; told = true) {
+    const absl::Status status = WriteAll(bytes);
+    if (status.ok()) {
+      if (told) on_trouble_("");
+      return true;
+    }
+    if (!told) on_trouble_(MessageOf(status) + "; training goes on when there is room");
+    const absl::MutexLock lock(&mutex_);
+    if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), retry_)) return false;
+  }
 }
 
 void JournalFile::Work() {
@@ -194,25 +279,19 @@ void JournalFile::Work() {
       mutex_.Await(absl::Condition(this, &JournalFile::HasWork));
       if (pending_.empty()) return;  // stopped, and all is written
       bytes = std::exchange(pending_, {});
-      below = std::exchange(pending_below_, net::Version{});
+      below = queued_below_;
       pending_count_ = 0;
       number = queued_;
     }
-    for (bool told = false;; told = true) {
-      const absl::Status status = WriteAll(bytes);
-      if (status.ok()) {
-        if (told) on_trouble_("");
-        break;
-      }
-      if (!told) on_trouble_(MessageOf(status) + "; training goes on when there is room");
-      const absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), kRetryWrite)) return;
-    }
+    if (!WriteUntilDone(bytes)) return;
+    bool more = false;
     {
       const absl::MutexLock lock(&mutex_);
       written_ = number;
+      more = below > durable_below_;
+      durable_below_ = below;
     }
-    if (ToInt(below) > 0) on_durable_(below);
+    if (more) on_durable_(below);
   }
 }
 

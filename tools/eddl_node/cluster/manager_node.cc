@@ -128,8 +128,9 @@ void ManagerNode::OnTested(const SavedCheckpoint& saved, const Checkpoint& model
   });
 }
 
-void ManagerNode::OnDurable(net::Version below) {
-  loop_.Post([this, below] { Handle(net::Journaled{below}); });
+void ManagerNode::OnDurable(net::Version) {
+  // Of when it is handled: a start may undo rounds before this comes to its turn.
+  loop_.Post([this] { Handle(net::Journaled{journal_->durable()}); });
 }
 
 void ManagerNode::OnTrouble(const std::string& text) {

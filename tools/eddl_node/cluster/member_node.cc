@@ -60,6 +60,7 @@ absl::StatusOr<std::string> MemberNode::Run(net::Transport& transport, const std
       OnDriverTimer();
     }
   });
+  on_status_(status_);
   if (!failure_.ok()) return failure_;
   return goodbye_;
 }
