@@ -25,8 +25,9 @@ void FailureDetector::Beat(Instant now) {
     // Who was thought dead and is not, beats less regularly than was believed; but a night's sleep is not a habit.
     const double gap = std::min((now - last_).seconds(), 2 * SilenceBound().seconds());
     if (beats_ == 1) {
-      mean_seconds_ = gap;
-      variance_ = gap * gap / 4;
+      // The first gap may be short by chance: a greeting between two beats. What the node promised counts, too.
+      mean_seconds_ = std::max(gap, mean_seconds_);
+      variance_ = mean_seconds_ * mean_seconds_ / 4;
     } else {
       const double gain = std::max(kGain, 1 / static_cast<double>(beats_));
       const double off = gap - mean_seconds_;

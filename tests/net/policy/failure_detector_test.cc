@@ -42,6 +42,14 @@ TEST(FailureDetectorTest, TheSilenceBoundIsWherePhiReachesEight) {
   }
 }
 
+// A greeting counts as heard, and the first beat may follow at once: that is no habit.
+TEST(FailureDetectorTest, AShortFirstGapIsNotTakenForThePeriod) {
+  FailureDetector detector(Seconds(1));
+  detector.Beat(Instant{});
+  detector.Beat(Instant{} + Seconds(0.1));
+  EXPECT_FALSE(detector.Suspects(Instant{} + Seconds(2.5)));
+}
+
 TEST(FailureDetectorTest, IrregularNodesGetLonger) {
   FailureDetector regular;
   FailureDetector irregular;
