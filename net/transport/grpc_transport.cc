@@ -26,7 +26,7 @@ namespace {
 constexpr char kControlMethod[] = "/eddl.v1.Peer/Control";
 constexpr char kBulkMethod[] = "/eddl.v1.Peer/Bulk";
 // Between two attempts to connect: doubled each time, and jittered by up to a half.
-constexpr Duration kBackoffMin{100'000'000};
+constexpr Duration kBackoffMin{50'000'000};
 constexpr Duration kBackoffMax{2'000'000'000};
 // A link that was cut says nothing: gRPC asks after so long without traffic, and waits so long for an answer.
 constexpr int kKeepaliveMs = 2000;
@@ -37,12 +37,19 @@ constexpr Duration kOpeningPatience{10'000'000'000};
 constexpr int kConnectPatienceMs = 5000;
 constexpr Duration kPingPeriod{1'000'000'000};
 constexpr Duration kRoundTripWindow{10'000'000'000};
-// Parcels that may come on one lane before the other is open.
+// What may come on one lane before the other is open.
 constexpr size_t kEarlyMax = 256;
+constexpr size_t kEarlyBytesMax = size_t{1} << 28;
+// Streams that are over wait so long for gRPC's last call to return.
 constexpr Duration kBurialPause{1'000'000'000};
 constexpr absl::Duration kMaintenancePeriod = absl::Milliseconds(50);
 // Streams that are open at once; those of a member are two, those of a stranger none for long.
 constexpr size_t kStreamsMax = 16384;
+// On one connection: a lane is one, calls of commands are few.
+constexpr int kStreamsPerConnectionMax = 64;
+// Connections on which nothing is asked for: port scans, commands that are done.
+constexpr int kHandshakeTimeoutMs = 10'000;
+constexpr int kConnectionIdleMs = 60'000;
 constexpr int kMessageMax = static_cast<int>(kFrameHeaderSize + kParcelSizeMax + kChunkSizeMax);
 
 constexpr size_t IndexOf(Lane lane) { return static_cast<size_t>(lane); }
@@ -153,6 +160,11 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
     const absl::MutexLock lock(&mutex_);
     return refused_count_;
   }
+  std::string FailureOf(NodeId peer) const override {
+    const absl::MutexLock lock(&mutex_);
+    const auto it = peers_.find(peer);
+    return it == peers_.end() ? "" : it->second.failure;
+  }
   void Connect(NodeId peer, const std::string& address) override;
   void Disconnect(NodeId peer, const std::string& why) override;
   void Send(NodeId to, const Message& message, Bytes payload) override;
@@ -168,14 +180,15 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
     std::array<std::shared_ptr<Stream>, 2> lanes;
     std::array<bool, 2> opened{};
     bool is_up = false;
-    std::string why;                     // of the lane that closed first
+    Instant since;
     std::vector<AssembledParcel> early;  // came on one lane before the other was open
+    size_t early_bytes = 0;
   };
   struct Peer {
     std::string address;  // empty: this node does not open the connection
     Connection connection;
     Connection arriving;  // opened by the peer, one lane is missing
-    Instant arriving_since;
+    std::string failure;  // of the last attempt to connect
     Instant dial_at;
     Duration backoff = kBackoffMin;
     std::deque<std::pair<Instant, Duration>> round_trips;
@@ -246,6 +259,9 @@ absl::Status GrpcTransportImpl::Listen() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kConnectionIdleMs);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.RegisterCallbackGenericService(this);
   for (grpc::Service* service : options_.services) builder.RegisterService(service);
@@ -296,13 +312,14 @@ void GrpcTransportImpl::OnParcel(Stream& stream, AssembledParcel parcel) {
   if (const auto* opened = std::get_if<Opened>(&parcel.parcel)) return OnOpened(place, *opened);
   if (place.peer == kNobody) return stream.Close("it did not say who it is");
   Peer& peer = peers_[place.peer];
-  if (peer.connection.id != place.connection) return;
-  if (!peer.connection.is_up) {
-    if (peer.connection.early.size() >= kEarlyMax) return stream.Close("too much before its other lane was open");
-    peer.connection.early.push_back(std::move(parcel));
-    return;
+  Connection& connection = peer.arriving.id == place.connection ? peer.arriving : peer.connection;
+  if (connection.id != place.connection) return;
+  if (connection.is_up) return Deliver(place.peer, stream, parcel);
+  connection.early_bytes += parcel.payload == nullptr ? 0 : parcel.payload->size();
+  if (connection.early.size() >= kEarlyMax || connection.early_bytes > kEarlyBytesMax) {
+    return stream.Close("too much before its other lane was open");
   }
-  Deliver(place.peer, stream, parcel);
+  connection.early.push_back(std::move(parcel));
 }
 
 std::string GrpcTransportImpl::WhatIsWrong(const Stream& stream, const Opening& opening) const {
@@ -333,8 +350,7 @@ void GrpcTransportImpl::OnOpening(Place& place, const Opening& opening) {
   Peer& peer = peers_[opening.from];
   if (peer.arriving.id != opening.connection) {
     Drop(opening.from, peer.arriving, "its other lane did not come");
-    peer.arriving = {.id = opening.connection};
-    peer.arriving_since = Now();
+    peer.arriving = {.id = opening.connection, .since = Now()};
   }
   peer.arriving.lanes[IndexOf(stream.lane())] = place.stream;
   const uint32_t protocol = std::min(kProtocolMax, opening.protocol_max);
@@ -352,8 +368,8 @@ void GrpcTransportImpl::OnOpened(Place& place, const Opened& opened) {
   Peer& peer = peers_[place.peer];
   if (peer.connection.id != place.connection || peer.connection.is_up) return;
   if (!opened.error.empty()) {
-    peer.connection.why = "refused: " + opened.error;
-    return Drop(place.peer, peer.connection, peer.connection.why);
+    peer.failure = "refused: " + opened.error;
+    return Drop(place.peer, peer.connection, peer.failure);
   }
   peer.connection.opened[IndexOf(place.stream->lane())] = true;
   if (!peer.connection.opened[0] || !peer.connection.opened[1]) return;
@@ -363,12 +379,12 @@ void GrpcTransportImpl::OnOpened(Place& place, const Opened& opened) {
 
 void GrpcTransportImpl::GoUp(NodeId id, Peer& peer) {
   peer.connection.is_up = true;
+  peer.failure.clear();
   peer.round_trips.clear();
   next_ping_ = Instant{};
   observer_.OnPeerUp(id);
-  for (AssembledParcel& parcel : std::exchange(peer.connection.early, {})) {
-    Deliver(id, *peer.connection.lanes[0], parcel);
-  }
+  const std::shared_ptr<Stream> control = peer.connection.lanes[IndexOf(Lane::kControl)];
+  for (AssembledParcel& parcel : std::exchange(peer.connection.early, {})) Deliver(id, *control, parcel);
 }
 
 void GrpcTransportImpl::Deliver(NodeId from, Stream& stream, AssembledParcel& parcel) {
@@ -412,6 +428,7 @@ void GrpcTransportImpl::OnClosed(Stream& stream, const std::string& why, bool ba
   if (bad) observer_.OnBadPeer(place.peer, why);
   if (peer.arriving.id == place.connection) return Drop(place.peer, peer.arriving, why);
   if (peer.connection.id != place.connection) return;
+  if (!peer.connection.is_up) peer.failure = why;
   Drop(place.peer, peer.connection, why);
   if (peer.address.empty()) return;
   // Jittered, so that a cluster does not come back all at once.
@@ -428,13 +445,15 @@ void GrpcTransportImpl::Connect(NodeId id, const std::string& address) {
   if (!peer.address.empty()) Drop(id, peer.connection, "it has another address now");
   peer.address = address;
   peer.backoff = kBackoffMin;
-  Dial(id, peer, Now());
+  // The peer may have opened one already.
+  if (!peer.connection.is_up) Dial(id, peer, Now());
 }
 
 void GrpcTransportImpl::Dial(NodeId id, Peer& peer, Instant now) {
   peer.dial_at = now + kBackoffMax;  // if nothing is heard of it
   Drop(id, peer.connection, "connecting again");
   peer.connection.id = random_() | 1;
+  peer.connection.since = now;
   for (const Lane lane : {Lane::kControl, Lane::kBulk}) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_CHANNEL_ID, static_cast<int>(lane));
@@ -460,6 +479,7 @@ void GrpcTransportImpl::Disconnect(NodeId id, const std::string& why) {
   if (it == peers_.end()) return;
   it->second.address.clear();
   Drop(id, it->second.connection, why);
+  Drop(id, it->second.arriving, why);
 }
 
 void GrpcTransportImpl::SendParcel(NodeId to, Lane lane, std::string parcel, Bytes payload) {
@@ -544,8 +564,12 @@ void GrpcTransportImpl::MaintainOnce(Instant now) {
   const bool ping = now >= next_ping_;
   if (ping) next_ping_ = now + kPingPeriod;
   for (auto& [id, peer] : peers_) {
-    if (peer.arriving.id != 0 && now - peer.arriving_since > kOpeningPatience) {
+    if (peer.arriving.id != 0 && now - peer.arriving.since > kOpeningPatience) {
       Drop(id, peer.arriving, "its other lane did not come");
+    }
+    if (peer.connection.id != 0 && !peer.connection.is_up && now - peer.connection.since > kOpeningPatience) {
+      peer.failure = "it does not answer";
+      Drop(id, peer.connection, peer.failure);
     }
     if (ping && peer.connection.is_up) {
       peer.connection.lanes[IndexOf(Lane::kControl)]->Send(Encode(Parcel(Ping{now.ns})), nullptr);

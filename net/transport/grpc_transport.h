@@ -51,6 +51,8 @@ class GrpcTransport : public Transport {
   virtual int port() const = 0;
   // Strangers and wrong openings that were turned away so far.
   virtual int64_t refused_count() const = 0;
+  // Why the last attempt to connect to the peer failed, for people; empty: none has, or it is up.
+  virtual std::string FailureOf(NodeId peer) const = 0;
 };
 
 }  // namespace eddl::net

@@ -82,6 +82,9 @@ void Stream::OnRead(bool ok) {
   if (!in_.TrySingleSlice(&slice).ok() && !in_.DumpToSingleSlice(&slice).ok()) return Close("out of memory");
   auto parcel = assembler_.Add(std::as_bytes(std::span(slice.begin(), slice.size())));
   in_.Clear();
+  // Nobody fills our memory before it has said who it is.
+  if (parcel.ok() && !parcel->has_value() && !heard_) parcel = DataLoss("bytes before a name");
+  heard_ = true;
   // Not under the mutex: the owner may send on this stream.
   if (parcel.ok() && parcel->has_value()) owner_.OnParcel(*this, **std::move(parcel));
   const absl::MutexLock lock(&mutex_);
@@ -133,6 +136,8 @@ void Stream::OnEnd(const std::string& status) {
     why = !why_.empty() ? why_ : !status.empty() ? status : "the connection was lost";
     bad = bad_;
     queued_bytes_ = 0;
+    queue_.clear();
+    frames_.clear();
   }
   owner_.OnClosed(*this, why, bad);
 }

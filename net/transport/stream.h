@@ -90,8 +90,10 @@ class Stream {
   const Lane lane_;
   std::string peer_name_;
   std::string peer_address_;
-  FrameAssembler assembler_;  // the reading side's
+  // The reading side's.
+  FrameAssembler assembler_;
   grpc::ByteBuffer in_;
+  bool heard_ = false;
 
   mutable absl::Mutex mutex_;
   std::deque<Outgoing> queue_ ABSL_GUARDED_BY(mutex_);

@@ -1,9 +1,9 @@
 // Transport: carries messages and their bytes between the nodes of a job. The seam between the brain's driver and the
 // network.
 //
-// Two implementations: GrpcTransport (real connections) and Loopback (in one process, for tests). Both keep two streams
-// per pair of nodes, control and bulk (LaneOf): control never waits behind bulk. A pair is up when both streams are;
-// when either ends, both do, and what was under way is lost. Thread-safe.
+// Two implementations: GrpcTransport (real connections) and LoopbackNetwork's (in one process, for tests). Both keep
+// two streams per pair of nodes, control and bulk (LaneOf): control never waits behind bulk. A pair is up when both
+// streams are; when either ends, both do, and what was under way is lost. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace eddl::net {
 
-// What a transport tells its driver. Called from the transport's own threads, one call at a time for each peer; must
-// not block, and must not call back into the transport's destructor.
+// What a transport tells its driver. One call at a time, from the transport's own threads or from within Connect,
+// Disconnect, Revoke and the destructor. Must not block, and must not call the transport, which holds its lock.
 class TransportObserver {
  public:
   virtual ~TransportObserver() = default;
@@ -38,10 +38,7 @@ struct LinkCounters {
   int64_t sent_bytes = 0;  // payload and headers, both lanes
   int64_t received_bytes = 0;
   int64_t queued_bytes = 0;  // given to Send, not yet on the wire
-  // Bulk goodput while the link was the limit (several frames back to back); 0: not measured yet.
-  double up_bytes_per_second = 0;
-  double down_bytes_per_second = 0;
-  Duration round_trip;  // of the control lane, a windowed minimum; 0: not measured yet
+  Duration round_trip;       // of the control lane, a windowed minimum; 0: not measured yet
 };
 
 class Transport {
@@ -61,7 +58,7 @@ class Transport {
   virtual void Send(NodeId to, const Directory& directory) = 0;
   // Zero for a peer that is not up.
   virtual LinkCounters Counters(NodeId peer) const = 0;
-  // Bytes of all peers since the start, those that are gone included; rates are zero.
+  // Bytes of all peers since the start, those that are gone included; without a round trip.
   virtual LinkCounters Total() const = 0;
   // From now on nobody with these ids is let in; connections to them are closed.
   virtual void Revoke(const std::vector<NodeId>& nodes) = 0;
