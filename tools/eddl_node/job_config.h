@@ -54,7 +54,7 @@ struct DeviceJob {
 // How many devices train together (`eddl-node manage`); `train` does not look at it.
 struct ClusterJob {
   int64_t micro_batch = 32;
-  std::string mode = "auto";   // auto | sync | pipe | async
+  std::string mode = "sync";   // auto | sync | pipe | async
   std::string codec = "auto";  // auto | f32 | f16 | exact
   int64_t leaders = 0;         // 0: as many as pay
   int64_t workers_min = 1;
