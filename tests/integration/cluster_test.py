@@ -104,7 +104,7 @@ class ClusterTest(unittest.TestCase):
         self.write_job()
 
     def write_job(self, **values):
-        defaults = {"epochs": 4, "optimizer": "sgd", "learning_rate": 0.1, "codec": "auto", "mode": "auto",
+        defaults = {"epochs": 4, "optimizer": "sgd", "learning_rate": 0.1, "codec": "auto", "mode": "sync",
                     "workers_min": 1}
         self.job.write_text(JOB.format(**{**defaults, **values}))
 
