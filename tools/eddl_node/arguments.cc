@@ -191,9 +191,6 @@ struct CommandLine {
     command->add_option("--nice", join.nice, "run at this lower priority")->check(CLI::Range(0, 19));
     command->add_option("--pace", join.pace, "emulate a slower device: A seconds a lease and C seconds a sample")
         ->type_name("A,C");
-    command->add_option("--cache-limit", join.cache_limit_mb, "MB of samples kept on disk")
-        ->check(CLI::Range(0, 1 << 30))
-        ->capture_default_str();
     command->add_option("--save-model", join.save_model, "write the trained model here when the job is over")
         ->type_name("FILE");
     command->add_option("--record", join.record, "write this node's events to a file, for eddl-sim replay")

@@ -77,8 +77,7 @@ struct JoinArguments : CommonArguments {
   double cpu_limit = 0;       // fraction of a core
   double owner_load_max = 0;  // cores
   int64_t nice = 0;
-  std::string pace;  // "A,C": seconds a lease, seconds a sample
-  int64_t cache_limit_mb = 2000;
+  std::string pace;        // "A,C": seconds a lease, seconds a sample
   std::string save_model;  // where to put the trained model at the end; empty: nowhere
   std::string record;      // event log; empty: none
 };

@@ -197,7 +197,6 @@ absl::Status JoinRun::Start() {
                                           .fingerprint = job_.data_fingerprint,
                                           .sample_count = job_.sample_count,
                                           .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
-                                          .limit_bytes = arguments_.cache_limit_mb * 1'000'000,
                                           .ledger = job_.ledger()},
                                          cluster::MakeFetcher(channel)));
   console_.Line("joined  " + manager_.ToString() + " as node " + std::to_string(ToInt(node_)) +
