@@ -96,6 +96,8 @@ class Manager {
   const std::deque<Round>& rounds() const { return rounds_; }
   // The planner's last, with all its candidates.
   const Decision& decision() const { return decision_; }
+  // φ of predictor.h, in samples; 0: not known yet.
+  double noise_scale() const { return noise_scale_.Get(); }
   int64_t rejected_count() const { return rejected_count_; }
 
   // All that its future depends on but for speeds and times, for model checking; see digest.h.

@@ -31,7 +31,12 @@ ClusterView Manager::Observe() const {
   for (const NodeId id : roster_.Present()) {
     const NodeRecord& node = *roster_.Find(id);
     if (node.state != NodeRecord::State::kLive || node.paused) continue;
-    const TimeFit::Line line = node.fit.line();
+    TimeFit::Line line = node.fit.line();
+    // What it said of itself, until there are leases to tell.
+    if (line.seconds_per_sample <= 0 && node.capabilities.micro_batches_per_second > 0) {
+      line.seconds_per_sample =
+          1 / (node.capabilities.micro_batches_per_second * static_cast<double>(view.micro_batch_size));
+    }
     view.nodes.push_back({.node = id,
                           .can_work = node.capabilities.can_work,
                           .can_lead = node.capabilities.can_lead,

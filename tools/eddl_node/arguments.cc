@@ -244,8 +244,14 @@ struct CommandLine {
     AddBackendDir(check_command, shared);
     AddFormat(check_command, shared);
 
-    CLI::App* plan_command = app.add_subcommand("plan", "print the plan of a job's training step, without training");
+    CLI::App* plan_command =
+        app.add_subcommand("plan", "what a job would do here, or in a running cluster; trains nothing");
     plan_command->add_option("job", plan.job, "the job file (TOML)")->required()->type_name("JOB.toml");
+    plan_command->add_option("manager", plan.manager, "a running cluster's manager: how fast would it train the job?")
+        ->type_name("HOST:PORT");
+    plan_command->add_flag("--insecure", plan.insecure, "the cluster runs with --insecure");
+    plan_command->add_option("--state", plan.state, "folder of this device's identity (as for join)")
+        ->type_name("FOLDER");
     AddSet(plan_command, shared);
     AddDevice(plan_command, shared);
     AddFormat(plan_command, shared);

@@ -47,6 +47,9 @@ struct CheckArguments : CommonArguments {
 
 struct PlanArguments : CommonArguments {
   std::string job;
+  std::string manager;  // of a running cluster; empty: this device
+  bool insecure = false;
+  std::string state;
 };
 
 struct JobArguments : CommonArguments {

@@ -1,4 +1,4 @@
-// The commands that look and do not train: devices, plan, job, version.
+// The commands that look and do not train: devices, job, version.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -14,7 +14,6 @@
 #include "tools/eddl_node/exit_code.h"
 #include "tools/eddl_node/job_file.h"
 #include "tools/eddl_node/text_format.h"
-#include "tools/eddl_node/train_session.h"
 
 namespace eddl {
 namespace {
@@ -88,57 +87,6 @@ absl::Status ListDevices(const DevicesArguments& arguments, const Console& conso
   return absl::OkStatus();
 }
 
-absl::Status PrintPlan(const PlanArguments& arguments, const Console& console) {
-  EDDL_ASSIGN_OR_RETURN(const JobConfig job, LoadJob(arguments.job, arguments.overrides));
-  EDDL_ASSIGN_OR_RETURN(const auto session, TrainSession::Open(job, 0));
-  const auto planned = session->TrainPlan();
-  if (!planned.ok()) return WithExitCode(ExitCode::kDevice, planned.status());
-  const Plan& plan = **planned;
-  const Compute& compute = session->compute();
-  const std::string fallback_name = compute.fallback == nullptr ? "" : compute.fallback->info().Id();
-  const std::string fallback = DescribeFallback(plan, *compute.device, compute.fallback.get());
-  const ParamLayout& layout = session->model().layout();
-  const auto parameter_bytes = static_cast<uint64_t>(layout.total()) * sizeof(float);
-  const auto arena_bytes = static_cast<uint64_t>(plan.arena_bytes[0] + plan.arena_bytes[1]);
-  const uint64_t allocated = session->replica().allocated_bytes();
-
-  console.Write(FormatPlan(plan, compute.device->info().Id(), fallback_name));
-  console.Line("");
-  console.Line("model       " + session->model().spec().name + ", " + Grouped(layout.param_count()) + " parameters, " +
-               BytesText(parameter_bytes));
-  console.Line("device      " + DescribeDevice(*compute.device));
-  console.Line("batch       " + Grouped(DeviceBatch(job)) + ": " + BytesText(arena_bytes) + " for its values, " +
-               BytesText(allocated) + " with parameters and gradients");
-  const std::string limit = job.device.memory_limit_mb > 0
-                                ? BytesText(static_cast<uint64_t>(job.device.memory_limit_mb) * 1'000'000)
-                                : "none (device.memory_limit_mb)";
-  console.Line("limit       " + limit);
-  console.Line("fallback    " + (fallback.empty() ? "none: the device has all ops" : fallback));
-  nlohmann::ordered_json steps = nlohmann::ordered_json::array();
-  for (const PlanStep& step : plan.steps) {
-    steps.push_back({{"name", step.name},
-                     {"op", step.kind == PlanStep::Kind::kOp ? OpName(step.op.kind) : "copy"},
-                     {"device", step.place == Place::kPrimary ? compute.device->info().Id() : fallback_name},
-                     {"implementation", step.info.implementation},
-                     {"bytes", step.bytes()},
-                     {"workspace_bytes", step.info.workspace_bytes}});
-  }
-  console.Json({{"schema", "eddl.plan.v1"},
-                {"status", "ok"},
-                {"device", compute.device->info().Id()},
-                {"model", session->model().spec().name},
-                {"batch", DeviceBatch(job)},
-                {"parameters", layout.param_count()},
-                {"parameter_bytes", parameter_bytes},
-                {"arena_bytes", arena_bytes},
-                {"allocated_bytes", allocated},
-                {"fallback_ops", plan.fallback_ops()},
-                {"fallback_copy_bytes", plan.fallback_copy_bytes()},
-                {"ready_seconds", session->times().ready},
-                {"steps", std::move(steps)}});
-  return absl::OkStatus();
-}
-
 int ExitFor(const Console& console, std::string_view schema, const absl::Status& status) {
   return status.ok() ? 0 : ReportFailure(console, schema, status);
 }
@@ -148,11 +96,6 @@ int ExitFor(const Console& console, std::string_view schema, const absl::Status&
 int RunCommand(const DevicesArguments& arguments) {
   const Console console(arguments.format);
   return ExitFor(console, "eddl.devices.v1", ListDevices(arguments, console));
-}
-
-int RunCommand(const PlanArguments& arguments) {
-  const Console console(arguments.format);
-  return ExitFor(console, "eddl.plan.v1", PrintPlan(arguments, console));
 }
 
 int RunCommand(const JobArguments& arguments) {

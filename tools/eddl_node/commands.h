@@ -15,7 +15,7 @@ int RunCommand(const PredictArguments& arguments);
 int RunCommand(const DevicesArguments& arguments);
 // Compares a backend with the reference, op by op, then with the cpu backend in training.
 int RunCommand(const CheckArguments& arguments);
-// The plan of a job's training step, without training.
+// The plan of a job's training step, or how fast a running cluster would train it; without training.
 int RunCommand(const PlanArguments& arguments);
 // A job file with every key and its documentation.
 int RunCommand(const JobArguments& arguments);

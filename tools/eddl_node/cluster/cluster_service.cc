@@ -158,13 +158,15 @@ grpc::Status ClusterService::Join(grpc::ServerContext* context, const v1::JoinRe
   return grpc::Status::OK;
 }
 
-grpc::Status ClusterService::Status(grpc::ServerContext* context, const v1::StatusRequest*, v1::StatusReply* reply) {
+grpc::Status ClusterService::Status(grpc::ServerContext* context, const v1::StatusRequest* request,
+                                    v1::StatusReply* reply) {
   if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
   auto status = manager_.Status();
   if (!status.ok()) return ToGrpc(status.status());
   (*status)["job"] = job_.name;
   (*status)["job_id"] = job_.job_id;
   (*status)["model"] = job_.model.name;
+  if (request->with_job()) (*status)["job_packet"] = job_json_;
   reply->set_json(status->dump());
   return grpc::Status::OK;
 }

@@ -123,6 +123,11 @@ Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
   json["up_bytes_per_second"] = record->up_bytes_per_second;
   json["down_bytes_per_second"] = record->down_bytes_per_second;
   json["round_trip_seconds"] = record->round_trip.seconds();
+  json["variation"] = line.variation;
+  json["can_work"] = record->capabilities.can_work;
+  const double batches = record->capabilities.micro_batches_per_second;
+  const auto micro_batch = static_cast<double>(options_.manager.ledger.micro_batch_size);
+  json["joined_sample_seconds"] = batches > 0 ? 1 / (batches * micro_batch) : 0.0;
   json["strikes"] = record->strikes;
   json["leases"] = record->leases.size();
   return json;
@@ -156,6 +161,7 @@ Json ManagerNode::StatusJson() const {
                {"mode", net::ToString(manager_.plan().rule.mode)},
                {"codec", net::ToString(manager_.plan().codec)},
                {"why_plan", manager_.decision().why},
+               {"noise_scale", manager_.noise_scale()},
                {"rejected", manager_.rejected_count()},
                {"backlog", loop_.backlog()},
                {"members", std::move(members)},

@@ -28,29 +28,6 @@ absl::StatusOr<std::optional<Pace>> ParsePace(const std::string& text) {
                                                         "0.01,0.009"));
 }
 
-namespace {
-
-// Plans for the pieces in which leases are computed, made before the first lease: what it takes to make them would be
-// taken for the device's speed. On rows of zeros; changes no parameter.
-absl::Status WarmUp(Replica& replica, const JobPacket& job) {
-  const auto row = static_cast<size_t>(job.data.sample_shape.elements() * SizeOf(job.data.dtype));
-  for (const int64_t pieces : {4, 2, 1}) {
-    const int64_t count = pieces * job.micro_batch;
-    const bool is_used =
-        (!job.exact || pieces == 1) && (job.options.micro_batch == 0 || count <= job.options.micro_batch);
-    if (!is_used) continue;
-    const auto size = static_cast<size_t>(count);
-    const std::vector<std::byte> rows(size * row);
-    const std::vector<int32_t> labels(size);
-    const std::vector<int64_t> samples(size);
-    const BatchView batch = {.count = count, .x = rows, .labels = labels, .samples = samples};
-    for (const bool accumulate : {false, true}) EDDL_RETURN_IF_ERROR(replica.Train(batch, {}, accumulate).status());
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPacket& job, MemberSessionOptions options,
                                                                    std::unique_ptr<NodeRuntime> runtime,
                                                                    SampleSource& samples,
@@ -59,11 +36,17 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
   session->runtime_ = std::move(runtime);
   session->service_ = std::make_unique<NodeService>(options.self);
   EDDL_ASSIGN_OR_RETURN(auto store, session->runtime_->MakeStore(std::move(options.initial)));
+  net::Capabilities capabilities = {.can_work = options.can_work, .can_lead = !options.listen.empty()};
   if (options.can_work) {
-    EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kDevice, WarmUp(session->runtime_->replica(), job)));
+    EDDL_ASSIGN_OR_RETURN(double seconds, session->runtime_->WarmUp());
+    if (options.cpu_limit > 0) seconds /= options.cpu_limit;
+    if (options.pace) {
+      seconds = options.pace->lease_seconds + options.pace->sample_seconds * static_cast<double>(job.micro_batch);
+    }
+    if (seconds > 0) capabilities.micro_batches_per_second = 1 / seconds;
   }
   const MemberNodeOptions node = {.self = options.self,
-                                  .capabilities = {.can_work = options.can_work, .can_lead = !options.listen.empty()},
+                                  .capabilities = capabilities,
                                   .manager_address = options.manager_address,
                                   .record_path = options.record_path,
                                   .owner_load_max = options.owner_load_max};

@@ -75,6 +75,29 @@ absl::Status NodeRuntime::SettleThreads(const JobConfig& device_job) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<double> NodeRuntime::WarmUp() {
+  const auto row = static_cast<size_t>(job_.data.sample_shape.elements() * SizeOf(job_.data.dtype));
+  double seconds = 0;
+  for (const int64_t pieces : {1, 2, 4}) {
+    const int64_t count = pieces * job_.micro_batch;
+    const bool is_used =
+        (!job_.exact || pieces == 1) && (job_.options.micro_batch == 0 || count <= job_.options.micro_batch);
+    if (!is_used) continue;
+    const auto size = static_cast<size_t>(count);
+    const std::vector<std::byte> rows(size * row);
+    const std::vector<int32_t> labels(size);
+    const std::vector<int64_t> samples(size);
+    const BatchView batch = {.count = count, .x = rows, .labels = labels, .samples = samples};
+    for (const bool accumulate : {false, true, true}) {
+      const Instant begin = Now();
+      const auto sums = replica_->Train(batch, {}, accumulate);
+      if (!sums.ok()) return WithExitCode(ExitCode::kDevice, sums.status());
+      seconds = (Now() - begin).seconds() / static_cast<double>(pieces);
+    }
+  }
+  return seconds;
+}
+
 absl::StatusOr<std::unique_ptr<TensorStore>> NodeRuntime::MakeStore(std::vector<float> initial) {
   const ParamLayout& layout = model_->layout();
   if (initial.empty()) initial = model_->InitialParameters(job_.options.seed);
