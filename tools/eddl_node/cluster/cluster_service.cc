@@ -217,4 +217,9 @@ grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::
   return ServeSamples(train_, *request, *writer);
 }
 
+grpc::Status ClusterService::ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) {
+  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  return link_probes_.Serve(*context, *stream);
+}
+
 }  // namespace eddl::cluster

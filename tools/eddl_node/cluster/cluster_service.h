@@ -14,6 +14,7 @@
 #include "net/wire/cluster.grpc.pb.h"
 #include "runtime/data/dataset.h"
 #include "tools/eddl_node/cluster/job_packet.h"
+#include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/cluster/manager_node.h"
 #include "tools/eddl_node/cluster/member_registry.h"
 
@@ -57,6 +58,7 @@ class ClusterService final : public v1::Cluster::Service {
                         grpc::ServerWriter<v1::FilePiece>* writer) override;
   grpc::Status GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,
                           grpc::ServerWriter<v1::SamplesPiece>* writer) override;
+  grpc::Status ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) override;
 
  private:
   // Who calls, by certificate. In an insecure cluster everybody is the operator.
@@ -74,6 +76,7 @@ class ClusterService final : public v1::Cluster::Service {
   ManagerNode& manager_;
   const Dataset& train_;
   Files files_;
+  LinkProbeService link_probes_;
 };
 
 // absl and gRPC codes are the same numbers.

@@ -65,6 +65,10 @@ absl::StatusOr<std::string> MemberNode::Run(net::Transport& transport, const std
   return goodbye_;
 }
 
+void MemberNode::SetLinkRates(const LinkRates& rates) {
+  loop_.Post([this, rates] { probed_ = rates; });
+}
+
 void MemberNode::OnPeerUp(net::NodeId peer) {
   loop_.Post([this, peer] {
     if (peer == net::kManager) connected_ = true;
@@ -236,8 +240,8 @@ void MemberNode::OnDriverTimer() {
   if (leaving_since_.ns >= 0 && (now - leaving_since_ > kLeavePatience || !connected_)) return loop_.Stop();
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
-  Handle(net::Measured{.up_bytes_per_second = meter_.up_bytes_per_second(),
-                       .down_bytes_per_second = meter_.down_bytes_per_second(),
+  Handle(net::Measured{.up_bytes_per_second = std::max(probed_.up, meter_.up_bytes_per_second()),
+                       .down_bytes_per_second = std::max(probed_.down, meter_.down_bytes_per_second()),
                        .round_trip = transport_->Counters(net::kManager).round_trip});
   const double cores = owner_load_.Read(now);
   const bool pause = options_.owner_load_max > 0 && cores > options_.owner_load_max;

@@ -20,6 +20,7 @@
 #include "net/transport/transport.h"
 #include "tools/eddl_node/cluster/lease_runner.h"
 #include "tools/eddl_node/cluster/link_meter.h"
+#include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/cluster/loop.h"
 #include "tools/eddl_node/cluster/owner_load.h"
 #include "tools/eddl_node/cluster/tensor_store.h"
@@ -66,6 +67,9 @@ class MemberNode final : public net::TransportObserver {
   // `stop` true: leaves cleanly; true a second time or no answer: just goes. Returns why it ended; empty: the job is
   // over or it wanted to go. kDataLoss, kInternal: the device or the data failed for good.
   absl::StatusOr<std::string> Run(net::Transport& transport, const std::atomic<bool>& stop);
+
+  // What a probe of the link found; from any thread.
+  void SetLinkRates(const LinkRates& rates);
 
   void OnPeerUp(net::NodeId peer) override;
   void OnPeerDown(net::NodeId peer, const std::string& why) override;
@@ -135,6 +139,7 @@ class MemberNode final : public net::TransportObserver {
   net::ShardMap map_;
   std::vector<Incoming> early_;
   LinkMeter meter_;
+  LinkRates probed_;
   OwnerLoad owner_load_;
   bool paused_ = false;
   bool connected_ = false;

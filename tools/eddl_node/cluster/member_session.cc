@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/base/status.h"
+#include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/exit_code.h"
 
 namespace eddl::cluster {
@@ -66,9 +67,13 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
                                               *session->node_);
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   session->transport_ = *std::move(transport);
+  session->manager_ = net::MakeChannel(options.manager_address, net::kManager, options.credentials);
   return session;
 }
 
-absl::StatusOr<std::string> MemberSession::Run(const std::atomic<bool>& stop) { return node_->Run(*transport_, stop); }
+absl::StatusOr<std::string> MemberSession::Run(const std::atomic<bool>& stop) {
+  const LinkProber prober(manager_, [this](const LinkRates& rates) { node_->SetLinkRates(rates); });
+  return node_->Run(*transport_, stop);
+}
 
 }  // namespace eddl::cluster
