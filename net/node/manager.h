@@ -217,7 +217,8 @@ class Manager {
   void DropWork(Step& step, NodeId node);
   // How many leases of the round or before the node should hold beyond those that it has, so that it never waits for
   // the manager.
-  size_t RoomFor(const NodeRecord& node, Version round) const;
+  // Leases that the node may be granted beside what it has, when so many micro-batches of the round are free.
+  size_t RoomFor(const NodeRecord& node, Version round, int64_t free_count) const;
 
   // manager_commit.cc: closing and committing.
   void AssignResults(Step& step);

@@ -11,6 +11,8 @@ namespace {
 
 // A worker may idle for this part of a lease's time before it gets more than one at once.
 constexpr double kIdleMax = 0.02;
+// Micro-batches for each worker that are still free: then nobody who is faster will miss one that is queued.
+constexpr int64_t kPlenty = 2;
 // Leases that one node holds at most, however short they are beside its round trip.
 constexpr int64_t kLeasesMax = 16;
 // Rounds that are open at once: one in exchange, one in computation.
@@ -25,13 +27,15 @@ bool IsAll(const Round& round, const std::vector<MicroBatch>& mbs, bool (*test)(
 
 }  // namespace
 
-size_t Manager::RoomFor(const NodeRecord& node, Version round) const {
+size_t Manager::RoomFor(const NodeRecord& node, Version round, int64_t free_count) const {
   const double lease_seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
   // Waiting for the next grant costs a round trip; a lease that is queued can't go to somebody faster any more.
   int64_t depth = 1;
   const double round_trip = node.round_trip.seconds();
   if (lease_seconds > 0 && round_trip > kIdleMax * lease_seconds) {
     depth += static_cast<int64_t>(std::min<double>(kLeasesMax, std::ceil(round_trip / lease_seconds)));
+  } else if (free_count > kPlenty * gate_.joined_count()) {
+    depth = 2;
   }
   depth = std::min(depth, kLeasesMax);
   // Leases of later rounds wait: they take no room from this one, which they wait for.
@@ -52,9 +56,9 @@ bool Manager::Serve(Step& step, NodeId id) {
   const NodeRecord& node = *roster_.Find(id);
   if (!node.can_work()) return false;
   for (Round& round : rounds_) {
-    if (RoomFor(node, round.round()) > 0 && GrantFrom(step, round, id)) return true;
+    if (RoomFor(node, round.round(), round.free_count()) > 0 && GrantFrom(step, round, id)) return true;
   }
-  const bool has_room = rounds_.empty() || RoomFor(node, Next(rounds_.back().round())) > 0;
+  const bool has_room = rounds_.empty() || RoomFor(node, Next(rounds_.back().round()), 0) > 0;
   if (has_room && OpenRound() && GrantFrom(step, rounds_.back(), id)) return true;
   return GrantDuplicate(step, id);
 }

@@ -43,6 +43,7 @@ class LeaseGate {
   // REQUIRES: joined, here and below.
   void Leave(NodeId node);
   bool Has(NodeId node) const;
+  int64_t joined_count() const { return joined_count_; }
   // Predicted speed, as it is now. REQUIRES: > 0.
   void SetRate(NodeId node, double micro_batches_per_second);
   // It was granted a lease, behind what it has already: duplicates and evaluations too.

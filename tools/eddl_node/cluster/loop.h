@@ -1,7 +1,7 @@
 // Loop: the one thread on which a node's machine, its bytes and its decisions live.
 //
-// Others post tasks; they run in the order of posting. Two timers, the machine's and the driver's, call back on the
-// same thread. Post and Stop are thread-safe; the rest belongs to the loop's thread.
+// Others post tasks; they run in the order of posting. Three timers, the machine's and two of the driver's, call back on
+// the same thread. Post and Stop are thread-safe; the rest belongs to the loop's thread.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ namespace eddl::cluster {
 
 class Loop {
  public:
-  enum class TimerKind : size_t { kMachine, kDriver };
+  enum class TimerKind : size_t { kMachine, kDriver, kBackground };
 
   // Runs `task` on the loop's thread, after all that was posted before. Dropped once the loop has ended.
   void Post(std::function<void()> task);
@@ -38,7 +38,7 @@ class Loop {
   mutable absl::Mutex mutex_;
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  std::array<std::optional<Instant>, 2> timers_;
+  std::array<std::optional<Instant>, 3> timers_;
 };
 
 }  // namespace eddl::cluster

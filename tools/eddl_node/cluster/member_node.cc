@@ -54,10 +54,13 @@ absl::StatusOr<std::string> MemberNode::Run(net::Transport& transport, const std
   transport.Connect(net::kManager, options_.manager_address);
   loop_.SetTimer(Loop::TimerKind::kDriver, Now() + LinkMeter::kPeriod);
   loop_.Run([this](Loop::TimerKind kind) {
-    if (kind == Loop::TimerKind::kMachine) {
-      Handle(net::Timer{});
-    } else {
-      OnDriverTimer();
+    switch (kind) {
+      case Loop::TimerKind::kMachine:
+        return Handle(net::Timer{});
+      case Loop::TimerKind::kDriver:
+        return OnDriverTimer();
+      case Loop::TimerKind::kBackground:
+        return SendBackground();
     }
   });
   on_status_(status_);
@@ -240,8 +243,9 @@ void MemberNode::OnDriverTimer() {
   if (leaving_since_.ns >= 0 && (now - leaving_since_ > kLeavePatience || !connected_)) return loop_.Stop();
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
-  Handle(net::Measured{.up_bytes_per_second = std::max(probed_.up, meter_.up_bytes_per_second()),
-                       .down_bytes_per_second = std::max(probed_.down, meter_.down_bytes_per_second()),
+  const LinkRates rates = link_rates();
+  Handle(net::Measured{.up_bytes_per_second = rates.up,
+                       .down_bytes_per_second = rates.down,
                        .round_trip = transport_->Counters(net::kManager).round_trip});
   const double cores = owner_load_.Read(now);
   const bool pause = options_.owner_load_max > 0 && cores > options_.owner_load_max;
@@ -266,10 +270,35 @@ void MemberNode::CarryOut(net::Actions& actions) {
 void MemberNode::SendOne(net::NodeId to, const net::Message& message) {
   net::Bytes bytes;
   if (net::PayloadOf(message.body) != net::Payload{}) bytes = store_->WireOf(to, message.body);
-  if (to != options_.self) return transport_->Send(to, message, std::move(bytes));
+  if (to != options_.self) return SendBytes(to, message, std::move(bytes));
   // Its own leader: no network in between.
   auto incoming = std::make_shared<Incoming>(Incoming{.from = to, .message = message, .payload = std::move(bytes)});
   loop_.Post([this, incoming] { Take(std::move(*incoming)); });
+}
+
+void MemberNode::SendBytes(net::NodeId to, const net::Message& message, net::Bytes bytes) {
+  if (bytes == nullptr) return transport_->Send(to, message, nullptr);
+  const Instant now = Now();
+  if (!net::IsBackground(to, message.body)) {
+    send_clock_.Add(now, static_cast<double>(bytes->size()), link_rates().up);
+    return transport_->Send(to, message, std::move(bytes));
+  }
+  background_.push_back({.due = send_clock_.Depart(now), .to = to, .message = message, .bytes = std::move(bytes)});
+  SendBackground();
+}
+
+void MemberNode::SendBackground() {
+  while (!background_.empty() && background_.front().due <= Now()) {
+    Outgoing& first = background_.front();
+    transport_->Send(first.to, first.message, std::move(first.bytes));
+    background_.pop_front();
+  }
+  if (!background_.empty()) loop_.SetTimer(Loop::TimerKind::kBackground, background_.front().due);
+}
+
+LinkRates MemberNode::link_rates() const {
+  return {.up = std::max(probed_.up, meter_.up_bytes_per_second()),
+          .down = std::max(probed_.down, meter_.down_bytes_per_second())};
 }
 
 void MemberNode::Do(net::Send& action) { SendOne(action.to, action.message); }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "net/node/member.h"
+#include "net/policy/send_clock.h"
 #include "net/transport/transport.h"
 #include "tools/eddl_node/cluster/lease_runner.h"
 #include "tools/eddl_node/cluster/link_meter.h"
@@ -85,6 +87,14 @@ class MemberNode final : public net::TransportObserver {
     bool intact = true;
   };
 
+  // Waits until the link is free.
+  struct Outgoing {
+    Instant due;
+    net::NodeId to{};
+    net::Message message;
+    net::Bytes bytes;
+  };
+
   void Handle(const net::Event& event);
   void Record(Instant now, const net::Event& event, const net::Actions& actions);
   // After an event that may have started a view: its map, for bytes and connections.
@@ -125,6 +135,10 @@ class MemberNode final : public net::TransportObserver {
   void Do(const net::JournalStart&) {}
   void Do(const net::Checkpointed&) {}
   void SendOne(net::NodeId to, const net::Message& message);
+  // What somebody waits for at once; else when the link has sent that.
+  void SendBytes(net::NodeId to, const net::Message& message, net::Bytes bytes);
+  void SendBackground();
+  LinkRates link_rates() const;
 
   MemberNodeOptions options_;
   std::unique_ptr<TensorStore> store_;
@@ -140,6 +154,8 @@ class MemberNode final : public net::TransportObserver {
   std::vector<Incoming> early_;
   LinkMeter meter_;
   LinkRates probed_;
+  net::SendClock send_clock_;
+  std::deque<Outgoing> background_;
   OwnerLoad owner_load_;
   bool paused_ = false;
   bool connected_ = false;

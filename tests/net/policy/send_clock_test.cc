@@ -1,0 +1,47 @@
+#include "net/policy/send_clock.h"
+
+#include <gtest/gtest.h>
+
+namespace eddl::net {
+namespace {
+
+Instant At(double seconds) { return Instant{static_cast<int64_t>(seconds * 1e9)}; }
+
+TEST(SendClockTest, BackgroundWaitsForWhatWasGivenBefore) {
+  SendClock clock;
+  EXPECT_EQ(clock.Depart(At(5)), At(5)) << "an idle link";
+  clock.Add(At(5), 1e6, 1e7);
+  clock.Add(At(5), 1e6, 1e7);
+  EXPECT_EQ(clock.Depart(At(5.05)), At(5.2));
+  EXPECT_EQ(clock.Depart(At(5.3)), At(5.3)) << "all of it has left";
+}
+
+TEST(SendClockTest, GoesOnFromNowAfterAPause) {
+  SendClock clock;
+  clock.Add(At(1), 1e6, 1e7);
+  clock.Add(At(9), 1e6, 1e7);
+  EXPECT_EQ(clock.Depart(At(9)), At(9.1));
+}
+
+TEST(SendClockTest, WaitsForNothingIfTheRateIsUnknown) {
+  SendClock clock;
+  for (const double rate : {0.0, -1.0, std::nan("")}) clock.Add(At(1), 1e9, rate);
+  EXPECT_EQ(clock.Depart(At(1)), At(1));
+}
+
+TEST(SendClockTest, PatienceHasAnEnd) {
+  SendClock clock;
+  clock.Add(At(1), 1e12, 1);
+  EXPECT_EQ(clock.Depart(At(1)), At(1) + SendClock::kPatience);
+}
+
+TEST(SendClockTest, ReplicasAndPartsOfCheckpointsAreBackground) {
+  EXPECT_TRUE(IsBackground(NodeId{2}, Replica{}));
+  EXPECT_TRUE(IsBackground(kManager, Move{}));
+  EXPECT_FALSE(IsBackground(NodeId{2}, Move{})) << "a view waits for a shard that moves";
+  EXPECT_FALSE(IsBackground(NodeId{2}, Publish{}));
+  EXPECT_FALSE(IsBackground(NodeId{2}, Push{}));
+}
+
+}  // namespace
+}  // namespace eddl::net

@@ -1,0 +1,107 @@
+#include "tools/eddl_node/cluster/link_probe.h"
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace eddl::cluster {
+namespace {
+
+class Server final : public v1::Cluster::Service {
+ public:
+  Server() {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
+  }
+  ~Server() override { server_->Shutdown(std::chrono::system_clock::now()); }
+
+  grpc::Status ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) override {
+    return service_.Serve(*context, *stream);
+  }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+
+ private:
+  LinkProbeService service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+absl::StatusOr<LinkRates> Probe(const Server& server) {
+  grpc::ClientContext context;
+  return ProbeLink(server.channel(), context);
+}
+
+TEST(LinkProbeTest, MeasuresBothWays) {
+  const Server server;
+  const auto rates = Probe(server);
+  ASSERT_TRUE(rates.ok()) << rates.status().ToString();
+  // The loopback of any machine, a busy one under a sanitizer too.
+  EXPECT_GT(rates->up, 1e6);
+  EXPECT_GT(rates->down, 1e6);
+}
+
+TEST(LinkProbeTest, AllGetTheirTurn) {
+  const Server server;
+  std::atomic<int> good = 0;
+  std::vector<std::thread> devices;
+  for (int i = 0; i < 4; ++i) devices.emplace_back([&] { good += Probe(server).ok() ? 1 : 0; });
+  for (std::thread& device : devices) device.join();
+  EXPECT_EQ(good, 4);
+}
+
+TEST(LinkProbeTest, WhoAsksForTooMuchIsSentAwayAndHoldsUpNobody) {
+  const Server server;
+  const auto stub = v1::Cluster::NewStub(server.channel());
+  {
+    grpc::ClientContext context;
+    const auto stream = stub->ProbeLink(&context);
+    v1::LinkProbePiece piece;
+    piece.set_want(uint64_t{1} << 40);
+    ASSERT_TRUE(stream->Write(piece));
+    EXPECT_FALSE(stream->Read(&piece));
+    stream->Finish();
+  }
+  {
+    // Sends without end.
+    grpc::ClientContext context;
+    const auto stream = stub->ProbeLink(&context);
+    v1::LinkProbePiece piece;
+    piece.set_data(std::string(16384, 'x'));
+    int sent = 0;
+    while (sent < 100'000 && stream->Write(piece)) ++sent;
+    EXPECT_LT(sent, 100'000);
+    stream->Finish();
+  }
+  EXPECT_TRUE(Probe(server).ok());
+}
+
+TEST(LinkProbeTest, AManagerThatIsAwayIsAnError) {
+  const auto channel = grpc::CreateChannel("127.0.0.1:1", grpc::InsecureChannelCredentials());
+  grpc::ClientContext context;
+  const auto rates = ProbeLink(channel, context);
+  ASSERT_FALSE(rates.ok());
+  EXPECT_TRUE(absl::IsUnavailable(rates.status())) << rates.status().ToString();
+}
+
+TEST(LinkProberTest, TellsOnceAndEndsAtOnce) {
+  const Server server;
+  std::atomic<int> told = 0;
+  {
+    const LinkProber prober(server.channel(), [&](const LinkRates& rates) { told += rates.up > 0 ? 1 : 0; });
+    for (int i = 0; i < 1000 && told == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(told, 1);
+  // Also in the middle of a probe.
+  for (int i = 0; i < 3; ++i) const LinkProber prober(server.channel(), [](const LinkRates&) {});
+}
+
+}  // namespace
+}  // namespace eddl::cluster
