@@ -15,10 +15,9 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <utility>
 
 #include "runtime/base/status.h"
@@ -28,6 +27,7 @@ namespace {
 
 constexpr char kNodePrefix[] = "eddl-node-";
 constexpr size_t kPemMax = 65536;
+constexpr size_t kSecretMax = size_t{1} << 20;  // what is behind it is not read
 constexpr int64_t kAuthoritySeconds = int64_t{3650} * 24 * 3600;
 
 template <auto Free>
@@ -61,6 +61,11 @@ std::string TextOf(BIO* bio) {
   char* data = nullptr;
   const long size = BIO_get_mem_data(bio, &data);
   return size > 0 ? std::string(data, static_cast<size_t>(size)) : std::string();
+}
+
+std::string TextOf(const ASN1_TIME* time) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  return ASN1_TIME_print(bio.get(), time) == 1 ? TextOf(bio.get()) : "at an unreadable time";
 }
 
 absl::StatusOr<KeyPtr> ParseKey(const std::string& pem) {
@@ -115,6 +120,24 @@ absl::StatusOr<CertificatePtr> MakeCertificate(const std::string& name, EVP_PKEY
       SetName(X509_get_subject_name(certificate.get()), name) && X509_set_pubkey(certificate.get(), key) == 1;
   if (!made) return Failed("can't make a certificate");
   return certificate;
+}
+
+// All of an open file that only its owner can read.
+absl::StatusOr<std::string> ReadPrivate(int fd, const std::string& path) {
+  struct stat info {};
+  if (fstat(fd, &info) == 0 && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return FailedPrecondition("others can read " + path + ", which is a secret; run: chmod 600 " + path);
+  }
+  std::string text(kSecretMax, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t count = read(fd, text.data() + size, text.size() - size);
+    if (count < 0) return FailedPrecondition("can't read " + path + ": " + std::strerror(errno));
+    if (count == 0) break;
+    size += static_cast<size_t>(count);
+  }
+  text.resize(size);
+  return text;
 }
 
 }  // namespace
@@ -176,6 +199,20 @@ absl::StatusOr<int64_t> SecondsLeft(const std::string& pem) {
     return Failed("can't read a certificate's dates");
   }
   return int64_t{days} * 24 * 3600 + seconds;
+}
+
+absl::Status CheckDates(const std::string& pem) {
+  EDDL_ASSIGN_OR_RETURN(const CertificatePtr certificate, ParseCertificate(pem));
+  const ASN1_TIME* const begin = X509_get0_notBefore(certificate.get());
+  const ASN1_TIME* const end = X509_get0_notAfter(certificate.get());
+  const time_t now = std::time(nullptr);
+  const std::unique_ptr<ASN1_TIME, Freer<ASN1_TIME_free>> clock(ASN1_TIME_set(nullptr, now));
+  if (clock == nullptr) return Failed("can't read the clock");
+  const bool is_early = ASN1_TIME_cmp_time_t(begin, now) > 0;
+  if (!is_early && ASN1_TIME_cmp_time_t(end, now) >= 0) return absl::OkStatus();
+  return FailedPrecondition(std::string("the certificate ") +
+                            (is_early ? "begins " + TextOf(begin) : "ended " + TextOf(end)) +
+                            ", and this device's clock says " + TextOf(clock.get()));
 }
 
 absl::StatusOr<CertificateAuthority> CertificateAuthority::Make() {
@@ -251,16 +288,12 @@ absl::Status WriteSecret(const std::string& folder, const std::string& name, con
 
 absl::StatusOr<std::string> ReadSecret(const std::string& folder, const std::string& name) {
   const std::string path = folder + "/" + name;
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) return NotFound("there is no " + path);
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return FailedPrecondition("others can read " + path + ", which is a secret; run: chmod 600 " + path);
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) return FailedPrecondition("can't read " + path);
-  return text.str();
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return NotFound("there is no " + path);
+  if (fd < 0) return FailedPrecondition("can't read " + path + ": " + std::strerror(errno));
+  auto text = ReadPrivate(fd, path);
+  close(fd);
+  return text;
 }
 
 }  // namespace eddl::net

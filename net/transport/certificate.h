@@ -31,6 +31,10 @@ absl::StatusOr<std::string> Fingerprint(const std::string& certificate);
 // Seconds from now until it expires; negative: it has.
 absl::StatusOr<int64_t> SecondsLeft(const std::string& certificate);
 
+// Whether it is valid now, by this device's clock. kFailedPrecondition: not yet, or no more; says the dates, since a
+// device without a clock of its own may be years behind.
+absl::Status CheckDates(const std::string& certificate);
+
 struct Lifetime {
   int64_t begin_seconds = -3600;                   // from now: clocks of devices differ
   int64_t end_seconds = int64_t{365} * 24 * 3600;  // from now

@@ -56,6 +56,15 @@ std::string Connect(const std::string& host, const std::string& port, Duration t
   return why;
 }
 
+// Empty if it can't be written.
+std::string PemOf(X509* certificate) {
+  const std::unique_ptr<BIO, Freer<BIO_free_all>> bio(BIO_new(BIO_s_mem()));
+  if (PEM_write_bio_X509(bio.get(), certificate) != 1) return "";
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return {data, static_cast<size_t>(size)};
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> FetchCa(const std::string& host, const std::string& port, const std::string& fingerprint,
@@ -72,18 +81,24 @@ absl::StatusOr<std::string> FetchCa(const std::string& host, const std::string& 
                      SSL_set_fd(ssl.get(), connection.fd) == 1;
   // Who it is, the fingerprint tells.
   if (ready) SSL_set_verify(ssl.get(), SSL_VERIFY_NONE, nullptr);
+  errno = 0;
   if (!ready || SSL_connect(ssl.get()) != 1) {
+    const bool is_silent = errno == EAGAIN || errno == EWOULDBLOCK;
     ERR_clear_error();
+    if (is_silent) return Unavailable(where + " took the connection, but does not answer");
     return Unavailable(where + " does not speak TLS; if the manager runs with --insecure, join with --insecure");
   }
   STACK_OF(X509)* const chain = SSL_get_peer_cert_chain(ssl.get());
-  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
-    const std::unique_ptr<BIO, Freer<BIO_free_all>> bio(BIO_new(BIO_s_mem()));
-    if (PEM_write_bio_X509(bio.get(), sk_X509_value(chain, i)) != 1) continue;
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(bio.get(), &data);
-    const std::string pem(data, static_cast<size_t>(size));
-    if (const auto found = Fingerprint(pem); found.ok() && *found == fingerprint) return pem;
+  const int count = chain == nullptr ? 0 : sk_X509_num(chain);
+  for (int i = 0; i < count; ++i) {
+    const std::string pem = PemOf(sk_X509_value(chain, i));
+    if (const auto found = Fingerprint(pem); !found.ok() || *found != fingerprint) continue;
+    for (const std::string& shown : {PemOf(sk_X509_value(chain, 0)), pem}) {
+      if (const absl::Status dates = CheckDates(shown); !dates.ok()) {
+        return WithContext(dates, where + " can't be trusted now, set the clock here or there");
+      }
+    }
+    return pem;
   }
   return MakeStatus(absl::StatusCode::kPermissionDenied,
                     where +

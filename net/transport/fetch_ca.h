@@ -9,7 +9,8 @@
 namespace eddl::net {
 
 // The CA's certificate (PEM): the one of the server's chain that has this fingerprint. Says nothing to the server.
-// kUnavailable: nobody answers at that address. kPermissionDenied: it is another cluster's.
+// `timeout`: of each step. kUnavailable: nobody answers at that address. kPermissionDenied: it is another cluster's.
+// kFailedPrecondition: by this device's clock its certificates are not valid now.
 absl::StatusOr<std::string> FetchCa(const std::string& host, const std::string& port, const std::string& fingerprint,
                                     Duration timeout);
 

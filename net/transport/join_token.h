@@ -19,7 +19,8 @@ struct JoinToken {
   bool operator==(const JoinToken&) const = default;
   // As a person copies it.
   std::string ToString() const;
-  // kInvalidArgument: cut off, mistyped, or no token at all; says which.
+  // Blanks and quotes around it are passed over. kInvalidArgument: cut off, mistyped, or no token at all; says which,
+  // and where.
   static absl::StatusOr<JoinToken> Parse(std::string_view text);
   // A new secret.
   static absl::StatusOr<JoinToken> Make(const std::string& fingerprint);

@@ -118,12 +118,18 @@ absl::Status JoinRun::Prepare() {
   const bool known = earlier.ok() && ToInt(earlier->node) > 0;
   if (known) {
     const auto fingerprint = net::Fingerprint(earlier->credentials.ca);
-    const auto left = net::SecondsLeft(earlier->credentials.certificate);
+    const absl::Status dates = net::CheckDates(earlier->credentials.certificate);
     const bool same = !token_ || (fingerprint.ok() && *fingerprint == token_->fingerprint);
-    if (same && left.ok() && *left > 0) {
+    if (same && dates.ok()) {
       node_ = earlier->node;
       credentials_ = earlier->credentials;
       return absl::OkStatus();
+    }
+    if (!token_) {
+      return WithExitCode(
+          ExitCode::kUsage,
+          WithContext(dates, "this device can't come back as node " + std::to_string(ToInt(earlier->node)) +
+                                 ": set its clock, or add --token of the manager's join line"));
     }
   }
   if (!token_) {

@@ -59,9 +59,9 @@ class GrpcFabric final : public Fabric {
 
 Certificates::Certificates() : authority_(*CertificateAuthority::Make()) {}
 
-Credentials Certificates::Named(const std::string& name) const {
+Credentials Certificates::Named(const std::string& name, const Lifetime& lifetime) const {
   const std::string key = *MakeKey();
-  const std::string certificate = *authority_.Issue(*MakeSigningRequest(key), name, Lifetime());
+  const std::string certificate = *authority_.Issue(*MakeSigningRequest(key), name, lifetime);
   return {.ca = authority_.certificate(), .certificate = certificate + authority_.certificate(), .key = key};
 }
 

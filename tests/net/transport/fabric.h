@@ -18,7 +18,7 @@ class Certificates {
   Certificates();
   // Of node `id`.
   Credentials Of(NodeId id) const { return Named(NameOfNode(id)); }
-  Credentials Named(const std::string& name) const;
+  Credentials Named(const std::string& name, const Lifetime& lifetime = {}) const;
   // The CA alone: as a stranger has it.
   Credentials Strangers() const { return {.ca = authority_.certificate()}; }
 

@@ -280,6 +280,31 @@ TEST_F(GrpcTransportTest, RefusesCertificatesOfAnotherCluster) {
   ExpectServerIsWell(certificates.Of(kOther));
 }
 
+// The time of a member is over, or has not come: on either side, and whoever connects.
+TEST_F(GrpcTransportTest, RefusesCertificatesThatAreNotValidNow) {
+  const Certificates certificates;
+  constexpr int64_t kHour = 3600;
+  for (const Lifetime lifetime : {Lifetime{.begin_seconds = -2 * kHour, .end_seconds = -kHour},
+                                  Lifetime{.begin_seconds = kHour, .end_seconds = 2 * kHour}}) {
+    const Credentials good = certificates.Of(kClient);
+    const Credentials outside = certificates.Named(NameOfNode(kServer), lifetime);
+    StartServer(certificates.Of(kServer));
+    client_ = Start(kClient, certificates.Named(NameOfNode(kClient), lifetime), heard_client_);
+    client_->Connect(kServer, address_);
+    ASSERT_TRUE(Eventually([&] { return !client_->FailureOf(kServer).empty(); }));
+    ExpectServerIsWell(certificates.Of(kOther));
+    EXPECT_EQ(heard_server_.story().Count("up 2"), 0);
+
+    Witness heard_outside;
+    const auto server = Start(kServer, outside, heard_outside);
+    client_ = Start(kClient, good, heard_client_);
+    client_->Connect(kServer, AddressOf(*server));
+    ASSERT_TRUE(Eventually([&] { return !client_->FailureOf(kServer).empty(); }));
+    EXPECT_TRUE(heard_outside.story().peers.empty());
+    EXPECT_TRUE(heard_client_.story().peers.empty());
+  }
+}
+
 // Somebody answers at a member's address who is a member, but another one.
 TEST_F(GrpcTransportTest, TalksToNobodyElseThanItWanted) {
   const Certificates certificates;
