@@ -183,6 +183,11 @@ struct CommandLine {
         ->type_name("HOST:PORT");
     command->add_option("--state", join.state, "folder of this device's identity and cache")->type_name("FOLDER");
     command->add_option("--name", join.name, "what to call this device (the host's name)");
+    command
+        ->add_option("--cache-limit", join.cache_limit,
+                     "keep at most so much of the samples on disk, of all jobs: 500MB, 2GiB; 0: none (4GB)")
+        ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+        ->type_name("SIZE");
     command->add_flag("--lead-only", join.lead_only, "add up gradients for others, but compute none");
     command->add_option("--cpu-limit", join.cpu_limit, "compute for at most this fraction of the time; 0: no limit")
         ->check(CLI::Range(0.0, 1.0));

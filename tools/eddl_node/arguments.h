@@ -76,6 +76,7 @@ struct JoinArguments : CommonArguments {
   std::string listen;  // HOST:PORT; empty: all addresses, a free port; "none": does not listen, and never leads
   std::string state;   // folder of this device's identity and its cache of samples; empty: the user's
   std::string name;    // empty: the host's
+  int64_t cache_limit = 4'000'000'000;  // bytes on disk for samples, of all jobs; 0: memory only
   bool lead_only = false;
   double cpu_limit = 0;       // fraction of a core
   double owner_load_max = 0;  // cores

@@ -79,7 +79,7 @@ class JoinRun {
   std::optional<net::Credentials> credentials_;
   v1::JoinReply reply_;
   JobPacket job_;
-  std::unique_ptr<cluster::SampleSource> samples_;
+  std::unique_ptr<cluster::SampleCache> samples_;
   std::unique_ptr<cluster::MemberSession> session_;
   MemberStatus last_;    // that was told
   MemberStatus latest_;  // of all
@@ -198,13 +198,15 @@ absl::Status JoinRun::Start() {
     std::error_code ignored;
     std::filesystem::remove(path, ignored);
   }
+  const auto say = [this](const std::string& text) { console_.Line(text); };
   EDDL_ASSIGN_OR_RETURN(
-      samples_, cluster::OpenSampleCache({.folder = state_folder_ + "/samples",
-                                          .fingerprint = job_.data_fingerprint,
-                                          .sample_count = job_.sample_count,
-                                          .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
-                                          .ledger = job_.ledger()},
-                                         cluster::MakeFetcher(channel)));
+      samples_, cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
+                                            .fingerprint = job_.data_fingerprint,
+                                            .sample_count = job_.sample_count,
+                                            .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
+                                            .limit_bytes = arguments_.cache_limit,
+                                            .on_trouble = say},
+                                           cluster::MakeFetcher(channel)));
   console_.Line("joined  " + manager_.ToString() + " as node " + std::to_string(ToInt(node_)) +
                 (arguments_.insecure ? " (INSECURE: no encryption)" : "") + ": job " + job_.name + ", " +
                 job_.model.name);
@@ -212,6 +214,10 @@ absl::Status JoinRun::Start() {
   if (runtime->threads() > 0) device += ", threads " + std::to_string(runtime->threads());
   if (pace_) device += ", paced: an emulated device";
   console_.Line(device);
+  if (samples_->row_count() > 0) {
+    console_.Line("samples " + Grouped(samples_->row_count()) + " of " + Grouped(job_.sample_count) +
+                  " are here from an earlier time");
+  }
   cluster::MemberSessionOptions options = {.self = node_,
                                            .manager_address = manager_.ToString(),
                                            .listen = listen_,
@@ -267,6 +273,8 @@ absl::Status JoinRun::Finish(const std::string& goodbye) {
                  {"node", ToInt(node_)},
                  {"samples", latest_.samples},
                  {"leases", latest_.leases},
+                 {"rows_fetched", samples_->fetched_count()},
+                 {"rows_cached", samples_->row_count()},
                  {"why", goodbye}});
   if (!goodbye.empty()) outcome_ = ExitCode::kRefused;
   return absl::OkStatus();

@@ -19,7 +19,8 @@ absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string&
 
 net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& packet, const ParamLayout& layout);
 
-// Tells data sets apart by all labels and a sample of their rows: names a cache. Waits for the rows.
+// Tells data sets apart, by all labels and rows: names a cache, whose rows are used without another look. Waits for the
+// rows.
 absl::StatusOr<std::string> CacheFingerprint(const Dataset& train);
 
 }  // namespace eddl::cluster

@@ -214,7 +214,7 @@ grpc::Status ClusterService::GetModel(grpc::ServerContext* context, const v1::Ge
 grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,
                                         grpc::ServerWriter<v1::SamplesPiece>* writer) {
   if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
-  return ServeSamples(train_, *request, *writer);
+  return ServeSamples(train_, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
 }
 
 grpc::Status ClusterService::ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) {

@@ -17,6 +17,7 @@
 #include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/cluster/manager_node.h"
 #include "tools/eddl_node/cluster/member_registry.h"
+#include "tools/eddl_node/cluster/sample_service.h"
 
 namespace eddl::cluster {
 
@@ -75,6 +76,7 @@ class ClusterService final : public v1::Cluster::Service {
   MemberRegistry& registry_;
   ManagerNode& manager_;
   const Dataset& train_;
+  SampleTurns turns_;
   Files files_;
   LinkProbeService link_probes_;
 };

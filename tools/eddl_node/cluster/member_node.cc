@@ -33,6 +33,9 @@ MemberNode::MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorS
                        std::function<void(const MemberStatus&)> on_status)
     : options_(options),
       store_(std::move(store)),
+      samples_(samples),
+      ledger_(runner.ledger),
+      micro_batch_count_(static_cast<uint64_t>(ledger_.micro_batches_per_epoch() * runner.ledger.epoch_count)),
       on_status_(std::move(on_status)),
       member_({.self = options.self, .capabilities = options.capabilities, .beat_period = options.beat_period}),
       runner_(replica, samples, runner, [this](LeaseResult result) {
@@ -142,7 +145,16 @@ void MemberNode::Deliver(Incoming incoming) {
     store_->PutWire(payload, intact ? incoming.payload : std::make_shared<std::vector<std::byte>>());
     SetPayload(incoming.message.body, payload, intact);
   }
+  const auto* grant = std::get_if<net::Grant>(&incoming.message.body);
+  if (grant != nullptr && incoming.from == net::kManager) Prefetch(*grant);
   Handle(net::Received{.from = incoming.from, .message = std::move(incoming.message)});
+}
+
+void MemberNode::Prefetch(const net::Grant& grant) {
+  for (const net::MicroBatch mb : grant.micro_batches) {
+    if (ToInt(mb) >= micro_batch_count_) return;  // the lease's runner says so
+    samples_.Prefetch(ledger_.Samples(mb));
+  }
 }
 
 void MemberNode::Handle(const net::Event& event) {

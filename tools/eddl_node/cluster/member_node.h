@@ -58,8 +58,8 @@ struct MemberStatus {
 
 class MemberNode final : public net::TransportObserver {
  public:
-  // The store and the runner belong to the node's replica and data (lease_runner.h). `on_status` is called on the
-  // loop's thread about once a second.
+  // The store and the runner belong to the node's replica and data (lease_runner.h), which outlive it. `on_status` is
+  // called on the loop's thread about once a second.
   MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorStore> store, Replica& replica,
              SampleSource& samples, const LeaseRunnerOptions& runner,
              std::function<void(const MemberStatus&)> on_status);
@@ -103,6 +103,8 @@ class MemberNode final : public net::TransportObserver {
   void Take(Incoming incoming);
   void TakeEarly();
   void Deliver(Incoming incoming);
+  // Rows of a lease are fetched as soon as it is granted; it is computed when its base is here.
+  void Prefetch(const net::Grant& grant);
   void OnDriverTimer();
   void OnResult(LeaseResult result);
   void Fail(const absl::Status& status);
@@ -142,6 +144,9 @@ class MemberNode final : public net::TransportObserver {
 
   MemberNodeOptions options_;
   std::unique_ptr<TensorStore> store_;
+  SampleSource& samples_;
+  const net::Ledger ledger_;  // which samples a lease is of
+  const uint64_t micro_batch_count_;
   std::function<void(const MemberStatus&)> on_status_;
   Loop loop_;
   net::Member member_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/status.h"
@@ -24,8 +25,18 @@ absl::Status TakePiece(const v1::SamplesPiece& piece, std::span<const int64_t> w
 
 }  // namespace
 
-grpc::Status ServeSamples(const Dataset& data, const v1::GetSamplesRequest& request,
-                          grpc::ServerWriter<v1::SamplesPiece>& writer) {
+void SampleTurns::Add(int64_t count) {
+  const absl::MutexLock lock(&mutex_);
+  leased_ += count;
+}
+
+bool SampleTurns::AwaitTurn() {
+  const absl::MutexLock lock(&mutex_);
+  return mutex_.AwaitWithTimeout(absl::Condition(this, &SampleTurns::IsFree), kPatience);
+}
+
+grpc::Status ServeSamples(const Dataset& data, SampleTurns& turns, const v1::GetSamplesRequest& request,
+                          const std::function<bool(const v1::SamplesPiece&)>& write) {
   if (request.samples_size() > kSamplesPerRequestMax) return ToGrpc(InvalidArgument("too many samples at once"));
   int64_t last = -1;
   for (const int64_t sample : request.samples()) {
@@ -36,6 +47,8 @@ grpc::Status ServeSamples(const Dataset& data, const v1::GetSamplesRequest& requ
   }
   // Of a set that is still being decoded, the first rows are here first.
   if (const absl::Status ready = data.WaitFor(last + 1); !ready.ok()) return ToGrpc(ready);
+  std::optional<SampleTurns::Leased> leased;
+  if (!request.ahead()) leased.emplace(turns);
   v1::SamplesPiece piece;
   for (int i = 0; i < request.samples_size(); ++i) {
     const int64_t sample = request.samples(i);
@@ -45,18 +58,21 @@ grpc::Status ServeSamples(const Dataset& data, const v1::GetSamplesRequest& requ
     piece.mutable_rows()->append(reinterpret_cast<const char*>(row.data()), row.size());
     const bool full = static_cast<int64_t>(piece.rows().size()) >= kSamplesPieceBytes;
     if (!full && i + 1 < request.samples_size()) continue;
-    if (!writer.Write(piece)) return ToGrpc(MakeStatus(absl::StatusCode::kCancelled, "the receiver went away"));
+    if (request.ahead()) turns.AwaitTurn();
+    if (!write(piece)) return ToGrpc(MakeStatus(absl::StatusCode::kCancelled, "the receiver went away"));
     piece.Clear();
   }
   return grpc::Status::OK;
 }
 
 SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel) {
-  return [channel = std::move(channel)](std::span<const int64_t> samples, const SampleSink& sink) -> absl::Status {
+  return [channel = std::move(channel)](std::span<const int64_t> samples, FetchKind kind,
+                                        const SampleSink& sink) -> absl::Status {
     const auto stub = v1::Cluster::NewStub(channel);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kFetchPatience);
     v1::GetSamplesRequest request;
+    request.set_ahead(kind == FetchKind::kAhead);
     for (const int64_t sample : samples) request.add_samples(sample);
     const auto reader = stub->GetSamples(&context, request);
     absl::Status taken = absl::OkStatus();

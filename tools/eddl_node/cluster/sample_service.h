@@ -11,6 +11,8 @@
 #include <span>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "net/wire/cluster.grpc.pb.h"
 #include "runtime/data/dataset.h"
 
@@ -20,16 +22,48 @@ namespace eddl::cluster {
 constexpr int kSamplesPerRequestMax = 65536;
 constexpr int64_t kSamplesPieceBytes = int64_t{1} << 18;
 
-// Answers a request with the rows in the order of asking. INVALID_ARGUMENT: an index that is not in the data.
-grpc::Status ServeSamples(const Dataset& data, const v1::GetSamplesRequest& request,
-                          grpc::ServerWriter<v1::SamplesPiece>& writer);
+// Whose turn it is at the manager's link: rows that a lease waits for go before those that are fetched ahead of need.
+// Thread-safe.
+class SampleTurns {
+ public:
+  // What is fetched ahead waits at most this long before each piece, so that it comes even where leases never cease.
+  static constexpr absl::Duration kPatience = absl::Milliseconds(200);
+
+  // A request that a lease waits for is being answered, as long as this lives.
+  class Leased {
+   public:
+    explicit Leased(SampleTurns& turns) : turns_(turns) { turns_.Add(1); }
+    ~Leased() { turns_.Add(-1); }
+    Leased(const Leased&) = delete;
+    Leased& operator=(const Leased&) = delete;
+
+   private:
+    SampleTurns& turns_;
+  };
+  // Blocks until no lease waits. False: some do, and the patience is over.
+  bool AwaitTurn();
+
+ private:
+  void Add(int64_t count);
+  bool IsFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return leased_ == 0; }
+
+  absl::Mutex mutex_;
+  int64_t leased_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// Answers a request with the rows in the order of asking. `write`: sends a piece; false: the receiver went away.
+// INVALID_ARGUMENT: an index that is not in the data.
+grpc::Status ServeSamples(const Dataset& data, SampleTurns& turns, const v1::GetSamplesRequest& request,
+                          const std::function<bool(const v1::SamplesPiece&)>& write);
 
 // Takes some of the samples that were asked for: rows [samples.size(), row bytes], labels [samples.size()]. An error
 // ends the fetch.
 using SampleSink = std::function<absl::Status(std::span<const int64_t> samples, std::span<const std::byte> rows,
                                               std::span<const int32_t> labels)>;
+enum class FetchKind : uint8_t { kLeased, kAhead };  // a lease waits for them, or will
 // Blocks until all of them were given to the sink, or it failed. kUnavailable: trying again may help.
-using SampleFetcher = std::function<absl::Status(std::span<const int64_t> samples, const SampleSink& sink)>;
+using SampleFetcher =
+    std::function<absl::Status(std::span<const int64_t> samples, FetchKind kind, const SampleSink& sink)>;
 
 // Fetches over this channel. kDataLoss: the manager sent other samples than were asked for.
 SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel);
