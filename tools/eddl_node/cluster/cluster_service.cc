@@ -11,6 +11,7 @@
 
 #include "net/transport/certificate.h"
 #include "runtime/base/status.h"
+#include "tools/eddl_node/cluster/node_reporter.h"
 #include "tools/eddl_node/cluster/sample_service.h"
 
 namespace eddl::cluster {
@@ -195,6 +196,15 @@ grpc::Status ClusterService::Stop(grpc::ServerContext* context, const v1::StopRe
   if (!caller->is_operator)
     return ToGrpc(PermissionDenied("only the operator, on the manager's machine, can stop a job"));
   manager_.Stop();
+  return grpc::Status::OK;
+}
+
+grpc::Status ClusterService::Report(grpc::ServerContext* context, const v1::ReportRequest* request, v1::ReportReply*) {
+  const auto caller = CallerOf(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const net::NodeId node{request->node()};
+  if (!admission_.insecure && caller->node != node) return ToGrpc(PermissionDenied("a node reports of itself alone"));
+  manager_.OnVitals(node, VitalsOf(*request));
   return grpc::Status::OK;
 }
 

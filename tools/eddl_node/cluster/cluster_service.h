@@ -55,6 +55,7 @@ class ClusterService final : public v1::Cluster::Service {
   grpc::Status Why(grpc::ServerContext* context, const v1::WhyRequest* request, v1::WhyReply* reply) override;
   grpc::Status Leave(grpc::ServerContext* context, const v1::LeaveRequest* request, v1::LeaveReply* reply) override;
   grpc::Status Stop(grpc::ServerContext* context, const v1::StopRequest* request, v1::StopReply* reply) override;
+  grpc::Status Report(grpc::ServerContext* context, const v1::ReportRequest* request, v1::ReportReply* reply) override;
   grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
                         grpc::ServerWriter<v1::FilePiece>* writer) override;
   grpc::Status GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,

@@ -169,7 +169,13 @@ void ManagerNode::Handle(const net::Event& event) {
 void ManagerNode::Take(net::NodeId from, net::Message message, const net::Bytes& payload, bool intact) {
   peers_[from].last_heard = Now();
   if (std::holds_alternative<net::Hello>(message.body)) return TakeHello(from, std::move(message));
-  if (const auto* done = std::get_if<net::Done>(&message.body)) progress_.OnDone(Now(), from, *done);
+  OverrideBeat(from, message);
+  if (const auto* done = std::get_if<net::Done>(&message.body)) {
+    progress_.OnDone(Now(), from, *done);
+    const auto behind =
+        static_cast<double>(ToInt(manager_.version()) - std::min(ToInt(done->base), ToInt(manager_.version())));
+    if (!done->cancelled) watch_.OnLease(ToInt(from), done->samples, done->compute.seconds(), behind);
+  }
   if (auto* move = std::get_if<net::Move>(&message.body)) {
     move->payload = net::Payload{uint64_t{1} << 63 | ++payload_count_};
     move->intact = intact && payload != nullptr;
@@ -239,6 +245,7 @@ void ManagerNode::OnDialled(net::NodeId node, bool reachable) {
 void ManagerNode::OnDriverTimer() {
   const Instant now = Now();
   loop_.SetTimer(Loop::TimerKind::kDriver, now + kDriverPeriod);
+  Watch(now);
   if (stop_->load()) Stop();
   if (over_) {
     const bool sent = transport_->Total().queued_bytes == 0 || now - stopping_since_ > kFarewell;
@@ -319,6 +326,8 @@ void ManagerNode::Do(const net::Journal& action) {
   const StepReport report = progress_.OnCommit(Now(), action.record, epochs_done);
   const bool ended = epochs_done > std::max(epochs_reported_, epoch_ends_.empty() ? 0 : epoch_ends_.rbegin()->second);
   if (ended) epoch_ends_.emplace(Next(action.record.round), epochs_done);
+  const RunProgress::RoundSums& sums = progress_.last_round();
+  watch_.OnRound(sums.loss, sums.correct, sums.samples);
   if (observer_.on_step) observer_.on_step(report);
 }
 

@@ -10,9 +10,11 @@
 #include <deque>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,12 +24,15 @@
 #include "absl/status/status.h"
 #include "net/node/manager.h"
 #include "net/transport/transport.h"
+#include "runtime/base/status.h"
 #include "runtime/train/trainer.h"
 #include "tools/eddl_node/cluster/checkpoint_keeper.h"
 #include "tools/eddl_node/cluster/journal_file.h"
 #include "tools/eddl_node/cluster/loop.h"
 #include "tools/eddl_node/cluster/member_registry.h"
 #include "tools/eddl_node/cluster/run_progress.h"
+#include "tools/eddl_node/history/run_watch.h"
+#include "tools/eddl_node/vitals/node_vitals.h"
 
 namespace eddl::cluster {
 
@@ -35,6 +40,10 @@ namespace eddl::cluster {
 constexpr size_t kEventsKept = 1000;
 // A stop waits so long for a last checkpoint.
 constexpr Duration kStopPatience{30'000'000'000};
+// So long a question of a person waits for its turn.
+constexpr Duration kAskPatience{10'000'000'000};
+// Between two samples for the run's history.
+constexpr Duration kSamplePeriod{500'000'000};
 
 // Something that happened, for people.
 struct ClusterEvent {
@@ -48,6 +57,7 @@ struct ManagerObserver {
   std::function<void(const StepReport&)> on_step;
   std::function<void(const EpochReport&, const Checkpoint& model)> on_epoch;
   std::function<void(const ClusterEvent&)> on_event;
+  std::function<void(const RunSample&)> on_sample;  // every kSamplePeriod
 };
 
 struct ManagerNodeOptions {
@@ -82,6 +92,11 @@ class ManagerNode final : public net::TransportObserver {
   absl::StatusOr<nlohmann::ordered_json> Why(net::NodeId node);
   // The node is asked to go, as if its owner had pressed Ctrl-C there.
   absl::Status AskToLeave(net::NodeId node);
+  // The node gets no leases until it is asked to go on, as if its owner needed it; node 0: all of them, also those that
+  // are still to come. kNotFound: it is not here.
+  absl::Status AskToPause(net::NodeId node, bool pause);
+  // What a member says of its machine. Thread-safe.
+  void OnVitals(net::NodeId node, const NodeVitals& vitals);
   void Stop();
 
   // For the keeper and the journal; thread-safe.
@@ -104,6 +119,8 @@ class ManagerNode final : public net::TransportObserver {
     int32_t bad_count = 0;
     bool dialling = false;
     std::optional<net::Message> hello;  // waits for the dial
+    NodeVitals vitals;
+    Instant vitals_at;
   };
 
   // Opens the record, if there is to be one; rates that the machine asks for are written there, too.
@@ -134,6 +151,18 @@ class ManagerNode final : public net::TransportObserver {
   void Do(const Other&) {}
   void SendOne(net::NodeId to, const net::Message& message);
 
+  // manager_sample.cc: what the run's history is made of.
+  void Watch(Instant now);
+  RunSample Sample(Instant now) const;
+  DeviceSample SampleOf(const MemberInfo& info, Instant now) const;
+  // Pauses a node that a person wants to be paused: its own beats say otherwise.
+  void OverrideBeat(net::NodeId from, net::Message& message) const;
+  // kUnknown if they are too old.
+  NodeVitals VitalsNow(net::NodeId node, Instant now) const;
+  double PredictedRate() const;
+
+  bool IsPausedByPerson(net::NodeId node) const { return all_paused_ || paused_.contains(node); }
+
   nlohmann::ordered_json StatusJson() const;
   nlohmann::ordered_json MemberJson(const MemberInfo& info, Instant now) const;
   nlohmann::ordered_json WhyJson(net::NodeId node) const;
@@ -148,6 +177,10 @@ class ManagerNode final : public net::TransportObserver {
   std::ofstream record_;
   net::Manager manager_;
   RunProgress progress_;
+  RunWatch watch_;
+  Instant sampled_at_;
+  bool all_paused_ = false;       // by a person
+  std::set<net::NodeId> paused_;  // likewise
   net::Transport* transport_ = nullptr;
   JournalFile* journal_ = nullptr;
   CheckpointKeeper* keeper_ = nullptr;
@@ -169,5 +202,14 @@ class ManagerNode final : public net::TransportObserver {
   bool dialling_stopped_ ABSL_GUARDED_BY(dial_mutex_) = false;
   std::thread dial_thread_;  // last: it uses the others
 };
+
+template <typename T>
+absl::StatusOr<T> ManagerNode::Ask(std::function<T()> question) {
+  auto promise = std::make_shared<std::promise<T>>();
+  std::future<T> answer = promise->get_future();
+  loop_.Post([promise, question = std::move(question)] { promise->set_value(question()); });
+  if (answer.wait_for(std::chrono::nanoseconds(kAskPatience.ns)) == std::future_status::ready) return answer.get();
+  return Unavailable("the manager is busy or at its end; try again");
+}
 
 }  // namespace eddl::cluster

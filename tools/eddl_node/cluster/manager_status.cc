@@ -1,6 +1,6 @@
 // ManagerNode: what it tells people: status, why, leave.
 #include <algorithm>
-#include <future>
+#include <cmath>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -15,7 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kEventsShown = 30;
-constexpr std::chrono::seconds kPatience{10};
 
 const char* NameOf(net::Manager::Phase phase) {
   switch (phase) {
@@ -29,11 +28,11 @@ const char* NameOf(net::Manager::Phase phase) {
   return "";
 }
 
-const char* StateOf(const net::NodeRecord* record, bool up) {
+const char* StateOf(const net::NodeRecord* record, bool up, bool paused_by_person) {
   if (record == nullptr || record->state == net::NodeRecord::State::kAbsent) return up ? "joining" : "gone";
   if (record->state == net::NodeRecord::State::kDown) return "connection lost";
   if (record->state == net::NodeRecord::State::kLeaving) return "leaving";
-  if (record->paused) return "paused by its owner";
+  if (record->paused) return paused_by_person ? "paused by the operator" : "paused by its owner";
   if (record->parked) return "parked";
   return "working";
 }
@@ -67,15 +66,6 @@ double ShareOf(const net::Plan& plan, net::NodeId node) {
 
 }  // namespace
 
-template <typename T>
-absl::StatusOr<T> ManagerNode::Ask(std::function<T()> question) {
-  auto promise = std::make_shared<std::promise<T>>();
-  std::future<T> answer = promise->get_future();
-  loop_.Post([promise, question = std::move(question)] { promise->set_value(question()); });
-  if (answer.wait_for(kPatience) == std::future_status::ready) return answer.get();
-  return Unavailable("the manager is busy or at its end; try again");
-}
-
 absl::StatusOr<Json> ManagerNode::Status() {
   return Ask<Json>([this] { return StatusJson(); });
 }
@@ -83,19 +73,6 @@ absl::StatusOr<Json> ManagerNode::Status() {
 absl::StatusOr<Json> ManagerNode::Why(net::NodeId node) {
   if (!registry_.Find(node)) return NotFound("there is no node " + std::to_string(ToInt(node)));
   return Ask<Json>([this, node] { return WhyJson(node); });
-}
-
-absl::Status ManagerNode::AskToLeave(net::NodeId node) {
-  const auto asked = Ask<bool>([this, node] {
-    const net::NodeRecord* record = manager_.roster().Find(node);
-    if (record == nullptr || !record->present()) return false;
-    AddEvent("node " + std::to_string(ToInt(node)), "asked to leave by a person");
-    Handle(net::Received{
-        .from = node, .message = {.view = manager_.view(), .incarnation = record->incarnation, .body = net::Leave{}}});
-    return true;
-  });
-  if (!asked.ok()) return asked.status();
-  return *asked ? absl::OkStatus() : NotFound("node " + std::to_string(ToInt(node)) + " is not here");
 }
 
 Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
@@ -107,7 +84,7 @@ Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
                {"name", info.name},
                {"device", info.device},
                {"address", info.address},
-               {"state", info.revoked ? "quarantined" : StateOf(record, up)},
+               {"state", info.revoked ? "quarantined" : StateOf(record, up, IsPausedByPerson(info.node))},
                {"reachable", info.reachable},
                {"samples_per_second", rate},
                {"samples", progress_.SamplesOf(info.node)},
@@ -115,6 +92,14 @@ Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
                {"backs_up", manager_.map().BackedUpBy(info.node).has_value()},
                {"version", info.program_version}};
   if (peer != peers_.end()) json["last_heard_seconds"] = (now - peer->second.last_heard).seconds();
+  const NodeVitals vitals = VitalsNow(info.node, now);
+  const auto add = [&json](const char* name, double value) {
+    if (std::isfinite(value)) json[name] = value;
+  };
+  add("cpu_cores", vitals.cpu_cores);
+  add("celsius", vitals.celsius);
+  add("sent_bytes_per_second", vitals.sent_bytes_per_second);
+  add("received_bytes_per_second", vitals.received_bytes_per_second);
   if (record == nullptr) return json;
   const net::TimeFit::Line line = record->fit.line();
   json["lease_seconds"] = line.fixed_seconds;
@@ -131,6 +116,26 @@ Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
   json["strikes"] = record->strikes;
   json["leases"] = record->leases.size();
   return json;
+}
+
+DeviceSample ManagerNode::SampleOf(const MemberInfo& info, Instant now) const {
+  const net::NodeRecord* record = manager_.roster().Find(info.node);
+  const auto peer = peers_.find(info.node);
+  const bool up = peer != peers_.end() && peer->second.up;
+  const NodeVitals vitals = VitalsNow(info.node, now);
+  DeviceSample sample = {.node = ToInt(info.node),
+                         .name = info.name,
+                         .state = info.revoked ? "quarantined" : StateOf(record, up, IsPausedByPerson(info.node)),
+                         .present = !info.revoked && record != nullptr && record->present(),
+                         .samples_per_second = progress_.SamplesPerSecond(info.node, now),
+                         .leader_share = up ? ShareOf(manager_.plan(), info.node) : 0.0,
+                         .sent_bytes_per_second = vitals.sent_bytes_per_second,
+                         .received_bytes_per_second = vitals.received_bytes_per_second,
+                         .cpu_cores = vitals.cpu_cores,
+                         .celsius = vitals.celsius};
+  const double seconds = record != nullptr ? record->fit.line().seconds_per_sample : 0;
+  if (seconds > 0) sample.predicted_samples_per_second = 1 / seconds;
+  return sample;
 }
 
 Json ManagerNode::StatusJson() const {
@@ -164,8 +169,11 @@ Json ManagerNode::StatusJson() const {
                {"noise_scale", manager_.noise_scale()},
                {"rejected", manager_.rejected_count()},
                {"backlog", loop_.backlog()},
+               {"paused", all_paused_},
                {"members", std::move(members)},
                {"events", std::move(events)}};
+  if (const double predicted = PredictedRate(); std::isfinite(predicted))
+    json["predicted_samples_per_second"] = predicted;
   if (rate > 0) json["eta_seconds"] = static_cast<double>(total - state.samples) / rate;
   if (end_.last && end_.last->test && end_.last->test->count > 0) {
     json["test_accuracy"] = static_cast<double>(end_.last->test->correct) / static_cast<double>(end_.last->test->count);

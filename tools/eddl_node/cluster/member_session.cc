@@ -6,6 +6,7 @@
 
 #include "runtime/base/status.h"
 #include "tools/eddl_node/cluster/link_probe.h"
+#include "tools/eddl_node/cluster/node_reporter.h"
 #include "tools/eddl_node/exit_code.h"
 
 namespace eddl::cluster {
@@ -68,11 +69,13 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   session->transport_ = *std::move(transport);
   session->manager_ = net::MakeChannel(options.manager_address, net::kManager, options.credentials);
+  session->self_ = options.self;
   return session;
 }
 
 absl::StatusOr<std::string> MemberSession::Run(const std::atomic<bool>& stop) {
   const LinkProber prober(manager_, [this](const LinkRates& rates) { node_->SetLinkRates(rates); });
+  const NodeReporter reporter(self_, manager_, *transport_);
   return node_->Run(*transport_, stop);
 }
 

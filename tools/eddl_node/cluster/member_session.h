@@ -51,6 +51,8 @@ class MemberSession {
  private:
   MemberSession() = default;
 
+  net::NodeId self_{};
+
   // In the order in which each uses those before it.
   std::unique_ptr<NodeRuntime> runtime_;
   std::unique_ptr<NodeService> service_;

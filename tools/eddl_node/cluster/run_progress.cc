@@ -52,6 +52,7 @@ StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record, i
   Forget(committed_, now);
   const double count = static_cast<double>(std::max<int64_t>(round.sums.samples, 1));
   const double loss = round.sums.loss / count;
+  last_round_ = {.loss = round.sums.loss, .correct = round.sums.correct, .samples = round.sums.samples};
   rounds_.emplace(record.round, std::move(round));
   while (rounds_.size() > kRoundsKept) rounds_.erase(rounds_.begin());
   const StepReport report = {.state = state_, .loss = loss, .learning_rate = record.learning_rate};

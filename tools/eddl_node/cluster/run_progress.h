@@ -27,6 +27,13 @@ class RunProgress {
   // The round is committed; the step's report. `epochs_done` by the manager's ledger: in async, rounds of two epochs
   // overlap.
   StepReport OnCommit(Instant now, const net::CommitRecord& record, int64_t epochs_done);
+  // Sums over the samples of the last committed round whose leases were seen here.
+  struct RoundSums {
+    double loss = 0;
+    int64_t correct = 0;
+    int64_t samples = 0;
+  };
+  const RoundSums& last_round() const { return last_round_; }
   // Rounds from this version on are undone.
   void OnRollback(net::Version version);
   // From a journal, before anything else.
@@ -78,6 +85,7 @@ class RunProgress {
   std::map<net::Version, Round> rounds_;     // the last ones
   std::map<int64_t, Lease> epochs_;
   std::map<net::NodeId, Node> nodes_;
+  RoundSums last_round_;
   std::deque<Count> committed_;
   Instant begin_{-1};
   double seconds_before_ = 0;
