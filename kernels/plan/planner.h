@@ -73,10 +73,15 @@ class LaunchWriter {
  public:
   explicit LaunchWriter(Launch& launch) : launch_(launch) {}
 
+  // IN or OUT; an absent operand is a null pointer.
   LaunchWriter& Tensor(const Operand& operand, uint32_t element_bytes = sizeof(float));
+  // REQUIRES: |value| < 2^31.
   LaunchWriter& Int(int64_t value);
+  // Several ints, as INTS6 has.
   LaunchWriter& Ints(std::initializer_list<int64_t> values);
+  // Bits, also beyond 2^31.
   LaunchWriter& Unsigned(uint32_t value);
+  // Rounded to float.
   LaunchWriter& Float(double value);
   // A number of this enqueue.
   LaunchWriter& Slot(Argument::Type type, int slot);
