@@ -226,7 +226,7 @@ std::string Ratio(const Candidate& better, const Candidate& than) {
   return Number(than.progress > 0 ? better.progress / than.progress : HUGE_VAL) + " x";
 }
 
-// "sync, f16, 16 leaders, 0 parked: 1500 samples/s of 97 % worth, bound by compute".
+// "sync, f16, 16 leaders: 1500 samples/s of 97 % worth, bound by compute".
 std::string Figures(const Candidate& candidate) {
   return Describe(candidate.plan) + ": " + Number(candidate.samples_per_second) + " samples/s of " +
          Number(100 * candidate.efficiency) + " % worth, " +
@@ -244,8 +244,10 @@ absl::StatusOr<Candidate> PredictCurrent(const ClusterView& view, const PlannerO
 }  // namespace
 
 std::string Describe(const Plan& plan) {
-  return ToString(plan.rule.mode) + ", " + ToString(plan.codec) + ", " + std::to_string(plan.leaders.size()) +
-         (plan.leaders.size() == 1 ? " leader, " : " leaders, ") + std::to_string(plan.parked.size()) + " parked";
+  std::string text = ToString(plan.rule.mode) + ", " + ToString(plan.codec) + ", " +
+                     std::to_string(plan.leaders.size()) + (plan.leaders.size() == 1 ? " leader" : " leaders");
+  if (!plan.parked.empty()) text += ", " + std::to_string(plan.parked.size()) + " parked";
+  return text;
 }
 
 namespace {

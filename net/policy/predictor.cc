@@ -150,8 +150,14 @@ absl::StatusOr<Candidate> Predictor::Predict(Mode mode, Codec codec, std::vector
   if (mode == Mode::kAsync) {
     EDDL_RETURN_IF_ERROR(PredictAsync(candidate));
   } else {
-    EDDL_ASSIGN_OR_RETURN(const Exchange exchange, exchange_.Evaluate(candidate.plan.leaders, OptionsFor(mode, codec)));
-    PredictRounds(candidate, exchange);
+    ShareOptions options = OptionsFor(mode, codec);
+    // All that a round sends; of it, nobody waits for the replicas (send_clock.h).
+    options.overlapped = true;
+    EDDL_ASSIGN_OR_RETURN(const Exchange all, exchange_.Evaluate(candidate.plan.leaders, options));
+    options = OptionsFor(mode, codec);
+    if (mode == Mode::kSync) options.backup_bytes = 0;
+    EDDL_ASSIGN_OR_RETURN(const Exchange exchange, exchange_.Evaluate(candidate.plan.leaders, options));
+    PredictRounds(candidate, exchange, all.transfer_seconds);
   }
   double leaders_lost_per_second = 0;
   for (const LeaderShare& share : candidate.plan.leaders) {
@@ -165,12 +171,14 @@ absl::StatusOr<Candidate> Predictor::Predict(Mode mode, Codec codec, std::vector
   return candidate;
 }
 
-// Sync: B / (t + T_x). Pipe: the slower of the two, one hidden behind the other.
-void Predictor::PredictRounds(Candidate& candidate, const Exchange& exchange) const {
+// Sync: B / (t + T_x), or as fast as links carry all of a round. Pipe: the slower of the two, one hidden behind the
+// other.
+void Predictor::PredictRounds(Candidate& candidate, const Exchange& exchange, double busy_seconds) const {
   const bool pipe = candidate.plan.rule.mode == Mode::kPipe;
   const bool shared = workers_.size() > 1;
   candidate.compute_seconds = compute_seconds_ * (shared ? wait_factor_ : 1);
-  const double exchange_seconds = exchange.seconds() + hops_seconds_;
+  const double hidden_seconds = pipe ? 0 : busy_seconds - candidate.compute_seconds;
+  const double exchange_seconds = std::max(exchange.seconds() + hops_seconds_, hidden_seconds);
   candidate.exchange_seconds = pipe ? std::max(0.0, exchange_seconds - candidate.compute_seconds) : exchange_seconds;
   const double round_seconds = candidate.compute_seconds + candidate.exchange_seconds;
   candidate.samples_per_second = batch_ / round_seconds;

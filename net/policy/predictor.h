@@ -113,7 +113,8 @@ class Predictor {
   absl::Status AddNodes(const ClusterView& view);
   double BestSplit(const ClusterView& view);
   ShareOptions OptionsFor(Mode mode, Codec codec) const;
-  void PredictRounds(Candidate& candidate, const Exchange& exchange) const;
+  // `busy_seconds`: that the busiest link takes for all bytes of a round.
+  void PredictRounds(Candidate& candidate, const Exchange& exchange, double busy_seconds) const;
   absl::Status PredictAsync(Candidate& candidate) const;
   double Efficiency(double batch) const;
 

@@ -115,7 +115,7 @@ TEST(HtmlReportTest, HasAPlotForEachQuestionAndTheChosenPlan) {
   EXPECT_THAT(Between(html, "aria-label=\"", "\""),
               ElementsAre("Throughput, samples/s", "Time of a round, seconds", "Members", "staleness", "Training loss",
                           "Accuracy", "who computes and sends when"));
-  EXPECT_THAT(Between(html, "<tr class=\"chosen\"><td>", "</td>"), ElementsAre("sync, f32, 1 leader, 0 parked"));
+  EXPECT_THAT(Between(html, "<tr class=\"chosen\"><td>", "</td>"), ElementsAre("sync, f32, 1 leader"));
   EXPECT_EQ(Between(html, "<rect", ">").size() - Between(html, "class=\"hint\"", ">").size(), 3u + 16u);
 }
 
