@@ -9,6 +9,7 @@ namespace eddl::opencl {
 // op == NULL: a dry run. info may be NULL.
 Status PrepareOp(eddl_device& device, const eddl_op_desc& desc, eddl_op** op, eddl_op_info* info);
 
+// Checks the bindings and enqueues the op's steps. Allocates nothing when the workspace lies where it lay last time.
 Status EnqueueOp(eddl_queue& queue, eddl_op& op, const eddl_op_args& args);
 
 // Bytes [offset, offset + size) lie in the buffer. EDDL_INVALID_ARGUMENT if not; role names the buffer in the message.

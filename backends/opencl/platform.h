@@ -29,6 +29,7 @@ struct DeviceClass {
 };
 const DeviceClass& ClassOf(cl_device_id device);
 
+// What planning needs to know: the row of the device's class, within the device's limits.
 kernels::DeviceTraits TraitsOf(cl_device_id device);
 
 // Everything but struct_size.

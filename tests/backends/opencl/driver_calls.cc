@@ -1,0 +1,125 @@
+#include "tests/backends/opencl/driver_calls.h"
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace eddl {
+namespace {
+
+DriverCalls calls;
+DriverCall failing = DriverCall::kNone;
+int failing_error = 0;
+
+// The library's function of this name.
+template <typename Function>
+Function* Real(Function*, const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+bool Fails(DriverCall call) {
+  if (failing != call) return false;
+  failing = DriverCall::kNone;
+  return true;
+}
+
+bool IsFromBackend(const void* caller) {
+  Dl_info info = {};
+  return dladdr(caller, &info) != 0 && info.dli_fname != nullptr &&
+         std::strstr(info.dli_fname, "libeddl_backend_opencl") != nullptr;
+}
+
+}  // namespace
+
+DriverCalls& DriverCallsSoFar() { return calls; }
+void ResetDriverCalls() { calls = {}; }
+
+void FailNext(DriverCall call, int error) {
+  failing = call;
+  failing_error = error;
+}
+
+}  // namespace eddl
+
+#define EDDL_EXPORTED __attribute__((visibility("default")))
+#define EDDL_REAL(name) eddl::Real(&name, #name)
+
+EDDL_EXPORTED void* operator new(size_t size) {
+  if (eddl::IsFromBackend(__builtin_return_address(0))) ++eddl::calls.host_allocations;
+  void* const bytes = std::malloc(size > 0 ? size : 1);
+  if (bytes == nullptr) std::abort();
+  return bytes;
+}
+EDDL_EXPORTED void operator delete(void* pointer) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete(void* pointer, size_t) noexcept { std::free(pointer); }
+
+extern "C" {
+
+EDDL_EXPORTED cl_int clGetPlatformIDs(cl_uint count, cl_platform_id* platforms, cl_uint* found) {
+  if (eddl::Fails(eddl::DriverCall::kPlatforms)) return eddl::failing_error;
+  return EDDL_REAL(clGetPlatformIDs)(count, platforms, found);
+}
+
+EDDL_EXPORTED cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void* host, cl_int* error) {
+  ++eddl::calls.device_allocations;
+  if (eddl::Fails(eddl::DriverCall::kCreateBuffer)) {
+    *error = eddl::failing_error;
+    return nullptr;
+  }
+  return EDDL_REAL(clCreateBuffer)(context, flags, size, host, error);
+}
+
+EDDL_EXPORTED cl_mem clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_buffer_create_type type,
+                                       const void* region, cl_int* error) {
+  ++eddl::calls.device_allocations;
+  return EDDL_REAL(clCreateSubBuffer)(buffer, flags, type, region, error);
+}
+
+EDDL_EXPORTED cl_program clCreateProgramWithSource(cl_context context, cl_uint count, const char** texts,
+                                                   const size_t* sizes, cl_int* error) {
+  const char* wrong = "kernel void broken(global float* x) { x[0] = undeclared_name; }\n";
+  if (eddl::Fails(eddl::DriverCall::kBuild)) {
+    return EDDL_REAL(clCreateProgramWithSource)(context, 1, &wrong, nullptr, error);
+  }
+  return EDDL_REAL(clCreateProgramWithSource)(context, count, texts, sizes, error);
+}
+
+EDDL_EXPORTED cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
+                                            const size_t* offset, const size_t* global, const size_t* local,
+                                            cl_uint wait_count, const cl_event* wait_list, cl_event* event) {
+  ++eddl::calls.launches;
+  if (eddl::Fails(eddl::DriverCall::kLaunch)) return eddl::failing_error;
+  return EDDL_REAL(clEnqueueNDRangeKernel)(queue, kernel, dimensions, offset, global, local, wait_count, wait_list,
+                                           event);
+}
+
+EDDL_EXPORTED cl_int clEnqueueReadBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, size_t offset,
+                                         size_t size, void* target, cl_uint wait_count, const cl_event* wait_list,
+                                         cl_event* event) {
+  if (blocking == CL_TRUE) ++eddl::calls.waits;
+  return EDDL_REAL(clEnqueueReadBuffer)(queue, buffer, blocking, offset, size, target, wait_count, wait_list, event);
+}
+
+EDDL_EXPORTED cl_int clEnqueueWriteBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, size_t offset,
+                                          size_t size, const void* source, cl_uint wait_count,
+                                          const cl_event* wait_list, cl_event* event) {
+  if (blocking == CL_TRUE) ++eddl::calls.waits;
+  return EDDL_REAL(clEnqueueWriteBuffer)(queue, buffer, blocking, offset, size, source, wait_count, wait_list, event);
+}
+
+EDDL_EXPORTED cl_int clWaitForEvents(cl_uint count, const cl_event* events) {
+  ++eddl::calls.waits;
+  return EDDL_REAL(clWaitForEvents)(count, events);
+}
+
+EDDL_EXPORTED cl_int clFinish(cl_command_queue queue) {
+  ++eddl::calls.waits;
+  if (eddl::Fails(eddl::DriverCall::kFinish)) return eddl::failing_error;
+  return EDDL_REAL(clFinish)(queue);
+}
+
+}  // extern "C"
