@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "net/transport/certificate.h"
+#include "net/transport/refusal_log.h"
 #include "net/transport/stream.h"
 #include "net/wire/codec.h"
 #include "runtime/base/check.h"
@@ -83,6 +84,14 @@ std::string PeerName(const grpc::AuthContext& auth) {
   const std::vector<grpc::string_ref> names = auth.FindPropertyValues("x509_common_name");
   return names.size() == 1 ? std::string(names[0].data(), names[0].size()) : "";
 }
+
+// "10.0.0.3" of "ipv4:10.0.0.3:4711", as gRPC names a peer.
+std::string HostOf(const std::string& peer) {
+  const size_t begin = peer.find(':'), end = peer.rfind(':');
+  return begin == std::string::npos || end <= begin ? peer : peer.substr(begin + 1, end - begin - 1);
+}
+
+std::string NodeText(NodeId node) { return "node " + std::to_string(ToInt(node)); }
 
 // A stream that this node opened.
 class ClientStream final : public Stream, public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
@@ -200,6 +209,7 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
     NodeId peer{};  // kNobody until it has said who it is
     uint64_t connection = 0;
     Instant since;
+    bool given_up = false;
   };
   static constexpr NodeId kNobody{UINT32_MAX};
 
@@ -208,6 +218,8 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
   void OnClosed(Stream& stream, const std::string& why, bool bad) override;
 
   using Held = absl::MutexLock;
+  // Counts it, and says so.
+  void Refuse(const std::string& who, const std::string& cause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnOpening(Place& place, const Opening& opening) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnOpened(Place& place, const Opened& opened) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string WhatIsWrong(const Stream& stream, const Opening& opening) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -215,6 +227,7 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
   void GoUp(NodeId id, Peer& peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Both lanes end; if it was up, the observer hears of it.
   void Drop(NodeId id, Connection& connection, const std::string& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropArriving(NodeId id, Peer& peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Dial(NodeId id, Peer& peer, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Maintain();
   void MaintainOnce(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -232,6 +245,7 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
   std::set<NodeId> revoked_ ABSL_GUARDED_BY(mutex_);
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   int64_t refused_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  RefusalLog refusals_ ABSL_GUARDED_BY(mutex_);
   LinkCounters gone_ ABSL_GUARDED_BY(mutex_);  // of streams that are over
   // Streams that are over. A channel must not go on a thread of gRPC's own, which would wait for itself: they are
   // destroyed on the maintenance thread, a while after gRPC's last call.
@@ -288,13 +302,15 @@ grpc::ServerGenericBidiReactor* GrpcTransportImpl::CreateReactor(grpc::GenericCa
   const bool is_control = context->method() == kControlMethod;
   const Held lock(&mutex_);
   if (!is_control && context->method() != kBulkMethod) {
+    Refuse(HostOf(context->peer()), "it asked for a call that there is not");
     return new Refusal({grpc::StatusCode::UNIMPLEMENTED, "there is no such call"});
   }
   if (stopping_ || places_.size() >= kStreamsMax) {
+    if (!stopping_) Refuse(HostOf(context->peer()), "too many streams are open");
     return new Refusal({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many streams"});
   }
   if (options_.credentials && PeerName(*context->auth_context()).empty()) {
-    ++refused_count_;
+    Refuse(HostOf(context->peer()), "it opened a stream without a certificate of this cluster");
     return new Refusal({grpc::StatusCode::UNAUTHENTICATED, "a certificate of this cluster is needed"});
   }
   auto stream = std::make_shared<ServerStream>(*this, is_control ? Lane::kControl : Lane::kBulk, context);
@@ -310,13 +326,17 @@ void GrpcTransportImpl::OnParcel(Stream& stream, AssembledParcel parcel) {
   Place& place = it->second;
   if (const auto* opening = std::get_if<Opening>(&parcel.parcel)) return OnOpening(place, *opening);
   if (const auto* opened = std::get_if<Opened>(&parcel.parcel)) return OnOpened(place, *opened);
-  if (place.peer == kNobody) return stream.Close("it did not say who it is");
+  if (place.peer == kNobody) {
+    if (!std::exchange(place.given_up, true)) Refuse(HostOf(stream.peer_address()), "it did not say who it is");
+    return stream.Close("it did not say who it is");
+  }
   Peer& peer = peers_[place.peer];
   Connection& connection = peer.arriving.id == place.connection ? peer.arriving : peer.connection;
   if (connection.id != place.connection) return;
   if (connection.is_up) return Deliver(place.peer, stream, parcel);
   connection.early_bytes += parcel.payload == nullptr ? 0 : parcel.payload->size();
   if (connection.early.size() >= kEarlyMax || connection.early_bytes > kEarlyBytesMax) {
+    Refuse(NodeText(place.peer), "it sent too much before its other lane was open");
     return stream.Close("too much before its other lane was open");
   }
   connection.early.push_back(std::move(parcel));
@@ -341,7 +361,7 @@ void GrpcTransportImpl::OnOpening(Place& place, const Opening& opening) {
   Stream& stream = *place.stream;
   const std::string wrong = place.peer != kNobody ? "it said twice who it is" : WhatIsWrong(stream, opening);
   if (!wrong.empty()) {
-    ++refused_count_;
+    Refuse(NodeText(opening.from) + " at " + HostOf(stream.peer_address()), wrong);
     stream.Send(Encode(Parcel(Opened{.error = wrong})), nullptr);
     return stream.CloseWhenSent(wrong);
   }
@@ -349,7 +369,7 @@ void GrpcTransportImpl::OnOpening(Place& place, const Opening& opening) {
   place.connection = opening.connection;
   Peer& peer = peers_[opening.from];
   if (peer.arriving.id != opening.connection) {
-    Drop(opening.from, peer.arriving, "its other lane did not come");
+    DropArriving(opening.from, peer);
     peer.arriving = {.id = opening.connection, .since = Now()};
   }
   peer.arriving.lanes[IndexOf(stream.lane())] = place.stream;
@@ -411,6 +431,19 @@ void GrpcTransportImpl::Drop(NodeId id, Connection& connection, const std::strin
   if (was_up) observer_.OnPeerDown(id, why);
 }
 
+// What it sent on its one lane is lost with it.
+void GrpcTransportImpl::DropArriving(NodeId id, Peer& peer) {
+  if (peer.arriving.id == 0) return;
+  Refuse(NodeText(id), "it opened one lane and not the other");
+  Drop(id, peer.arriving, "its other lane did not come");
+}
+
+void GrpcTransportImpl::Refuse(const std::string& who, const std::string& cause) {
+  ++refused_count_;
+  const std::optional<std::string> line = refusals_.Note(Now(), who, cause);
+  if (line && options_.on_refused) options_.on_refused(*line);
+}
+
 void GrpcTransportImpl::OnClosed(Stream& stream, const std::string& why, bool bad) {
   const Held lock(&mutex_);
   const auto it = places_.find(&stream);
@@ -421,7 +454,7 @@ void GrpcTransportImpl::OnClosed(Stream& stream, const std::string& why, bool ba
   gone_.sent_bytes += stream.sent_bytes();
   gone_.received_bytes += stream.received_bytes();
   if (place.peer == kNobody) {
-    refused_count_ += bad ? 1 : 0;
+    if (bad) Refuse(HostOf(stream.peer_address()), why);
     return;
   }
   Peer& peer = peers_[place.peer];
@@ -559,14 +592,15 @@ void GrpcTransportImpl::Maintain() {
 
 void GrpcTransportImpl::MaintainOnce(Instant now) {
   for (auto& [stream, place] : places_) {
-    if (place.peer == kNobody && now - place.since > kOpeningPatience) place.stream->Close("it did not say who it is");
+    if (place.peer != kNobody || now - place.since <= kOpeningPatience || place.given_up) continue;
+    place.given_up = true;
+    Refuse(HostOf(place.stream->peer_address()), "it did not say who it is");
+    place.stream->Close("it did not say who it is");
   }
   const bool ping = now >= next_ping_;
   if (ping) next_ping_ = now + kPingPeriod;
   for (auto& [id, peer] : peers_) {
-    if (peer.arriving.id != 0 && now - peer.arriving.since > kOpeningPatience) {
-      Drop(id, peer.arriving, "its other lane did not come");
-    }
+    if (peer.arriving.id != 0 && now - peer.arriving.since > kOpeningPatience) DropArriving(id, peer);
     if (peer.connection.id != 0 && !peer.connection.is_up && now - peer.connection.since > kOpeningPatience) {
       peer.failure = "it does not answer";
       Drop(id, peer.connection, peer.failure);

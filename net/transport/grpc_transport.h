@@ -39,6 +39,9 @@ class GrpcTransport : public Transport {
     std::string listen;                      // "host:port", port 0: any; empty: nobody can connect
     std::optional<Credentials> credentials;  // none: no encryption, and everybody is who it says
     std::vector<grpc::Service*> services;    // served beside the streams; they outlive the transport
+    // Lines about who was turned away and why, limited as RefusalLog does it; from any thread, and as an observer's
+    // calls: it must not block, nor call the transport.
+    std::function<void(const std::string&)> on_refused = {};
   };
   // Protocol versions that this program speaks.
   static constexpr uint32_t kProtocolMin = 1;
@@ -49,7 +52,7 @@ class GrpcTransport : public Transport {
 
   // The port that is listened at; 0 if none.
   virtual int port() const = 0;
-  // Strangers and wrong openings that were turned away so far.
+  // Strangers, wrong openings and half-open connections that were turned away so far.
   virtual int64_t refused_count() const = 0;
   // Why the last attempt to connect to the peer failed, for people; empty: none has, or it is up.
   virtual std::string FailureOf(NodeId peer) const = 0;

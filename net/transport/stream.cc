@@ -78,10 +78,13 @@ void Stream::OnRead(bool ok) {
     if (closing_) return MaybeFinish();
     received_bytes_ += static_cast<int64_t>(in_.Length());
   }
-  grpc::Slice slice;
-  if (!in_.TrySingleSlice(&slice).ok() && !in_.DumpToSingleSlice(&slice).ok()) return Close("out of memory");
-  auto parcel = assembler_.Add(std::as_bytes(std::span(slice.begin(), slice.size())));
+  // Slices of gRPC's memory: what is in them is copied once, to its place in the payload.
+  std::vector<grpc::Slice> slices;
+  if (!in_.Dump(&slices).ok()) return Close("out of memory");
   in_.Clear();
+  std::vector<std::span<const std::byte>> pieces;
+  for (const grpc::Slice& slice : slices) pieces.push_back(std::as_bytes(std::span(slice.begin(), slice.size())));
+  auto parcel = assembler_.Add(pieces);
   // Nobody fills our memory before it has said who it is.
   if (parcel.ok() && !parcel->has_value() && !heard_) parcel = DataLoss("bytes before a name");
   heard_ = true;

@@ -118,30 +118,57 @@ absl::Status FrameAssembler::Begin(const FrameHeader& header, std::string_view p
   return absl::OkStatus();
 }
 
-absl::Status FrameAssembler::Append(const FrameHeader& header, std::span<const std::byte> chunk) {
+absl::Status FrameAssembler::Append(const FrameHeader& header, std::span<const std::span<const std::byte>> pieces,
+                                    size_t skip) {
+  const size_t size = header.chunk_size;
   const uint64_t missing = payload_size_ - payload_->size();
-  if (header.payload_size != payload_size_ || header.offset != payload_->size() || chunk.size() > missing)
+  if (header.payload_size != payload_size_ || header.offset != payload_->size() || size > missing)
     return DataLoss("a chunk out of place");
-  if (chunk.empty() && missing > 0) return DataLoss("an empty chunk");
-  if (Crc(chunk.data(), chunk.size()) != header.chunk_crc) intact_ = false;
-  if (payload_->capacity() - payload_->size() < chunk.size()) {
+  if (size == 0 && missing > 0) return DataLoss("an empty chunk");
+  if (payload_->capacity() - payload_->size() < size) {
     // No further than what is claimed: doubling alone might take twice of it.
     payload_->reserve(std::min<uint64_t>(payload_size_, std::max(2 * payload_->capacity(), kChunkSizeMax)));
   }
-  payload_->insert(payload_->end(), chunk.begin(), chunk.end());
+  uint32_t crc = 0;
+  for (std::span<const std::byte> piece : pieces) {
+    const size_t before = std::min(skip, piece.size());
+    skip -= before;
+    piece = piece.subspan(before);
+    crc = Crc(piece.data(), piece.size(), crc);
+    payload_->insert(payload_->end(), piece.begin(), piece.end());
+  }
+  if (crc != header.chunk_crc) intact_ = false;
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<AssembledParcel>> FrameAssembler::Add(std::span<const std::byte> frame) {
+namespace {
+
+// The first bytes of the pieces, fewer if there are no more.
+std::string FirstBytes(std::span<const std::span<const std::byte>> pieces, size_t size) {
+  std::string bytes;
+  for (const std::span<const std::byte> piece : pieces) {
+    const std::span<const std::byte> some = piece.first(std::min(piece.size(), size - bytes.size()));
+    bytes.append(reinterpret_cast<const char*>(some.data()), some.size());
+    if (bytes.size() == size) break;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<AssembledParcel>> FrameAssembler::Add(std::span<const std::span<const std::byte>> pieces) {
+  size_t size = 0;
+  for (const std::span<const std::byte> piece : pieces) size += piece.size();
   FrameHeader header;
-  if (frame.size() < sizeof(header)) return DataLoss("a frame of " + std::to_string(frame.size()) + " bytes");
-  std::memcpy(&header, frame.data(), sizeof(header));
+  if (size < sizeof(header)) return DataLoss("a frame of " + std::to_string(size) + " bytes");
+  std::memcpy(&header, FirstBytes(pieces, sizeof(header)).data(), sizeof(header));
   if (header.magic != kMagic) return DataLoss("bytes that are no frame");
   if (header.version != kVersion) return DataLoss("a frame of version " + std::to_string(header.version));
   const bool sizes_add_up = header.parcel_size <= kParcelSizeMax && header.chunk_size <= kChunkSizeMax &&
-                            frame.size() == sizeof(header) + header.parcel_size + header.chunk_size;
+                            size == sizeof(header) + header.parcel_size + header.chunk_size;
   if ((header.flags & ~kKnownFlags) != 0 || !sizes_add_up) return DataLoss("a frame whose sizes do not add up");
-  const std::string_view parcel(reinterpret_cast<const char*>(frame.data()) + sizeof(header), header.parcel_size);
+  const std::string head = FirstBytes(pieces, sizeof(header) + header.parcel_size);
+  const std::string_view parcel = std::string_view(head).substr(sizeof(header));
   if (HeaderCrc(header, parcel) != header.header_crc) return DataLoss("a frame header that was damaged on the way");
   if (header.sequence != next_sequence_) return DataLoss("a frame out of order");
 
@@ -151,7 +178,7 @@ absl::StatusOr<std::optional<AssembledParcel>> FrameAssembler::Add(std::span<con
     return DataLoss("a chunk of no payload");
   }
   if (payload_ != nullptr) {
-    EDDL_RETURN_IF_ERROR(Append(header, frame.subspan(sizeof(header) + header.parcel_size)));
+    EDDL_RETURN_IF_ERROR(Append(header, pieces, head.size()));
     if (payload_->size() < payload_size_) return std::nullopt;
   }
   ++next_sequence_;

@@ -56,11 +56,17 @@ class FrameAssembler {
   // The next frame of the stream, whole. A parcel when its last frame is here. kDataLoss: this is no honest peer's
   // frame (magic, version, sizes, sequence, order of chunks, header checksum, an undecodable parcel, a payload of a
   // message that has none); the stream is to be closed. Memory is taken for what has come, not for what is claimed.
-  absl::StatusOr<std::optional<AssembledParcel>> Add(std::span<const std::byte> frame);
+  absl::StatusOr<std::optional<AssembledParcel>> Add(std::span<const std::byte> frame) {
+    return Add(std::span(&frame, 1));
+  }
+  // The same, of a frame that lies in pieces, as gRPC receives it: the chunk is copied once, from where it lies to its
+  // place in the payload.
+  absl::StatusOr<std::optional<AssembledParcel>> Add(std::span<const std::span<const std::byte>> pieces);
 
  private:
   absl::Status Begin(const FrameHeader& header, std::string_view parcel);
-  absl::Status Append(const FrameHeader& header, std::span<const std::byte> chunk);
+  // The chunk is what follows the first `skip` bytes of the pieces.
+  absl::Status Append(const FrameHeader& header, std::span<const std::span<const std::byte>> pieces, size_t skip);
 
   uint64_t payload_size_max_;
   uint64_t next_sequence_ = 0;

@@ -14,6 +14,7 @@
 
 #include "net/transport/certificate.h"
 #include "net/transport/fetch_ca.h"
+#include "net/transport/grpc_log.h"
 #include "net/transport/join_token.h"
 #include "net/wire/cluster.grpc.pb.h"
 #include "runtime/base/status.h"
@@ -81,6 +82,7 @@ class JoinRun {
   JobPacket job_;
   std::unique_ptr<cluster::SampleCache> samples_;
   std::unique_ptr<cluster::MemberSession> session_;
+  std::optional<net::GrpcLog> grpc_log_;
   MemberStatus last_;    // that was told
   MemberStatus latest_;  // of all
   double said_seconds_ = 0;
@@ -227,7 +229,9 @@ absl::Status JoinRun::Start() {
                                            .cpu_limit = arguments_.cpu_limit,
                                            .owner_load_max = arguments_.owner_load_max,
                                            .record_path = arguments_.record,
-                                           .initial = std::move(initial)};
+                                           .initial = std::move(initial),
+                                           .on_refused = say};
+  grpc_log_.emplace(say);
   EDDL_ASSIGN_OR_RETURN(session_,
                         cluster::MemberSession::Open(job_, std::move(options), std::move(runtime), *samples_,
                                                      [this](const MemberStatus& status) { OnStatus(status); }));

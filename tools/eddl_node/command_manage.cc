@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "net/transport/certificate.h"
+#include "net/transport/grpc_log.h"
 #include "net/transport/join_token.h"
 #include "runtime/base/rng.h"
 #include "runtime/base/status.h"
@@ -117,6 +118,7 @@ class ManageRun {
   std::unique_ptr<cluster::CheckpointKeeper> keeper_;
   std::unique_ptr<cluster::ClusterService> service_;
   std::unique_ptr<net::GrpcTransport> transport_;
+  std::optional<net::GrpcLog> grpc_log_;
   std::optional<MetricsLog> metrics_;
   std::optional<ProgressPrinter> progress_;
   double seconds_before_ = 0;
@@ -314,11 +316,14 @@ absl::Status ManageRun::Listen() {
   service_ = std::make_unique<cluster::ClusterService>(
       std::move(admission), packet_, *registry_, *manager_, session_->data().train,
       cluster::ClusterService::Files{.model = newest_model, .initial = initial_path_});
+  const auto on_refused = [this](const std::string& text) { manager_->OnRefused(text); };
+  grpc_log_.emplace(on_refused);
   auto transport = net::GrpcTransport::Create({.self = net::kManager,
                                                .job_id = packet_.job_id,
                                                .listen = listen_.ToString(),
                                                .credentials = credentials_,
-                                               .services = {service_.get()}},
+                                               .services = {service_.get()},
+                                               .on_refused = on_refused},
                                               *manager_);
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   transport_ = *std::move(transport);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <variant>
 
+#include "net/transport/grpc_log.h"
 #include "runtime/base/status.h"
 #include "tools/eddl_node/arguments.h"
 #include "tools/eddl_node/commands.h"
@@ -13,6 +14,8 @@ int main(int argc, char** argv) {
   // A reader that went away (`eddl-node train job.toml | head`) must not end training: writes fail instead, and nobody
   // minds.
   std::signal(SIGPIPE, SIG_IGN);
+  // What fails is said by whoever tried it; a node that listens takes the rest over.
+  const eddl::net::GrpcLog quiet({});
   const eddl::ParsedArguments parsed = eddl::ParseArguments(argc, argv);
   if (parsed.run)
     return std::visit([](const auto& arguments) { return eddl::RunCommand(arguments); }, parsed.arguments);

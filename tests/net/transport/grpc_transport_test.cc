@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <thread>
+#include <vector>
 
 #include "net/transport/certificate.h"
+#include "net/transport/grpc_log.h"
 #include "net/wire/cluster.grpc.pb.h"
 #include "net/wire/codec.h"
 #include "net/wire/frame.h"
@@ -231,6 +233,50 @@ TEST_F(GrpcTransportTest, OutlivesPortScansAndRawBytes) {
     for (const int fd : open) close(fd);
     server_.reset();
   }
+}
+
+// What goes wrong before a stream is there, only gRPC knows: it is told in words, once, and nothing goes to stderr.
+TEST_F(GrpcTransportTest, SaysOnceWhyStrangersWereTurnedAway) {
+  absl::Mutex mutex;
+  std::vector<std::string> lines;
+  const auto add = [&](const std::string& line) {
+    const absl::MutexLock lock(&mutex);
+    lines.push_back(line);
+  };
+  const auto has = [&](const std::string& line) {
+    return Eventually([&] {
+      const absl::MutexLock lock(&mutex);
+      return std::count(lines.begin(), lines.end(), line) == 1;
+    });
+  };
+  const Certificates certificates;
+  auto server = GrpcTransport::Create({.self = kServer,
+                                       .job_id = "job",
+                                       .listen = "127.0.0.1:0",
+                                       .credentials = certificates.Of(kServer),
+                                       .on_refused = add},
+                                      heard_server_);
+  ASSERT_TRUE(server.ok());
+  testing::internal::CaptureStderr();
+  {
+    const GrpcLog log(add);
+    for (int i = 0; i < 20; ++i) {
+      const int fd = ConnectTo((*server)->port());
+      EXPECT_GT(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 0);
+      char byte = 0;
+      while (recv(fd, &byte, 1, 0) > 0) {
+      }
+      close(fd);
+      Stranger stranger(AddressOf(**server), kServer, certificates.Strangers(), Stranger::kControl);
+      stranger.Send(FrameOf(0, OpeningOf(Lane::kControl)));
+      EXPECT_EQ(stranger.End().error_message(), "a certificate of this cluster is needed");
+    }
+    EXPECT_TRUE(has("turned away: it speaks HTTP without TLS"));
+    EXPECT_TRUE(has("turned away 127.0.0.1: it opened a stream without a certificate of this cluster"));
+    const absl::MutexLock lock(&mutex);
+    EXPECT_EQ(lines.size(), 2u) << testing::PrintToString(lines);
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(GrpcTransportTest, GivesStrangersNoStreamButCalls) {

@@ -242,5 +242,34 @@ TEST(FrameTest, ADamagedPayloadTakesNoMemory) {
   EXPECT_EQ(Told(Add(assembler, Sent(1, kPush, RandomBytes(50, rng))[0])), "Push 50 intact");
 }
 
+// As gRPC receives it: wherever the pieces end, the same parcel, and the same errors.
+TEST(FrameTest, ComesInAnyPieces) {
+  Rng rng(5);
+  const Bytes payload = RandomBytes(5000, rng);
+  const std::vector<std::string> frames = Sent(0, kPush, payload, 1999);
+  std::string damaged = frames[1];
+  damaged[kFrameHeaderSize + 700] ^= 1;
+  for (int round = 0; round < 300; ++round) {
+    FrameAssembler assembler(kPayloadSizeMax);
+    const bool damage = round % 3 == 0;
+    std::string told;
+    AssembledParcel whole;
+    for (size_t i = 0; i < frames.size(); ++i) {
+      std::span<const std::byte> rest = std::as_bytes(std::span(damage && i == 1 ? damaged : frames[i]));
+      std::vector<std::span<const std::byte>> pieces;
+      while (!rest.empty()) {
+        const size_t size = std::min<size_t>(rest.size(), rng.Below(round % 2 == 0 ? 20 : 1500));  // also none
+        pieces.push_back(rest.first(size));
+        rest = rest.subspan(size);
+      }
+      auto added = assembler.Add(pieces);
+      told = Told(added);
+      if (added.ok() && added->has_value()) whole = **std::move(added);
+    }
+    ASSERT_EQ(told, damage ? "Push - damaged" : "Push 5000 intact");
+    ASSERT_TRUE(damage || *whole.payload == *payload);
+  }
+}
+
 }  // namespace
 }  // namespace eddl::net

@@ -137,6 +137,10 @@ void ManagerNode::OnTrouble(const std::string& text) {
   loop_.Post([this, text] { AddEvent("disk", text.empty() ? "can be written again" : text); });
 }
 
+void ManagerNode::OnRefused(const std::string& text) {
+  loop_.Post([this, text] { AddEvent("strangers", text); });
+}
+
 void ManagerNode::Stop() {
   loop_.Post([this] {
     if (stopping_since_.ns >= 0) return;

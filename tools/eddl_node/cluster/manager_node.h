@@ -104,6 +104,8 @@ class ManagerNode final : public net::TransportObserver {
   void OnTested(const SavedCheckpoint& saved, const Checkpoint& model);
   void OnDurable(net::Version below);
   void OnTrouble(const std::string& text);
+  // Somebody was turned away; thread-safe.
+  void OnRefused(const std::string& text);
 
   void OnPeerUp(net::NodeId peer) override;
   void OnPeerDown(net::NodeId peer, const std::string& why) override;

@@ -64,7 +64,8 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
                                                .job_id = job.job_id,
                                                .listen = options.listen,
                                                .credentials = options.credentials,
-                                               .services = {session->service_.get()}},
+                                               .services = {session->service_.get()},
+                                               .on_refused = options.on_refused},
                                               *session->node_);
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   session->transport_ = *std::move(transport);

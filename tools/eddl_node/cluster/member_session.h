@@ -31,7 +31,8 @@ struct MemberSessionOptions {
   double cpu_limit = 0;
   double owner_load_max = 0;
   std::string record_path;
-  std::vector<float> initial;  // version 0; empty: the seed's
+  std::vector<float> initial;                               // version 0; empty: the seed's
+  std::function<void(const std::string&)> on_refused = {};  // as GrpcTransport's
 };
 
 // "0.5,0.01" as --pace is written. kUsage says what was expected.

@@ -64,7 +64,7 @@ class SampleCacheImpl final : public SampleCache {
   ~SampleCacheImpl() override {
     {
       const absl::MutexLock lock(&mutex_);
-      stopped_ = true;
+      stopped_ = look_ = true;
     }
     thread_.join();
   }
@@ -76,6 +76,7 @@ class SampleCacheImpl final : public SampleCache {
     const size_t room = kSoonMax - std::min(kSoonMax, soon_.size());
     samples = samples.first(std::min(samples.size(), room));
     soon_.insert(soon_.end(), samples.begin(), samples.end());
+    look_ = true;
   }
   int64_t row_count() const override {
     const absl::MutexLock lock(&mutex_);
@@ -99,6 +100,7 @@ class SampleCacheImpl final : public SampleCache {
     FetchKind kind = FetchKind::kLeased;
   };
   Choice Choose() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Choice AwaitChoice();
   void Work();
   absl::Status Put(std::span<const int64_t> samples, std::span<const std::byte> rows, std::span<const int32_t> labels);
   void Keep(int64_t sample, int32_t label, std::span<const std::byte> row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -120,6 +122,7 @@ class SampleCacheImpl final : public SampleCache {
   absl::Time disk_retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t fetched_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool told_ ABSL_GUARDED_BY(mutex_) = false;
+  bool look_ ABSL_GUARDED_BY(mutex_) = false;  // Choose may have another answer now
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last: it uses the others
 };
@@ -140,6 +143,7 @@ absl::Status SampleCacheImpl::Read(std::span<const int64_t> samples, std::vector
       wanted_.push_back(sample);
     }
   }
+  look_ = true;
   const absl::Status waited = WaitForWanted(cancelled);
   wanted_.clear();
   if (waited.ok()) {
@@ -189,20 +193,23 @@ SampleCacheImpl::Choice SampleCacheImpl::Choose() {
   return {.samples = chosen, .kind = FetchKind::kAhead};
 }
 
+// Blocks until there is something to ask for. Nothing: the cache ends.
+SampleCacheImpl::Choice SampleCacheImpl::AwaitChoice() {
+  const absl::MutexLock lock(&mutex_);
+  while (!stopped_) {
+    look_ = false;
+    if (Choice next = Choose(); !next.samples.empty()) return next;
+    mutex_.Await(absl::Condition(&look_));
+  }
+  return {};
+}
+
 void SampleCacheImpl::Work() {
   Rng rng(static_cast<uint64_t>(getpid()));
   absl::Duration pause = options_.retry_min;
   while (true) {
-    Choice next;
-    {
-      const absl::MutexLock lock(&mutex_);
-      const auto has_work = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        if (!stopped_) next = Choose();
-        return stopped_ || !next.samples.empty();
-      };
-      mutex_.Await(absl::Condition(&has_work));
-      if (stopped_) return;
-    }
+    const Choice next = AwaitChoice();
+    if (next.samples.empty()) return;
     const absl::Status fetched = fetch_(next.samples, next.kind,
                                         [this](std::span<const int64_t> some, std::span<const std::byte> rows,
                                                std::span<const int32_t> labels) { return Put(some, rows, labels); });
