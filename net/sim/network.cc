@@ -231,7 +231,9 @@ void Network::Cut(Instant now, std::vector<uint32_t> flows, std::vector<uint32_t
 void Network::Cut(Instant now, NodeId a, NodeId b, std::vector<uint32_t>& lost) {
   std::vector<uint32_t> flows;
   for (const uint32_t index : nodes_[ToInt(a)].flows) {
-    if (flows_[index].from == b || flows_[index].to == b) flows.push_back(index);
+    const Flow& flow = flows_[index];
+    // Not "to b or from b": what a node sends itself is no flow, and a broken connection to itself breaks no others.
+    if ((flow.from == a && flow.to == b) || (flow.from == b && flow.to == a)) flows.push_back(index);
   }
   Cut(now, std::move(flows), lost);
 }

@@ -160,6 +160,17 @@ TEST_F(NetworkTest, WhatIsCutIsLostAndLeavesItsShareToOthers) {
   EXPECT_EQ(Run(), "2@1.375 3@0.75");
 }
 
+// A device's worker and leader are one node: what breaks between them is nobody else's.
+TEST_F(NetworkTest, ACutOfANodeFromItselfTakesNothing) {
+  AddNodes(2);
+  Send(0, 0, 1, 1e6, 0);
+  Send(0, 1, 0, 1e6, 1);
+  std::vector<uint32_t> lost;
+  network_.Cut(At(0.1), NodeId{1}, NodeId{1}, lost);
+  EXPECT_TRUE(lost.empty());
+  EXPECT_EQ(Run(), "0@1 1@1");
+}
+
 TEST_F(NetworkTest, CutAllTakesBothDirections) {
   AddNodes(3);
   Send(0, 0, 1, 1e6, 0);
