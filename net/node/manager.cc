@@ -305,6 +305,7 @@ void Manager::Settle(Step& step) {
       ask_again_ = Instant{INT64_MAX};
       ServeAll(step);
     }
+    ServeCalled(step);
     for (Round& round : rounds_) {
       EndParts(step, round);
       CloseRound(step, round, /*remind=*/false);

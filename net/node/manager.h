@@ -190,6 +190,11 @@ class Manager {
 
   // manager_rounds.cc: dealing.
   void ServeAll(Step& step);
+  // The gate for leases that are computed on this version.
+  LeaseGate& GateOf(Version base) { return base <= version_ ? gate_ : waiting_gate_; }
+  Instant GateTime(const Step& step, Version base) const { return base <= version_ ? step.now : Instant{}; }
+  // Those parked workers that the gates call.
+  void ServeCalled(Step& step);
   bool Serve(Step& step, NodeId node);
   bool GrantFrom(Step& step, Round& round, NodeId node);
   bool GrantAsync(Step& step, const Round& round, NodeId node);
@@ -206,13 +211,17 @@ class Manager {
   // What waited for the newest version begins.
   void BeginLeases(Step& step);
   void PredictEnd(Step& step, NodeId node, Lease& lease, Instant begin);
-  Instant LastEnd(const Step& step, const NodeRecord& node) const;
+  // When answers to all that has begun are expected; if there is nothing, `idle`.
+  Instant LastEnd(const NodeRecord& node, Instant idle) const;
+  // The time that an answer took beyond computing, of a lease that was released with nothing before it.
+  static void MeasureLag(Instant now, NodeRecord& node, const Lease& lease, Duration compute);
   // These are finite on `from`: whoever said otherwise gets a strike.
   void ClearPoison(Step& step, NodeId from, const std::vector<MicroBatch>& mbs);
   Lease* FindLease(NodeId node, Version round, MicroBatch first);
   void EndPartsBefore(NodeId node, Version round);
   // Speed, and whether the node is to be counted on.
   void TellGate(Instant now, NodeId node);
+  void LeaveGates(NodeId node);
   void DropLeases(NodeId node);
   void DropWork(Step& step, NodeId node);
   // How many leases of the round or before the node should hold beyond those that it has, so that it never waits for
@@ -276,7 +285,8 @@ class Manager {
   std::map<Version, std::vector<StripeRange>> checkpoint_parts_;
   bool checkpoint_wanted_ = false;
   Roster roster_;
-  LeaseGate gate_;
+  LeaseGate gate_;          // work that can begin
+  LeaseGate waiting_gate_;  // work that waits for the next commit: all begin then, so that its clock stands at 0
   NoiseScale noise_scale_;
   std::deque<Round> rounds_;  // at most two, consecutive
   // Leases of synchronous rounds by when they should end.

@@ -15,6 +15,8 @@ constexpr double kIdleMax = 0.02;
 constexpr int64_t kPlenty = 2;
 // Leases that one node holds at most, however short they are beside its round trip.
 constexpr int64_t kLeasesMax = 16;
+// Measured lags are smoothed over about so many.
+constexpr int64_t kLagSmoothing = 4;
 // Rounds that are open at once: one in exchange, one in computation.
 constexpr size_t kOpenRoundsMax = 2;
 // More poisoned micro-batches than this, or than this fraction of the pool, and the model is diverging.
@@ -31,7 +33,7 @@ size_t Manager::RoomFor(const NodeRecord& node, Version round, int64_t free_coun
   const double lease_seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
   // Waiting for the next grant costs a round trip; a lease that is queued can't go to somebody faster any more.
   int64_t depth = 1;
-  const double round_trip = node.round_trip.seconds();
+  const double round_trip = node.RoundTrip().seconds();
   if (lease_seconds > 0 && round_trip > kIdleMax * lease_seconds) {
     depth += static_cast<int64_t>(std::min<double>(kLeasesMax, std::ceil(round_trip / lease_seconds)));
   } else if (free_count > kPlenty * gate_.joined_count()) {
@@ -52,6 +54,20 @@ void Manager::ServeAll(Step& step) {
   }
 }
 
+void Manager::ServeCalled(Step& step) {
+  const auto serve = [&](LeaseGate& gate) {
+    const std::vector<NodeId> called = gate.TakeCalled();
+    for (const NodeId id : called) {
+      if (roster_.Find(id)->busy(version_)) continue;  // asks when it is done
+      if (!Serve(step, id) && gate.Has(id)) gate.Decline(id);
+    }
+    return !called.empty();
+  };
+  // Each grant may move a level.
+  while (serve(gate_) || serve(waiting_gate_)) {
+  }
+}
+
 bool Manager::Serve(Step& step, NodeId id) {
   const NodeRecord& node = *roster_.Find(id);
   if (!node.can_work()) return false;
@@ -67,12 +83,13 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   if (round.rule().mode == Mode::kAsync) return GrantAsync(step, round, id);
   if (round.free_count() == 0) return false;
-  const LeaseDecision decision = gate_.Decide(id, step.now, round.free_count(), node.round_trip);
+  const Version base = std::max(round.base(), node.oldest_base);
+  const LeaseDecision decision = GateOf(base).Decide(id, GateTime(step, base), round.free_count(), node.RoundTrip());
   int64_t count = decision.micro_batches;
   // Whose speed is not known holds one lease; but not if that waits for this very round.
   if (count == 0 && node.fit.empty() && !node.leases.empty() && !node.busy(version_)) count = 1;
   if (count == 0) {
-    ask_again_ = std::min(ask_again_, decision.ask_again);
+    if (base <= version_) ask_again_ = std::min(ask_again_, decision.ask_again);
     return false;
   }
   NodeRecord::Parts& parts = node.parts[round.round()];
@@ -134,7 +151,10 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
   for (const MicroBatch mb : lease.micro_batches) lease.samples += ledger_.SampleCount(mb);
   lease.duplicate = duplicate;
   lease.async = async;
-  gate_.Granted(id, static_cast<int64_t>(lease.micro_batches.size()), step.now);
+  const bool ready = lease.base <= version_;
+  if (ready && !node.busy(version_) && lease.base <= node.computed_on) lease.released = step.now;
+  const auto count = static_cast<int64_t>(lease.micro_batches.size());
+  ready ? gate_.Granted(id, count, step.now, node.grant_lag) : waiting_gate_.Granted(id, count, Instant{});
   step.out.SendTo(id, Grant{.round = lease.round,
                             .base = lease.base,
                             .part = part,
@@ -144,14 +164,20 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
                             .on_assign = async || duplicate,
                             .mode = round.rule().mode});
   node.leases.push_back(std::move(lease));
-  if (node.leases.back().base <= version_) PredictEnd(step, id, node.leases.back(), LastEnd(step, node));
+  if (ready) PredictEnd(step, id, node.leases.back(), LastEnd(node, step.now + node.grant_lag));
 }
 
-// When a node will have computed all that has begun.
-Instant Manager::LastEnd(const Step& step, const NodeRecord& node) const {
-  Instant end = step.now;
+Instant Manager::LastEnd(const NodeRecord& node, Instant idle) const {
+  Instant end = idle;
   for (const Lease& lease : node.leases) end = std::max(end, lease.predicted_end);
   return end;
+}
+
+void Manager::MeasureLag(Instant now, NodeRecord& node, const Lease& lease, Duration compute) {
+  if (lease.released.ns < 0) return;
+  Duration& lag = lease.waited ? node.commit_lag : node.grant_lag;
+  const Duration measured{std::max<int64_t>(0, (now - lease.released).ns - compute.ns)};
+  lag = lag.ns == 0 ? measured : Duration{lag.ns + (measured.ns - lag.ns) / kLagSmoothing};
 }
 
 void Manager::PredictEnd(Step& step, NodeId id, Lease& lease, Instant begin) {
@@ -163,14 +189,19 @@ void Manager::PredictEnd(Step& step, NodeId id, Lease& lease, Instant begin) {
 
 void Manager::BeginLeases(Step& step) {
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
-    NodeRecord& node = *roster_.Find(NodeId{i});
-    bool began = false;
+    const NodeId id{i};
+    NodeRecord& node = *roster_.Find(id);
+    int64_t began = 0;
     for (Lease& lease : node.leases) {
       if (lease.base != version_ || lease.predicted_end != Instant{}) continue;
-      PredictEnd(step, NodeId{i}, lease, LastEnd(step, node));
-      began = true;
+      if (began == 0 && !node.busy(Back(version_, 1, Version{0}))) lease.released = step.now;
+      lease.waited = true;
+      PredictEnd(step, id, lease, LastEnd(node, step.now + node.commit_lag));
+      began += static_cast<int64_t>(lease.micro_batches.size());
     }
-    if (began && gate_.Has(NodeId{i})) gate_.Begin(NodeId{i}, step.now);
+    if (began == 0 || !gate_.Has(id)) continue;
+    waiting_gate_.Finished(id, began, Instant{});
+    gate_.Granted(id, began, step.now, node.commit_lag);
   }
 }
 
@@ -254,11 +285,16 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
   ends_.erase({lease.round, lease.predicted_end, from, lease.micro_batches.front()});
   if (!done.cancelled) {
     ++node.micro_batches_done;
+    node.computed_on = done.base;
+    MeasureLag(step.now, node, lease, done.compute);
     node.fit.Add(static_cast<double>(lease.samples), done.compute.seconds());
     TellGate(step.now, from);
     if (done.finite) noise_scale_.AddPart(done.gradient_norm2, static_cast<double>(lease.samples));
   }
-  if (gate_.Has(from)) gate_.Finished(from, static_cast<int64_t>(lease.micro_batches.size()), step.now);
+  if (gate_.Has(from)) {
+    const auto count = static_cast<int64_t>(lease.micro_batches.size());
+    GateOf(lease.base).Finished(from, count, GateTime(step, lease.base));
+  }
 
   Round* round = FindRound(lease.round);
   if (lease.async) {
@@ -406,24 +442,31 @@ void Manager::DropLeases(NodeId id) {
   }
   node.leases.clear();
   node.parts.clear();
-  if (gate_.Has(id)) gate_.Leave(id);
+  LeaveGates(id);
+}
+
+void Manager::LeaveGates(NodeId id) {
+  if (!gate_.Has(id)) return;
+  gate_.Leave(id);
+  waiting_gate_.Leave(id);
 }
 
 void Manager::TellGate(Instant now, NodeId id) {
   const NodeRecord& node = *roster_.Find(id);
-  const bool joins = node.can_work() && !gate_.Has(id);
-  if (!node.can_work() && gate_.Has(id)) gate_.Leave(id);
-  if (!node.can_work()) return;
-  if (joins) {
+  if (!node.can_work()) return LeaveGates(id);
+  if (!gate_.Has(id)) {
     gate_.Join(id);
-    for (const Lease& lease : node.leases) gate_.Granted(id, static_cast<int64_t>(lease.micro_batches.size()), now);
+    waiting_gate_.Join(id);
+    for (const Lease& lease : node.leases) {
+      const bool ready = lease.base <= version_;
+      GateOf(lease.base).Granted(id, static_cast<int64_t>(lease.micro_batches.size()), ready ? now : Instant{});
+    }
   }
   const double seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
-  if (seconds > 0) {
-    gate_.SetRate(id, 1 / seconds);
-  } else if (node.capabilities.micro_batches_per_second > 0) {
-    gate_.SetRate(id, node.capabilities.micro_batches_per_second);
-  }
+  const double rate = seconds > 0 ? 1 / seconds : node.capabilities.micro_batches_per_second;
+  if (rate <= 0) return;
+  gate_.SetRate(id, rate);
+  waiting_gate_.SetRate(id, rate);
 }
 
 void Manager::DropWork(Step& step, NodeId id) {

@@ -23,7 +23,9 @@ struct Lease {
   std::vector<MicroBatch> micro_batches;
   int64_t samples = 0;
   Version base{};         // it can't begin before this is committed
-  Instant predicted_end;  // once it can
+  Instant predicted_end;  // when the answer is expected, once it can
+  Instant released{-1};   // granted, or what it waited for committed, with nothing to do before it; < 0: else
+  bool waited = false;    // for a commit
   bool async = false;
   bool duplicate = false;  // of another node's
   bool doubled = false;    // another node computes it too
@@ -76,6 +78,10 @@ struct NodeRecord {
   double up_bytes_per_second = 0;
   double down_bytes_per_second = 0;
   Duration round_trip;
+  // From a grant, or from the commit that it waited for, to the answer, beyond computing: what travelling takes.
+  Duration grant_lag;
+  Duration commit_lag;
+  Version computed_on{};  // the newest version
   int64_t micro_batches_done = 0;
 
   // All that its future depends on, for model checking; see digest.h.
@@ -91,6 +97,8 @@ struct NodeRecord {
   bool busy(Version version) const {
     return std::any_of(leases.begin(), leases.end(), [version](const Lease& lease) { return lease.base <= version; });
   }
+  // The way there and back: as the node measured it, or as leases have shown it until then.
+  Duration RoundTrip() const { return round_trip.ns > 0 ? round_trip : grant_lag; }
   bool present() const { return state == State::kLive || state == State::kLeaving; }
   bool can_work() const { return state == State::kLive && capabilities.can_work && !paused && !parked; }
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 #include "runtime/base/check.h"
 
@@ -53,9 +54,9 @@ void LeaseGate::SetRate(NodeId node, double micro_batches_per_second) {
   Refresh(node, now_);
 }
 
-void LeaseGate::Granted(NodeId node, int64_t micro_batches, Instant now) {
+void LeaseGate::Granted(NodeId node, int64_t micro_batches, Instant now, Duration lag) {
   Worker& worker = At(node);
-  if (worker.outstanding == 0) worker.started = now;
+  if (worker.outstanding == 0) worker.started = now + lag;
   worker.outstanding += micro_batches;
   Refresh(node, now);
 }
@@ -148,7 +149,22 @@ void LeaseGate::MoveLevel(int64_t pool_size) {
     level = level + Duration{std::llround(static_cast<double>(pool_size - slots) / slots_per_ns)};
   }
   level_ = high;
-  for (Worker& worker : workers_) Update(worker);
+  called_.clear();
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Update(workers_[i]);
+    if (workers_[i].slots > 0 && workers_[i].outstanding == 0) called_.push_back(NodeId{static_cast<uint32_t>(i)});
+  }
+}
+
+std::vector<NodeId> LeaseGate::TakeCalled() {
+  std::erase_if(called_, [this](NodeId node) { return !Has(node) || At(node).slots == 0 || At(node).outstanding > 0; });
+  return std::exchange(called_, {});
+}
+
+void LeaseGate::Decline(NodeId node) {
+  Worker& worker = At(node);
+  worker.counted = false;
+  Update(worker);
 }
 
 LeaseDecision LeaseGate::Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip) {

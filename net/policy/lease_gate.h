@@ -14,6 +14,9 @@
 // and their total. A change of one worker changes one term; a grant takes as many slots as micro-batches, so that the
 // total keeps up with the pool. Only when they differ too much (at all, for a small pool of few) the level moves, in
 // O(n). A worker that is late by half a micro-batch has no slots until it is heard of: nobody waits for it.
+//
+// A busy worker asks for its slots when it is done; a parked one has asked already, and gets some when the level moves.
+// It has to be called, or all the others leave the end of the pool to one that does not know it.
 #pragma once
 
 #include <cstdint>
@@ -46,10 +49,9 @@ class LeaseGate {
   int64_t joined_count() const { return joined_count_; }
   // Predicted speed, as it is now. REQUIRES: > 0.
   void SetRate(NodeId node, double micro_batches_per_second);
-  // It was granted a lease, behind what it has already: duplicates and evaluations too.
-  void Granted(NodeId node, int64_t micro_batches, Instant now);
-  // What it was granted had to wait for something, and begins now.
-  void Begin(NodeId node, Instant now) { Finished(node, 0, now); }
+  // It was granted a lease, behind what it has already: duplicates and evaluations too. An answer takes its cost, and
+  // `lag` for the way there and back if nothing is before it.
+  void Granted(NodeId node, int64_t micro_batches, Instant now, Duration lag = {});
   // It has finished or given up a lease, and goes on with the next that it has. A lease from before it joined (it was
   // paused, say) is not known here, and changes nothing.
   void Finished(NodeId node, int64_t micro_batches, Instant now);
@@ -57,6 +59,11 @@ class LeaseGate {
   // `pool_size` micro-batches are free. A grant holds ten times as much work as a `round_trip` takes, as far as the
   // pool has that for all; never more than the worker's share up to the level. `now` never goes back.
   LeaseDecision Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip);
+  // Workers that have nothing to do, and have slots since the level moved in the last Decide: ask for them now, each
+  // once, in the order of their ids. Who takes nothing then has to be declined.
+  std::vector<NodeId> TakeCalled();
+  // It could have taken more, and did not: nobody counts on it until it is heard of.
+  void Decline(NodeId node);
 
   // When it will have finished all that it was granted. Of one that is overdue nobody knows: as late again as it is by
   // now, and the cost of a micro-batch.
@@ -72,7 +79,7 @@ class LeaseGate {
     bool counted = false;     // known speed, and not overdue
     int64_t cost_ns = 0;      // of a micro-batch; 0: not known
     int64_t outstanding = 0;  // micro-batches granted, not finished
-    Instant started{};        // the first of them
+    Instant started{};        // the first of them, as seen from here: its answer comes a cost later
     Instant expiry{};         // overdue from then on
     int64_t slots = 0;        // up to the level
   };
@@ -97,6 +104,7 @@ class LeaseGate {
   Instant now_{};
   Instant level_{};
   int64_t slots_ = 0;  // sum over workers
+  std::vector<NodeId> called_;
   // When workers become overdue; an entry that no longer agrees with its worker is void.
   std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;
 };

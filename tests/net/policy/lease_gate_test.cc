@@ -78,6 +78,42 @@ TEST(LeaseGateTest, NobodyWaitsForAWorkerThatIsOverdue) {
   EXPECT_FALSE(Asks(gate, kC, 3, 1));
 }
 
+// All but one ask when nothing is theirs; without being called, nobody would ever ask for the last micro-batch.
+TEST(LeaseGateTest, AParkedWorkerIsCalledWhenTheLevelComesToIt) {
+  LeaseGate gate = ThreeWorkers();
+  gate.Granted(kA, 1, At(0));
+  EXPECT_FALSE(Asks(gate, kB, 0.2, 1));  // at 2.2 s; A at 2 s
+  EXPECT_FALSE(Asks(gate, kC, 0.2, 1));
+  EXPECT_TRUE(gate.TakeCalled().empty());
+  gate.SetRate(kA, 0.5);  // slower than believed: A at 4 s
+  EXPECT_FALSE(Asks(gate, kC, 0.4, 1));
+  EXPECT_EQ(gate.TakeCalled(), std::vector{kB});
+  EXPECT_TRUE(gate.TakeCalled().empty()) << "once";
+  EXPECT_TRUE(Asks(gate, kB, 0.4, 1));
+}
+
+TEST(LeaseGateTest, NobodyCountsOnWhoDeclined) {
+  LeaseGate gate = ThreeWorkers();
+  EXPECT_FALSE(Asks(gate, kC, 0, 1));
+  EXPECT_EQ(gate.TakeCalled(), std::vector{kA});
+  gate.Decline(kA);
+  EXPECT_FALSE(Asks(gate, kC, 0, 1));
+  EXPECT_EQ(gate.TakeCalled(), std::vector{kB});
+  gate.Decline(kB);
+  EXPECT_TRUE(Asks(gate, kC, 0, 1));
+  gate.SetRate(kA, 1);  // it was heard of
+  EXPECT_FALSE(Asks(gate, kC, 0, 1));
+}
+
+TEST(LeaseGateTest, TheWayThereAndBackCountsWhenNothingIsBefore) {
+  LeaseGate gate = ThreeWorkers();
+  gate.Granted(kA, 1, At(0), At(0.5) - At(0));
+  gate.Granted(kA, 1, At(0), At(0.5) - At(0));
+  EXPECT_EQ(gate.PredictedFinish(kA, At(0)), At(2.5));
+  gate.Finished(kA, 1, At(1.5));
+  EXPECT_EQ(gate.PredictedFinish(kA, At(1.5)), At(2.5));
+}
+
 TEST(LeaseGateTest, AnOverdueWorkerGetsNoMoreWhileOthersCouldDoIt) {
   LeaseGate gate = ThreeWorkers();
   gate.Granted(kA, 1, At(0));

@@ -158,6 +158,32 @@ TEST(RunTest, OneWorkerInAHundredThatIsSlowDoesNotHoldUpRounds) {
   EXPECT_LT((uneven.end - Instant{}).seconds(), 1.35 * (even.end - Instant{}).seconds());
 }
 
+// Rounds of 10 ms among devices a hop of 0.15 or 2.5 ms away: the work, four hops, and little more; and none of them
+// waits until the manager looks at the time.
+TEST(RunTest, RoundsAsShortAsHopsTakeNoLongerThanWorkAndFourHops) {
+  for (const double hop : {0.00015, 0.0025}) {
+    Scenario scenario{.name = "short rounds"};
+    scenario.devices = {{.count = 8, .device = {.seconds_per_sample = 0.01 * 8 / 2048, .variation = 0.05}}};
+    for (LinkSpec* link : {&scenario.devices[0].device.link, &scenario.manager_link}) {
+      *link = {.up_bytes_per_second = 125e6, .down_bytes_per_second = 125e6, .latency_seconds = hop};
+    }
+    scenario.job = {.sample_count = 1'000'000, .batch_size = 2048, .micro_batch_size = 16, .parameter_count = 512};
+    scenario.pins = {.mode = Mode::kSync, .codec = Codec::kF32};
+    scenario.round_count_max = 200;
+    const Record record = RunSeed(scenario, 1);
+    ASSERT_EQ(CountRounds(record), 200);
+    double sum = 0;
+    double longest = 0;
+    // Speeds and ways are learned in the first ones.
+    for (auto round = record.rounds.begin() + 10; round != record.rounds.end(); ++round) {
+      sum += round->length.seconds();
+      longest = std::max(longest, round->length.seconds());
+    }
+    EXPECT_LT(sum / 190, 1.06 * 0.010 + 4.3 * hop) << "hop " << hop;
+    EXPECT_LT(longest, 2 * (0.010 + 4 * hop)) << "hop " << hop;
+  }
+}
+
 TEST(RunTest, TimingModeCountsTheSameRounds) {
   Scenario scenario = SmallCluster(4);
   scenario.pins.mode = Mode::kSync;
