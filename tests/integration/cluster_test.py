@@ -280,6 +280,7 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(why.returncode, 0, why.stderr)
         self.assertIn("samples/s", why.stdout)
         self.assertEqual(self.ask("why", self.address, 99).returncode, 9)
+        self.check_plan()
         # A member may look, but not stop the job.
         denied = self.ask("stop", self.address, "--state", self.folder / "only")
         self.assertEqual(denied.returncode, 9, denied.stderr)
@@ -287,6 +288,19 @@ class ClusterTest(unittest.TestCase):
         self.assertIn(manager.wait(), (0,))
         self.assertEqual(manager.json()[-1]["status"], "stopped")
         self.assertEqual(node.wait(), 0, "".join(node.err))
+
+    def check_plan(self):
+        """What the cluster would make of a job is near what it makes of the one that it has."""
+        plan = self.ask("plan", self.job, self.address, "--format", "json")
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+        planned = json.loads(plan.stdout)
+        member = self.member(self.status(), "only")
+        self.assertAlmostEqual(planned["sum_of_devices"] * member["sample_seconds"], 1, delta=0.2)
+        self.assertLessEqual(planned["samples_per_second"], 1.01 * planned["sum_of_devices"])
+        self.assertIn("predicted", self.ask("plan", self.job, self.address, "--set", "model.name=mlp").stdout)
+        away = self.ask("plan", self.job, "127.0.0.1:1", "--insecure")
+        self.assertEqual(away.returncode, 8)
+        self.assertIn("no manager answers", away.stderr)
 
     # Who does not belong.
 
