@@ -7,6 +7,8 @@
 namespace eddl::cuda_emulator {
 namespace {
 
+constexpr size_t kPageBytes = 4096;
+
 // FNV-1a: tells whether bytes have changed.
 uint64_t Digest(const void* data, size_t size) {
   uint64_t digest = 0xcbf29ce484222325;
@@ -104,7 +106,7 @@ cudaError_t cudaFree(void* pointer) {
 
 cudaError_t cudaMallocHost(void** pointer, size_t size) {
   return Call("cudaMallocHost", cudaErrorMemoryAllocation, [&](Emulator& emulator, auto&) {
-    *pointer = std::malloc(size);
+    *pointer = std::aligned_alloc(kPageBytes, (size + kPageBytes - 1) / kPageBytes * kPageBytes);
     std::memset(*pointer, 0xff, size);
     emulator.pinned()[*pointer] = {.serial = emulator.NextSerial(), .size_bytes = size, .uses = {}};
     return cudaSuccess;

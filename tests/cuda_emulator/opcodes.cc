@@ -339,6 +339,8 @@ void AddWidth(const std::string& bits, Table* table) {
   }
   AddComparisons<Signed>("s" + bits, table);
   AddComparisons<Unsigned>("u" + bits, table);
+  (*table)["setp.eq.b" + bits] = (*table)["setp.eq.u" + bits];
+  (*table)["setp.ne.b" + bits] = (*table)["setp.ne.u" + bits];
   AddIntegerConversions<Signed>("s" + bits, table);
   AddIntegerConversions<Unsigned>("u" + bits, table);
 }
