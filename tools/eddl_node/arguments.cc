@@ -166,6 +166,10 @@ struct CommandLine {
     command->add_flag("--overwrite", manage.overwrite, "remove an earlier run from run.dir instead of setting it aside")
         ->excludes(resume);
     command->add_option("--pace", manage.pace, "with --work: as for join")->type_name("A,C");
+    command->add_option("--dashboard", manage.dashboard, "serve a page about the run, and /metrics")
+        ->type_name("HOST:PORT")
+        ->expected(0, 1)
+        ->default_str("127.0.0.1:7448");
     command->add_option("--record", manage.record, "write the manager's events to a file, for eddl-sim replay")
         ->type_name("FILE");
     AddSet(command, shared);
@@ -198,6 +202,8 @@ struct CommandLine {
         ->type_name("A,C");
     command->add_option("--save-model", join.save_model, "write the trained model here when the job is over")
         ->type_name("FILE");
+    command->add_option("--metrics", join.metrics, "answer Prometheus at http://HOST:PORT/metrics")
+        ->type_name("HOST:PORT");
     command->add_option("--record", join.record, "write this node's events to a file, for eddl-sim replay")
         ->type_name("FILE");
     AddDevice(command, shared);

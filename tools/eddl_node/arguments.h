@@ -67,6 +67,7 @@ struct ManageArguments : CommonArguments {
   bool overwrite = false;
   std::string pace;  // as in JoinArguments, with --work
   std::string record;
+  std::string dashboard;  // HOST:PORT; empty: none
 };
 
 struct JoinArguments : CommonArguments {
@@ -84,6 +85,7 @@ struct JoinArguments : CommonArguments {
   std::string pace;        // "A,C": seconds a lease, seconds a sample
   std::string save_model;  // where to put the trained model at the end; empty: nowhere
   std::string record;      // event log; empty: none
+  std::string metrics;     // HOST:PORT that Prometheus asks; empty: none
 };
 
 // What a person asks a running cluster.

@@ -29,6 +29,8 @@
 #include "tools/eddl_node/console.h"
 #include "tools/eddl_node/exit_code.h"
 #include "tools/eddl_node/job_file.h"
+#include "tools/eddl_node/metrics/cluster_metrics.h"
+#include "tools/eddl_node/metrics/metrics_server.h"
 #include "tools/eddl_node/stop_signal.h"
 #include "tools/eddl_node/text_format.h"
 
@@ -65,6 +67,8 @@ class JoinRun {
   absl::Status Start();
   absl::Status Finish(const std::string& goodbye);
   void OnStatus(const MemberStatus& status);
+  // Answers Prometheus, if asked to.
+  absl::Status ServeMetrics();
 
   const JoinArguments& arguments_;
   const Console& console_;
@@ -83,8 +87,11 @@ class JoinRun {
   std::unique_ptr<cluster::SampleCache> samples_;
   std::unique_ptr<cluster::MemberSession> session_;
   std::optional<net::GrpcLog> grpc_log_;
-  MemberStatus last_;    // that was told
-  MemberStatus latest_;  // of all
+  absl::Mutex figures_mutex_;
+  MemberFigures figures_ ABSL_GUARDED_BY(figures_mutex_);
+  std::unique_ptr<MetricsServer> metrics_;  // after what it asks
+  MemberStatus last_;                       // that was told
+  MemberStatus latest_;                     // of all
   double said_seconds_ = 0;
   ExitCode outcome_ = ExitCode::kOk;
 };
@@ -238,8 +245,37 @@ absl::Status JoinRun::Start() {
   return absl::OkStatus();
 }
 
+absl::Status JoinRun::ServeMetrics() {
+  if (arguments_.metrics.empty()) return absl::OkStatus();
+  EDDL_ASSIGN_OR_RETURN(const HostPort address, cluster::ParseHostPort(arguments_.metrics));
+  auto server = MetricsServer::Start(address.host, std::stoi(address.port), [this] {
+    const net::LinkCounters total = session_->Total();
+    const absl::MutexLock lock(&figures_mutex_);
+    figures_.sent_bytes = total.sent_bytes;
+    figures_.received_bytes = total.received_bytes;
+    figures_.queued_bytes = total.queued_bytes;
+    return MemberMetrics(figures_);
+  });
+  if (!server.ok()) return WithExitCode(ExitCode::kNetwork, server.status());
+  metrics_ = *std::move(server);
+  console_.Line("metrics http://" + HostPort{address.host, std::to_string(metrics_->port())}.ToString() + "/metrics");
+  return absl::OkStatus();
+}
+
 void JoinRun::OnStatus(const MemberStatus& status) {
   latest_ = status;
+  {
+    const absl::MutexLock lock(&figures_mutex_);
+    figures_ = {.node = ToInt(node_),
+                .job = job_.name,
+                .connected = status.connected,
+                .active = status.active,
+                .leads = status.leads,
+                .paused = status.paused,
+                .samples = status.samples,
+                .leases = status.leases,
+                .version = status.version};
+  }
   const double now = static_cast<double>(Now().ns) * 1e-9;
   const bool changed = status.connected != last_.connected || status.leads != last_.leads ||
                        status.paused != last_.paused || status.last_error != last_.last_error;
@@ -260,6 +296,7 @@ void JoinRun::OnStatus(const MemberStatus& status) {
 }
 
 absl::Status JoinRun::Finish(const std::string& goodbye) {
+  metrics_.reset();
   session_.reset();
   const bool stopped = StopCode() != ExitCode::kOk;
   console_.Line((stopped           ? "left"
@@ -289,6 +326,7 @@ absl::Status JoinRun::Execute() {
   EDDL_RETURN_IF_ERROR(Prepare());
   EDDL_RETURN_IF_ERROR(Join());
   EDDL_RETURN_IF_ERROR(Start());
+  EDDL_RETURN_IF_ERROR(ServeMetrics());
   auto goodbye = session_->Run(InstallStopSignals());
   if (!goodbye.ok()) return WithExitCode(ExitCode::kDevice, goodbye.status());
   return Finish(*goodbye);

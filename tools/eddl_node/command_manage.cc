@@ -26,6 +26,7 @@
 #include "tools/eddl_node/cluster/node_service.h"
 #include "tools/eddl_node/commands.h"
 #include "tools/eddl_node/console.h"
+#include "tools/eddl_node/dashboard/manager_dashboard.h"
 #include "tools/eddl_node/exit_code.h"
 #include "tools/eddl_node/job_file.h"
 #include "tools/eddl_node/metrics_log.h"
@@ -88,6 +89,8 @@ class ManageRun {
   absl::Status MakeKeeper();
   absl::Status Listen();
   absl::Status StartWorker();
+  absl::Status StartHistory();
+  absl::Status StartDashboard();
   absl::Status Finish(const cluster::ManagerEnd& end);
   void PrintBanner();
   void OnEpoch(const EpochReport& report, const Checkpoint& model);
@@ -113,12 +116,15 @@ class ManageRun {
   std::optional<net::Credentials> credentials_;
   net::Credentials operator_credentials_;
   std::unique_ptr<cluster::MemberRegistry> registry_;
+  std::unique_ptr<HistoryKeeper> history_;
   std::unique_ptr<cluster::ManagerNode> manager_;
   std::unique_ptr<cluster::JournalFile> journal_;
   std::unique_ptr<cluster::CheckpointKeeper> keeper_;
   std::unique_ptr<cluster::ClusterService> service_;
   std::unique_ptr<net::GrpcTransport> transport_;
   std::optional<net::GrpcLog> grpc_log_;
+  std::unique_ptr<Dashboard> dashboard_;
+  std::string dashboard_address_;
   std::optional<MetricsLog> metrics_;
   std::optional<ProgressPrinter> progress_;
   double seconds_before_ = 0;
@@ -373,6 +379,33 @@ absl::Status ManageRun::StartWorker() {
   return absl::OkStatus();
 }
 
+absl::Status ManageRun::StartHistory() {
+  const std::string path = folder_.File("history.json");
+  RunHistory history;
+  if (earlier_.has_value()) {
+    auto before = ReadHistory(path);
+    if (before.ok()) history = *std::move(before);
+    if (!before.ok() && !absl::IsNotFound(before.status())) {
+      console_.Line("the run's history begins anew: " + MessageOf(before.status()));
+    }
+  }
+  history_ = std::make_unique<HistoryKeeper>(path, std::move(history));
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::StartDashboard() {
+  if (arguments_.dashboard.empty()) return absl::OkStatus();
+  EDDL_ASSIGN_OR_RETURN(const HostPort address, cluster::ParseHostPort(arguments_.dashboard));
+  auto token = OperatorToken(authority_folder());
+  if (!token.ok()) return WithExitCode(ExitCode::kSave, token.status());
+  auto dashboard = StartManagerDashboard({.host = address.host, .port = std::stoi(address.port), .token = *token},
+                                         *manager_, *history_, {.job = packet_.name, .model = packet_.model.name});
+  if (!dashboard.ok()) return WithExitCode(ExitCode::kNetwork, dashboard.status());
+  dashboard_ = *std::move(dashboard);
+  dashboard_address_ = HostPort{address.host, std::to_string(dashboard_->port())}.ToString();
+  return absl::OkStatus();
+}
+
 void ManageRun::PrintBanner() {
   console_.Write(StartBanner(*session_, folder_.path()));
   const HostPort own = OwnHostPort();
@@ -384,9 +417,14 @@ void ManageRun::PrintBanner() {
   if (arguments_.work) console_.Line("        this device trains, too");
   const std::string status = "eddl-node status " + HostPort{"127.0.0.1", own.port}.ToString();
   console_.Line("        to look: " + status + (arguments_.insecure ? " --insecure" : ""));
+  if (dashboard_ != nullptr) {
+    console_.Line("        or http://" + dashboard_address_ + "; acting needs the token in " + authority_folder() +
+                  "/operator_token");
+  }
   console_.Json({{"schema", kManageSchema},
                  {"status", "listening"},
                  {"address", own.ToString()},
+                 {"dashboard", dashboard_address_},
                  {"token", token_ ? nlohmann::ordered_json(token_->ToString()) : nlohmann::ordered_json()}});
 }
 
@@ -410,6 +448,7 @@ void ManageRun::OnEpoch(const EpochReport& report, const Checkpoint& model) {
 }
 
 void ManageRun::OnEvent(const ClusterEvent& event) {
+  history_->AddExplained(event.seconds, event.topic, event.text);
   progress_->Clear();
   char seconds[32];
   std::snprintf(seconds, sizeof(seconds), "%8.1f s  ", event.seconds);
@@ -473,6 +512,7 @@ absl::Status ManageRun::Execute() {
   EDDL_RETURN_IF_ERROR(TakeFolder());
   EDDL_RETURN_IF_ERROR(MakePacket());
   EDDL_RETURN_IF_ERROR(MakeCredentials());
+  EDDL_RETURN_IF_ERROR(StartHistory());
   cluster::ManagerNodeOptions options = {
       .manager = cluster::MakeManagerOptions(job_, packet_, session_->model().layout()),
       .epochs = packet_.options.epochs,
@@ -480,7 +520,8 @@ absl::Status ManageRun::Execute() {
   cluster::ManagerObserver observer = {
       .on_step = [this](const StepReport& report) { progress_->OnStep(report, Now()); },
       .on_epoch = [this](const EpochReport& report, const Checkpoint& model) { OnEpoch(report, model); },
-      .on_event = [this](const ClusterEvent& event) { OnEvent(event); }};
+      .on_event = [this](const ClusterEvent& event) { OnEvent(event); },
+      .on_sample = [this](const RunSample& sample) { history_->Add(sample); }};
   manager_ = std::make_unique<cluster::ManagerNode>(
       std::move(options), *registry_, std::move(observer), [this](net::NodeId node, const std::string& address) {
         return cluster::ProbeNode(node, address.starts_with(':') ? "127.0.0.1" + address : address, credentials_);
@@ -497,12 +538,15 @@ absl::Status ManageRun::Execute() {
       TrainState{.step = static_cast<int64_t>(records.size()), .samples = samples_before_}, Now());
   EDDL_RETURN_IF_ERROR(Listen());
   EDDL_RETURN_IF_ERROR(SaveOperator());
+  EDDL_RETURN_IF_ERROR(StartDashboard());
   PrintBanner();
   EDDL_RETURN_IF_ERROR(StartWorker());
   const cluster::ManagerEnd end =
       manager_->Run(*transport_, *journal_, *keeper_, seconds_before_, InstallStopSignals());
   worker_stop_ = true;
   if (worker_thread_.joinable()) worker_thread_.join();
+  dashboard_.reset();
+  EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, history_->Save()));
   return Finish(end);
 }
 

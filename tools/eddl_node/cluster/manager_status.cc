@@ -37,7 +37,9 @@ const char* StateOf(const net::NodeRecord* record, bool up, bool paused_by_perso
   return "working";
 }
 
-Json ToJson(const net::Candidate& candidate) {
+Json ToJson(const net::Candidate& candidate, const net::Plan& in_force) {
+  Json leaders = Json::array();
+  for (const net::LeaderShare& share : candidate.plan.leaders) leaders.push_back(ToInt(share.node));
   Json parked = Json::array();
   for (const net::NodeId node : candidate.plan.parked) parked.push_back(ToInt(node));
   return {{"plan", net::Describe(candidate.plan)},
@@ -50,7 +52,9 @@ Json ToJson(const net::Candidate& candidate) {
           {"samples_per_second", candidate.samples_per_second},
           {"efficiency", candidate.efficiency},
           {"progress", candidate.progress},
-          {"bound", candidate.bound}};
+          {"bound", candidate.bound},
+          {"leader_nodes", std::move(leaders)},
+          {"in_force", candidate.plan == in_force}};
 }
 
 Json ToJson(const ClusterEvent& event) {
@@ -71,7 +75,8 @@ absl::StatusOr<Json> ManagerNode::Status() {
 }
 
 absl::StatusOr<Json> ManagerNode::Why(net::NodeId node) {
-  if (!registry_.Find(node)) return NotFound("there is no node " + std::to_string(ToInt(node)));
+  // Node 0: of the plan alone.
+  if (ToInt(node) != 0 && !registry_.Find(node)) return NotFound("there is no node " + std::to_string(ToInt(node)));
   return Ask<Json>([this, node] { return WhyJson(node); });
 }
 
@@ -91,6 +96,9 @@ Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
                {"leader_share", up ? ShareOf(manager_.plan(), info.node) : 0.0},
                {"backs_up", manager_.map().BackedUpBy(info.node).has_value()},
                {"version", info.program_version}};
+  if (const double staleness = watch_.StalenessOf(ToInt(info.node)); std::isfinite(staleness)) {
+    json["staleness"] = staleness;
+  }
   if (peer != peers_.end()) json["last_heard_seconds"] = (now - peer->second.last_heard).seconds();
   const NodeVitals vitals = VitalsNow(info.node, now);
   const auto add = [&json](const char* name, double value) {
@@ -188,7 +196,7 @@ Json ManagerNode::WhyJson(net::NodeId node) const {
   json["decision"] = manager_.decision().why;
   json["candidates"] = Json::array();
   for (const net::Candidate& candidate : manager_.decision().candidates) {
-    json["candidates"].push_back(ToJson(candidate));
+    json["candidates"].push_back(ToJson(candidate, manager_.plan()));
   }
   json["events"] = Json::array();
   const std::string name = "node " + std::to_string(ToInt(node));

@@ -46,6 +46,8 @@ class MemberSession {
                                                              SampleSource& samples,
                                                              std::function<void(const MemberStatus&)> on_status);
 
+  // Bytes over all links. Thread-safe.
+  net::LinkCounters Total() const { return transport_->Total(); }
   // As MemberNode::Run.
   absl::StatusOr<std::string> Run(const std::atomic<bool>& stop);
 

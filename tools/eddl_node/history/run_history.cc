@@ -10,7 +10,8 @@ namespace {
 
 // Events that make room first: there are many, and each says little.
 bool IsMinor(const RunEvent& event) {
-  return event.kind == "checkpoint" || event.kind == "view" || event.kind == "note" || event.kind == "state";
+  return event.kind == "checkpoint" || event.kind == "view" || event.kind == "note" || event.kind == "lost" ||
+         event.kind == "state";
 }
 
 // The number in "node 3", or 0.
@@ -25,6 +26,7 @@ std::string KindOf(const std::string& topic, const std::string& text) {
   if (topic == "plan" || topic == "view" || topic == "checkpoint") return topic;
   if (NodeOf(topic) == 0) return "note";
   if (text == "left") return "left";
+  if (text.starts_with("connection lost")) return "lost";
   if (text.starts_with("removed") || text.starts_with("quarantined")) return "fenced";
   return "note";
 }
@@ -149,10 +151,15 @@ void RunHistory::NoteChange(const DeviceSample* before, const DeviceSample& now,
 
 void RunHistory::AddExplained(double seconds, const std::string& topic, const std::string& text) {
   const double at = std::max(offset_ + seconds, last_seconds_);
-  AddEvent({.seconds = at, .kind = KindOf(topic, text), .node = NodeOf(topic), .text = topic + ": " + text});
+  const std::string kind = KindOf(topic, text);
+  const uint32_t node = NodeOf(topic);
+  const auto device = devices_.find(node);
+  const std::string about = device == devices_.end() ? topic : device->second.last.name + " (" + topic + ")";
+  AddEvent({.seconds = at, .kind = kind, .node = node, .text = topic == kind ? text : about + ": " + text});
 }
 
 void RunHistory::AddEvent(RunEvent event) {
+  event.sequence = ++event_count_;
   events_.push_back(std::move(event));
   if (events_.size() <= options_.events_max) return;
   const auto minor = std::find_if(events_.begin(), events_.end(), IsMinor);

@@ -23,15 +23,17 @@ namespace eddl {
 
 struct RunEvent {
   double seconds = 0;
-  std::string kind;   // "joined", "left", "fenced", "plan", "leader", "mode", "state", "checkpoint", "view", "note"
+  std::string
+      kind;  // "joined", "left", "lost", "fenced", "plan", "leader", "mode", "state", "checkpoint", "view", "note"
   uint32_t node = 0;  // that it is about; 0: the run
   std::string text;
+  int64_t sequence = 0;  // grows by one with each
 };
 
 struct RunHistoryOptions {
-  double frame_seconds = 0.5;  // at first
-  size_t frames_max = 480;     // even
-  size_t devices_max = 1000;   // with series of their own; others count in the run's
+  double frame_seconds = 1;   // at first
+  size_t frames_max = 480;    // even
+  size_t devices_max = 1000;  // with series of their own; others count in the run's
   size_t events_max = 400;
 };
 
@@ -52,6 +54,9 @@ class RunHistory {
   // "others": {...}, "events":[...]}. Values are null where nothing is known. Series of the `devices_max` devices that
   // computed most; "others" is the sum of the rest.
   nlohmann::ordered_json ToJson(size_t devices_max) const;
+  // What changed since: the axis, the run's values of the open frame, and the newest events. {"frame_seconds",
+  // "frames", "seconds", "run":{name: value}, "events":[...]}
+  nlohmann::ordered_json LatestJson() const;
   // The series of one device; null if there is none.
   nlohmann::ordered_json DeviceJson(uint32_t node) const;
   // A history that ToJson wrote, to go on with: what follows is later than all that is in it. kDataLoss: not such JSON.
@@ -105,6 +110,7 @@ class RunHistory {
   std::map<uint32_t, Device> devices_;
   size_t series_count_ = 0;
   std::deque<RunEvent> events_;
+  int64_t event_count_ = 0;
 };
 
 }  // namespace eddl

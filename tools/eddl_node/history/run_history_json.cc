@@ -15,6 +15,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr char kSchema[] = "eddl.history.v1";
 // A file that is longer than any history is none.
+// Events that LatestJson repeats: a viewer that misses some seconds still sees all.
+constexpr size_t kLatestEvents = 24;
 constexpr size_t kListMax = 1 << 16;
 
 // Five significant digits say enough for a plot, and make the text a third as long.
@@ -32,6 +34,14 @@ Json ToJson(const std::vector<float>& values) {
   Json json = Json::array();
   for (const float value : values) json.push_back(Rounded(value));
   return json;
+}
+
+Json ToJson(const RunEvent& event) {
+  return {{"seconds", Rounded(event.seconds)},
+          {"kind", event.kind},
+          {"node", event.node},
+          {"text", event.text},
+          {"sequence", event.sequence}};
 }
 
 double Number(const Json& json, const char* name, double otherwise = 0) {
@@ -120,10 +130,19 @@ Json RunHistory::ToJson(size_t devices_max) const {
                {"events", Json::array()}};
   for (size_t i = 0; i < kRunQuantities; ++i) json["run"][kRunNames[i]] = eddl::ToJson(run_[i].Means());
   for (size_t i = 0; i < own; ++i) json["devices"].push_back(DeviceToJson(*order[i]));
-  for (const RunEvent& event : events_) {
-    json["events"].push_back(
-        {{"seconds", event.seconds}, {"kind", event.kind}, {"node", event.node}, {"text", event.text}});
-  }
+  for (const RunEvent& event : events_) json["events"].push_back(eddl::ToJson(event));
+  return json;
+}
+
+Json RunHistory::LatestJson() const {
+  Json json = {{"frame_seconds", frame_seconds_},
+               {"frames", frame_count()},
+               {"seconds", last_seconds_},
+               {"run", Json::object()},
+               {"events", Json::array()}};
+  for (size_t i = 0; i < kRunQuantities; ++i) json["run"][kRunNames[i]] = Rounded(run_[i].OpenMean());
+  const size_t first = events_.size() - std::min(events_.size(), kLatestEvents);
+  for (size_t i = first; i < events_.size(); ++i) json["events"].push_back(eddl::ToJson(events_[i]));
   return json;
 }
 

@@ -32,7 +32,10 @@ void RunWatch::Fill(RunSample& sample) {
     device.leases = seen.leases;
     device.compute_seconds = seen.compute_seconds;
     device.looks = seen.looks;
-    if (seen.staleness_count > 0) device.staleness = seen.staleness_sum / static_cast<double>(seen.staleness_count);
+    if (seen.staleness_count > 0) {
+      seen.last_staleness = seen.staleness_sum / static_cast<double>(seen.staleness_count);
+      device.staleness = seen.last_staleness;
+    }
     seen.staleness_sum = 0;
     seen.staleness_count = 0;
   }

@@ -20,6 +20,12 @@ class RunWatch {
   // Called for all devices at equal intervals.
   void Look(uint32_t node, Activity activity) { ++devices_[node].looks[static_cast<size_t>(activity)]; }
 
+  // Of the device's leases, a mean over those of the last sample that had any; kUnknown: none yet.
+  double StalenessOf(uint32_t node) const {
+    const auto it = devices_.find(node);
+    return it == devices_.end() ? kUnknown : it->second.last_staleness;
+  }
+
   // Fills in what it knows of the run and of the devices that the sample has, and begins anew, but for totals.
   void Fill(RunSample& sample);
 
@@ -32,6 +38,7 @@ class RunWatch {
     // Since the last sample.
     double staleness_sum = 0;
     int64_t staleness_count = 0;
+    double last_staleness = kUnknown;
   };
 
   double loss_sum_ = 0;

@@ -42,6 +42,8 @@ class TimelineSeries {
     means.push_back(OpenMean());
     return means;
   }
+  // Of the open frame; NaN: nothing was added yet.
+  float OpenMean() const { return count_ > 0 ? static_cast<float>(sum_ / static_cast<double>(count_)) : kNone; }
   // The closed frames of an earlier life.
   void Restore(std::vector<float> means) { means_ = std::move(means); }
 
@@ -49,7 +51,6 @@ class TimelineSeries {
 
  private:
   static float MeanOf(float a, float b) { return std::isnan(a) ? b : std::isnan(b) ? a : (a + b) / 2; }
-  float OpenMean() const { return count_ > 0 ? static_cast<float>(sum_ / static_cast<double>(count_)) : kNone; }
 
   std::vector<float> means_;  // of closed frames
   double sum_ = 0;            // of the open frame

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <nlohmann/json.hpp>
+
+#include "tools/eddl_node/history/run_watch.h"
 
 namespace eddl {
 namespace {
@@ -104,9 +108,11 @@ TEST(RunHistoryTest, SortsWhatTheManagerExplains) {
   history.AddExplained(2, "node 12", "removed: silent");
   history.AddExplained(3, "node 12", "left");
   history.AddExplained(4, "disk", "is full");
+  history.Add(At(5, 1, {Device(2, 1)}));
+  history.AddExplained(5, "node 2", "connection lost: it is gone");
   EXPECT_EQ(Events(history),
-            "plan: plan: sync, f16 is better; fenced 12: node 12: removed: silent; left 12: node 12: left; note: disk: "
-            "is full");
+            "plan: sync, f16 is better; fenced 12: node 12: removed: silent; left 12: node 12: left; note: disk: "
+            "is full; joined 2: n2 joined; lost 2: n2 (node 2): connection lost: it is gone");
 }
 
 TEST(RunHistoryTest, ForgetsSmallEventsBeforeGreatOnes) {
@@ -127,6 +133,19 @@ TEST(RunHistoryTest, ShowsThoseThatComputedMostAndSumsUpTheRest) {
   ASSERT_EQ(json["devices"].size(), 1U);
   EXPECT_EQ(json["devices"][0]["node"], 2);
   EXPECT_EQ(json["others"].dump(), R"({"count":2,"samples_per_second":[4]})");
+}
+
+TEST(RunHistoryTest, TellsAViewerWhatIsNewInTheOpenFrame) {
+  RunHistory history({.frame_seconds = 1});
+  history.Add(At(0, 6));
+  history.Add(At(1.5, 8));
+  history.AddExplained(1.5, "plan", "is good");
+  history.AddExplained(1.6, "node 4", "left");
+  const Json latest = history.LatestJson();
+  EXPECT_EQ(latest["frames"], 2);
+  EXPECT_EQ(latest["run"]["samples_per_second"], 8);
+  EXPECT_TRUE(latest["run"]["loss"].is_null());
+  EXPECT_EQ(latest["events"][1].dump(), R"({"seconds":1.6,"kind":"left","node":4,"text":"node 4: left","sequence":2})");
 }
 
 TEST(RunHistoryTest, GivesSeriesToALimitedNumberOfDevices) {
@@ -150,7 +169,32 @@ TEST(RunHistoryTest, GoesOnFromWhatAnEarlierManagerWrote) {
   const Json later = second->ToJson(10);
   EXPECT_EQ(Rates(later), "[10,20,30]");
   EXPECT_EQ(later["devices"][0]["totals"]["samples"], 250);
-  EXPECT_EQ(Events(*second), "joined 1: n1 joined; plan: plan: is good; joined 1: n1 is back");
+  EXPECT_EQ(Events(*second), "joined 1: n1 joined; plan: is good; joined 1: n1 is back");
+}
+
+TEST(RunWatchTest, TakesMeansBetweenSamplesAndKeepsTotals) {
+  RunWatch watch;
+  watch.OnRound(/*loss_sum=*/20, /*correct=*/5, /*samples=*/10);
+  watch.OnRound(10, 5, 10);
+  watch.OnLease(1, /*samples=*/8, /*compute_seconds=*/0.5, /*staleness=*/1);
+  watch.OnLease(1, 8, 0.25, 4);
+  watch.Look(1, Activity::kCompute);
+  watch.Look(1, Activity::kWait);
+  RunSample first = At(0, 1, {Device(1, 1), Device(2, 1)});
+  watch.Fill(first);
+  EXPECT_EQ(first.loss, 1.5);
+  EXPECT_EQ(first.accuracy, 0.5);
+  EXPECT_EQ(first.devices[0].staleness, 2.5);
+  EXPECT_EQ(first.devices[0].compute_seconds, 0.75);
+  EXPECT_TRUE(std::isnan(first.devices[1].staleness));
+  watch.Look(1, Activity::kCompute);
+  RunSample second = At(1, 1, {Device(1, 1)});
+  watch.Fill(second);
+  EXPECT_TRUE(std::isnan(second.loss));
+  EXPECT_TRUE(std::isnan(second.devices[0].staleness));
+  EXPECT_EQ(watch.StalenessOf(1), 2.5);
+  EXPECT_EQ(second.devices[0].samples, 16);
+  EXPECT_EQ(second.devices[0].looks, (std::array<int64_t, kActivities>{2, 0, 1, 0}));
 }
 
 TEST(RunHistoryTest, RefusesWhatIsNoHistory) {
