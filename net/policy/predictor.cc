@@ -151,7 +151,7 @@ absl::StatusOr<Candidate> Predictor::Predict(Mode mode, Codec codec, std::vector
     EDDL_RETURN_IF_ERROR(PredictAsync(candidate));
   } else {
     ShareOptions options = OptionsFor(mode, codec);
-    // All that a round sends; of it, nobody waits for the replicas (send_clock.h).
+    // All that a round sends; of it, nobody waits for the replicas (link_backlog.h).
     options.overlapped = true;
     EDDL_ASSIGN_OR_RETURN(const Exchange all, exchange_.Evaluate(candidate.plan.leaders, options));
     options = OptionsFor(mode, codec);

@@ -27,7 +27,7 @@
 #include "net/node/manager.h"
 #include "net/node/member.h"
 #include "net/policy/ledger.h"
-#include "net/policy/send_clock.h"
+#include "net/policy/link_backlog.h"
 #include "net/sim/checkers.h"
 #include "net/sim/device.h"
 #include "net/sim/event_queue.h"
@@ -120,7 +120,7 @@ class World {
     uint32_t group = 0;
     std::optional<Device> device;
     std::unique_ptr<Member> member;
-    SendClock send_clock;
+    LinkBacklog backlog;
     double up_rate = 0;
     double down_rate = 0;
     double seconds_per_message = 0;

@@ -136,11 +136,11 @@ void World::Launch(Node& from, Instant at, NodeId to, uint32_t shared, BufferRef
   Instant depart = at + fate.delay;
   const double rate = network_.UpRate(at, from.id);
   if (bulk && IsBackground(to, body)) {
-    depart = from.send_clock.Depart(at) + fate.delay;
+    depart = from.backlog.Depart(at) + fate.delay;
     if (depart > now_) return queue_.Push(depart, kDepart, index);
     return Depart(index);
   }
-  from.send_clock.Add(at, bytes, rate);
+  from.backlog.Add(at, bytes, rate);
   if (faults_.messages()) {
     Instant& last = bulk_departures_[uint64_t{ToInt(from.id)} << 32 | ToInt(to)];
     depart = last = std::max(last, depart);

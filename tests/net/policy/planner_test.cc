@@ -90,8 +90,7 @@ TEST(PlannerTest, KeepsAllTwelveCandidatesOfACluster) {
 TEST(PlannerTest, SplitsTheLeaderRoleWhereOneLeaderIsTheBottleneck) {
   ClusterView view = Boards(16);
   const Decision decision = First(view, {.mode = Mode::kSync, .codec = Codec::kF32});
-  EXPECT_EQ(decision.why,
-            "sync, f32, 16 leaders: 1184 samples/s of 100 % worth, bound by compute; the first plan");
+  EXPECT_EQ(decision.why, "sync, f32, 16 leaders: 1184 samples/s of 100 % worth, bound by compute; the first plan");
   const Candidate& one = *Find(decision, Mode::kSync, Codec::kF32, true);
   EXPECT_GT(decision.candidates.front().progress, 3 * one.progress);
 }

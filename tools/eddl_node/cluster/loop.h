@@ -1,7 +1,7 @@
 // Loop: the one thread on which a node's machine, its bytes and its decisions live.
 //
-// Others post tasks; they run in the order of posting. Three timers, the machine's and two of the driver's, call back on
-// the same thread. Post and Stop are thread-safe; the rest belongs to the loop's thread.
+// Others post tasks; they run in the order of posting. Three timers, the machine's and two of the driver's, call back
+// on the same thread. Post and Stop are thread-safe; the rest belongs to the loop's thread.
 #pragma once
 
 #include <array>

@@ -294,10 +294,10 @@ void MemberNode::SendBytes(net::NodeId to, const net::Message& message, net::Byt
   if (bytes == nullptr) return transport_->Send(to, message, nullptr);
   const Instant now = Now();
   if (!net::IsBackground(to, message.body)) {
-    send_clock_.Add(now, static_cast<double>(bytes->size()), link_rates().up);
+    backlog_.Add(now, static_cast<double>(bytes->size()), link_rates().up);
     return transport_->Send(to, message, std::move(bytes));
   }
-  background_.push_back({.due = send_clock_.Depart(now), .to = to, .message = message, .bytes = std::move(bytes)});
+  background_.push_back({.due = backlog_.Depart(now), .to = to, .message = message, .bytes = std::move(bytes)});
   SendBackground();
 }
 

@@ -18,7 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "net/node/member.h"
-#include "net/policy/send_clock.h"
+#include "net/policy/link_backlog.h"
 #include "net/transport/transport.h"
 #include "tools/eddl_node/cluster/lease_runner.h"
 #include "tools/eddl_node/cluster/link_meter.h"
@@ -159,7 +159,7 @@ class MemberNode final : public net::TransportObserver {
   std::vector<Incoming> early_;
   LinkMeter meter_;
   LinkRates probed_;
-  net::SendClock send_clock_;
+  net::LinkBacklog backlog_;
   std::deque<Outgoing> background_;
   OwnerLoad owner_load_;
   bool paused_ = false;

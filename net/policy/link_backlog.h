@@ -1,4 +1,4 @@
-// SendClock: when a node's link will have sent all that it was given.
+// LinkBacklog: when a node's link will have sent all that it was given.
 //
 // A leader's replica for its backup is bulk that nobody waits for: beside the new parameters, which all workers wait
 // for, it would take an equal part of the link (with three leaders, two fifths). So it departs when what was given
@@ -20,7 +20,7 @@ inline bool IsBackground(NodeId to, const Body& body) {
   return std::holds_alternative<Replica>(body) || (to == kManager && std::holds_alternative<Move>(body));
 }
 
-class SendClock {
+class LinkBacklog {
  public:
   // However much was given, and however slow the link: background waits no longer than this.
   static constexpr Duration kPatience{1'000'000'000};

@@ -1,4 +1,4 @@
-#include "net/policy/send_clock.h"
+#include "net/policy/link_backlog.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@ namespace {
 
 Instant At(double seconds) { return Instant{static_cast<int64_t>(seconds * 1e9)}; }
 
-TEST(SendClockTest, BackgroundWaitsForWhatWasGivenBefore) {
-  SendClock clock;
+TEST(LinkBacklogTest, BackgroundWaitsForWhatWasGivenBefore) {
+  LinkBacklog clock;
   EXPECT_EQ(clock.Depart(At(5)), At(5)) << "an idle link";
   clock.Add(At(5), 1e6, 1e7);
   clock.Add(At(5), 1e6, 1e7);
@@ -16,26 +16,26 @@ TEST(SendClockTest, BackgroundWaitsForWhatWasGivenBefore) {
   EXPECT_EQ(clock.Depart(At(5.3)), At(5.3)) << "all of it has left";
 }
 
-TEST(SendClockTest, GoesOnFromNowAfterAPause) {
-  SendClock clock;
+TEST(LinkBacklogTest, GoesOnFromNowAfterAPause) {
+  LinkBacklog clock;
   clock.Add(At(1), 1e6, 1e7);
   clock.Add(At(9), 1e6, 1e7);
   EXPECT_EQ(clock.Depart(At(9)), At(9.1));
 }
 
-TEST(SendClockTest, WaitsForNothingIfTheRateIsUnknown) {
-  SendClock clock;
+TEST(LinkBacklogTest, WaitsForNothingIfTheRateIsUnknown) {
+  LinkBacklog clock;
   for (const double rate : {0.0, -1.0, std::nan("")}) clock.Add(At(1), 1e9, rate);
   EXPECT_EQ(clock.Depart(At(1)), At(1));
 }
 
-TEST(SendClockTest, PatienceHasAnEnd) {
-  SendClock clock;
+TEST(LinkBacklogTest, PatienceHasAnEnd) {
+  LinkBacklog clock;
   clock.Add(At(1), 1e12, 1);
-  EXPECT_EQ(clock.Depart(At(1)), At(1) + SendClock::kPatience);
+  EXPECT_EQ(clock.Depart(At(1)), At(1) + LinkBacklog::kPatience);
 }
 
-TEST(SendClockTest, ReplicasAndPartsOfCheckpointsAreBackground) {
+TEST(LinkBacklogTest, ReplicasAndPartsOfCheckpointsAreBackground) {
   EXPECT_TRUE(IsBackground(NodeId{2}, Replica{}));
   EXPECT_TRUE(IsBackground(kManager, Move{}));
   EXPECT_FALSE(IsBackground(NodeId{2}, Move{})) << "a view waits for a shard that moves";
