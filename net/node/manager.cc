@@ -212,6 +212,8 @@ void Manager::OnTimer(Step& step) {
 }
 
 void Manager::OnTick(Step& step) {
+  // It was held up itself (a busy machine, a stopped process): what others said meanwhile is about to be heard.
+  const bool was_held_up = next_tick_.ns > 0 && step.now - next_tick_ > options_.tick;
   const auto ticks = static_cast<int64_t>(1 + ToInt(roster_.end()) / kMembersPerTick);
   next_tick_ = step.now + Duration{ticks * options_.tick.ns};
   step.out.Do(SetTimer{next_tick_});
@@ -222,7 +224,7 @@ void Manager::OnTick(Step& step) {
     if (node.state == NodeRecord::State::kDown) {
       if (step.now - node.down_since > options_.reconnect)
         Remove(step, NodeId{i}, "its connection closed and did not come back");
-    } else if (node.heartbeat.Suspects(step.now)) {
+    } else if (!was_held_up && node.heartbeat.Suspects(step.now)) {
       Remove(step, NodeId{i}, "silent for longer than it ever was");
     }
   }

@@ -204,6 +204,21 @@ TEST(ManagerTest, AModelThatDivergesStopsTheJobWithItsLastGoodVersion) {
   EXPECT_NE(cluster.why().find("lower the learning rate"), std::string::npos) << cluster.why();
 }
 
+TEST(ManagerTest, AManagerThatWasHeldUpItselfSuspectsNobodyBeforeItHasListened) {
+  const ManagerOptions options = {.ledger = {.sample_count = 96, .micro_batch_size = 4}, .parameter_count = 100};
+  Manager manager(options);
+  Actions actions;
+  manager.Handle(Instant{1}, Started{}, actions);
+  manager.Handle(Instant{2}, Received{.from = NodeId{1}, .message = {.body = Hello{}}}, actions);
+  const auto is_here = [&] { return manager.roster().Find(NodeId{1})->present(); };
+  ASSERT_TRUE(is_here());
+  const Instant late = Instant{2} + Duration{3600'000'000'000};
+  manager.Handle(late, Timer{}, actions);
+  EXPECT_TRUE(is_here());
+  manager.Handle(late + options.tick, Timer{}, actions);
+  EXPECT_FALSE(is_here()) << "it had its chance";
+}
+
 TEST(ManagerTest, MessagesOfAnEarlierLifeAreNotHeard) {
   Cluster cluster({});
   ASSERT_TRUE(cluster.RunToVersion(1));
