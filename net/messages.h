@@ -85,8 +85,9 @@ struct Fence {
   Incarnation incarnation;
   std::string why;
 };
-// Node → M: wants to go. M → node: may go now.
+// Node → M: wants to go. M → W: there is no work for it. W → L: needs no versions until it pulls again.
 struct Leave {};
+// M → node: may go now.
 struct Bye {
   std::string why;  // empty: it wanted to go, or the job is over
 };

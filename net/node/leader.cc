@@ -352,6 +352,11 @@ void Leader::OnPull(NodeId from, Incarnation incarnation, const Pull& pull, Outb
   }
 }
 
+void Leader::OnLeave(NodeId from) {
+  subscribers_.erase(from);
+  pulls_.erase(from);
+}
+
 void Leader::Answer(NodeId to, Version have, Outbox& out) {
   if (have == own_.newest) {
     out.SendTo(to, Publish{.version = have});

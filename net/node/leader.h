@@ -59,6 +59,8 @@ class Leader {
   void OnLoaded(const Loaded& loaded, Outbox& out);
   // From now on the node gets what is published.
   void OnPull(NodeId from, Incarnation incarnation, const Pull& pull, Outbox& out);
+  // It needs nothing more until it pulls again.
+  void OnLeave(NodeId from);
   // The node's life is over: it gets nothing more, and nothing more of it is folded.
   void OnFence(const Fence& fence);
   // A connection is up again: what may have been lost on it is sent again.

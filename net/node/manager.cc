@@ -120,7 +120,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   node.state = NodeRecord::State::kLive;
   node.incarnation = {view_, ++next_counter_};
   node.capabilities = hello.capabilities;
-  node.paused = false;
+  node.paused = node.asleep = false;
   node.missed = 0;
   node.async_parts = 0;
   node.heartbeat = FailureDetector(hello.capabilities.beat_period);
@@ -236,6 +236,7 @@ void Manager::OnTick(Step& step) {
   }
   if (phase_ == Phase::kRunning && !rounds_.empty()) Remind(step);
   LetGo(step);
+  PutToSleep(step);
   MeasureBatch();
   serve_ = true;
   if (phase_ == Phase::kRunning && step.now - started_at_ > load_bound_.Get()) WatchLoading(step);
@@ -269,6 +270,17 @@ void Manager::LetGo(Step& step) {
     EndLife(step, id);
     Say(step, "node " + std::to_string(i), "left");
     replan_ = true;
+  }
+}
+
+void Manager::PutToSleep(Step& step) {
+  if (phase_ != Phase::kRunning) return;
+  for (const NodeId id : roster_.Workers()) {
+    NodeRecord& node = *roster_.Find(id);
+    // A lease may wait for a version that is still to come.
+    if (node.state != NodeRecord::State::kLive || node.can_work() || node.asleep || !node.leases.empty()) continue;
+    node.asleep = true;
+    step.out.SendTo(id, Leave{});
   }
 }
 

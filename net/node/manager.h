@@ -156,6 +156,8 @@ class Manager {
   // What was sent to a new leader may be lost: the view is made anew.
   void WatchLoading(Step& step);
   void LetGo(Step& step);
+  // Workers without work, by the plan or their owners, are told so.
+  void PutToSleep(Step& step);
   // The connection or the life is over: leases, sums and results are void. Leaders are told.
   void EndLife(Step& step, NodeId node);
   // A peer that errs: at the third time it goes.

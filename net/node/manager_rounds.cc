@@ -153,6 +153,7 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
   lease.async = async;
   const bool ready = lease.base <= version_;
   if (ready && !node.busy(version_) && lease.base <= node.computed_on) lease.released = step.now;
+  node.asleep = false;
   const auto count = static_cast<int64_t>(lease.micro_batches.size());
   ready ? gate_.Granted(id, count, step.now, node.grant_lag) : waiting_gate_.Granted(id, count, Instant{});
   step.out.SendTo(id, Grant{.round = lease.round,

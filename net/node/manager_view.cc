@@ -271,6 +271,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   }
   for (const NodeId id : roster_.Workers()) {
     roster_.Find(id)->oldest_base = version;
+    roster_.Find(id)->asleep = false;
     TellGate(step.now, id);
   }
   serve_ = true;

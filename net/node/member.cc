@@ -163,6 +163,7 @@ void Member::OnCurrent(NodeId from, const Message& message, Outbox& out) {
                  [&](const Cancel& body) { worker_.OnCancel(body, out); },
                  [&](const Assign& body) { worker_.OnAssign(body, out); },
                  [&](const Drop& body) { worker_.OnDrop(body, out); },
+                 [&](const Leave&) { from == kManager ? worker_.OnLeave(out) : leader_.OnLeave(from); },
                  [&](const Publish& body) { worker_.OnPublish(from, body, out); },
                  [&](const Nack& body) {
                    worker_.OnNack(from, body, out);

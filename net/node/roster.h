@@ -53,6 +53,7 @@ struct NodeRecord {
   Capabilities capabilities;
   bool paused = false;  // by its owner
   bool parked = false;  // by the planner
+  bool asleep = false;  // was told that there is no work for it: it gets no versions until its next lease
   Instant down_since;
   int32_t strikes = 0;     // what it did wrong: damaged or non-finite contributions
   int32_t missed = 0;      // reminders in a row at which some leader missed its push
@@ -89,7 +90,7 @@ struct NodeRecord {
   void AddTo(Digest& digest) const {
     digest.Add(state, strikes, micro_batches_done > 0);
     if (state == State::kAbsent) return;
-    digest.Add(incarnation, capabilities, paused, parked, missed, leases, parts, async_parts, oldest_base, loading,
+    digest.Add(incarnation, capabilities, paused, parked, asleep, missed, leases, parts, async_parts, oldest_base, loading,
                is_behind, acked, held, held_view, records);
   }
 

@@ -29,6 +29,7 @@ Done CancelledDone(const Grant& grant) {
 
 void Worker::Begin(const ShardMap& map, Version version, bool same_history, Outbox& out) {
   map_ = map;
+  asleep_ = false;
   Version have = kNoVersion;
   for (const Version held : held_) {
     if (same_history && held == version) {
@@ -80,7 +81,12 @@ void Worker::OnGrant(const Grant& grant, Outbox& out) {
     sum.base = grant.base;
     if (!grant.micro_batches.empty()) ++sum.unfinished;
   }
-  if (!grant.micro_batches.empty()) queue_.push_back(grant);
+  if (!grant.micro_batches.empty()) {
+    queue_.push_back(grant);
+    if (std::exchange(asleep_, false)) {
+      for (const Shard& shard : map_.shards) out.SendTo(shard.leader, Pull{version()});
+    }
+  }
   PushIfReady(key, out);
   ComputeNext(out);
 }
@@ -211,6 +217,11 @@ void Worker::OnDrop(const Drop& drop, Outbox& out) {
   sums_.erase(it);
 }
 
+void Worker::OnLeave(Outbox& out) {
+  asleep_ = true;
+  for (const Shard& shard : map_.shards) out.SendTo(shard.leader, Leave{});
+}
+
 void Worker::OnPublish(NodeId from, const Publish& publish, Outbox& out) {
   const auto shard = map_.LedBy(from);
   const bool fresh = shard && (complete_.empty() || publish.version > complete_.back());
@@ -277,7 +288,7 @@ void Worker::OnPeerUp(NodeId peer, Outbox& out) {
   for (const auto& [key, sum] : sums_) {
     if (sum.pushed) PushTo(peer, key, out);
   }
-  out.SendTo(peer, Pull{});
+  if (!asleep_) out.SendTo(peer, Pull{});
 }
 
 }  // namespace eddl::net

@@ -40,6 +40,8 @@ class Worker {
   void OnDrop(const Drop& drop, Outbox& out);
   // Adds the result to its part, tells the manager, and goes on with the next lease.
   void OnLeaseFinished(const LeaseFinished& finished, Outbox& out);
+  // There is no work for it: asks for no more versions, until a lease comes.
+  void OnLeave(Outbox& out);
   // A shard of a version; with the last of them the version can be computed on.
   void OnPublish(NodeId from, const Publish& publish, Outbox& out);
   // Pushes that part to that leader again.
@@ -55,7 +57,7 @@ class Worker {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(map_, queue_, computing_, abandoned_, sums_, complete_, held_);
+    digest.Add(map_, queue_, computing_, abandoned_, asleep_, sums_, complete_, held_);
     digest.AddUnordered(incoming_, [this](Digest& version, const auto& entry) {
       version.Add(entry.first);
       version.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
@@ -94,6 +96,7 @@ class Worker {
   std::deque<Grant> queue_;
   std::optional<Grant> computing_;
   bool abandoned_ = false;  // what is being computed is void
+  bool asleep_ = false;     // gets no versions
   std::map<Key, Sum> sums_;
   std::vector<Version> complete_;  // at most two, oldest first
   std::vector<Version> held_;      // complete versions that the driver has: as complete_, but across a change of view

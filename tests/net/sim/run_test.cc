@@ -184,6 +184,23 @@ TEST(RunTest, RoundsAsShortAsHopsTakeNoLongerThanWorkAndFourHops) {
   }
 }
 
+// What its owner does with the device should not suffer from versions that nobody needs there.
+TEST(RunTest, APausedWorkerGetsNoVersionsAndGoesOnWithItsNextLease) {
+  Scenario scenario = SmallCluster(4);
+  scenario.job.sample_count = 20'000;
+  scenario.devices.push_back({.name = "worker", .count = 1, .device = scenario.devices[0].device});
+  scenario.devices[1].device.can_lead = false;
+  const Record busy = RunSeed(scenario, 1);
+  scenario.faults.events = {{.kind = FaultKind::kPause, .at_seconds = 1, .node = 5, .seconds = 1000}};
+  const Record paused = RunSeed(scenario, 1);
+  ASSERT_EQ(ToString(paused.outcome), "finished") << paused.why;
+  EXPECT_LT(paused.nodes[5].bytes_down, busy.nodes[5].bytes_down / 2);
+  scenario.faults.events[0].seconds = 2;
+  const Record back = RunSeed(scenario, 1);
+  ASSERT_EQ(ToString(back.outcome), "finished") << back.why;
+  EXPECT_GT(back.nodes[5].samples, paused.nodes[5].samples + 1000);
+}
+
 TEST(RunTest, TimingModeCountsTheSameRounds) {
   Scenario scenario = SmallCluster(4);
   scenario.pins.mode = Mode::kSync;
