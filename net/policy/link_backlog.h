@@ -22,8 +22,9 @@ inline bool IsBackground(NodeId to, const Body& body) {
 
 class LinkBacklog {
  public:
-  // However much was given, and however slow the link: background waits no longer than this.
-  static constexpr Duration kPatience{1'000'000'000};
+  // However much was given, and however slow the link is said to be: background waits no longer than this. The next
+  // commit needs it; and where there is more to send than in this time, a replica's flow is one of many.
+  static constexpr Duration kPatience{100'000'000};
 
   // So many bytes that somebody waits for are given to the link, which carries `rate` bytes a second; 0: unknown.
   void Add(Instant now, double bytes, double rate) {

@@ -10,10 +10,10 @@ Instant At(double seconds) { return Instant{static_cast<int64_t>(seconds * 1e9)}
 TEST(LinkBacklogTest, BackgroundWaitsForWhatWasGivenBefore) {
   LinkBacklog clock;
   EXPECT_EQ(clock.Depart(At(5)), At(5)) << "an idle link";
-  clock.Add(At(5), 1e6, 1e7);
-  clock.Add(At(5), 1e6, 1e7);
-  EXPECT_EQ(clock.Depart(At(5.05)), At(5.2));
-  EXPECT_EQ(clock.Depart(At(5.3)), At(5.3)) << "all of it has left";
+  clock.Add(At(5), 1e6, 1e8);
+  clock.Add(At(5), 1e6, 1e8);
+  EXPECT_EQ(clock.Depart(At(5.005)), At(5.02));
+  EXPECT_EQ(clock.Depart(At(5.03)), At(5.03)) << "all of it has left";
 }
 
 TEST(LinkBacklogTest, GoesOnFromNowAfterAPause) {
