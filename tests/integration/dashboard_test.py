@@ -50,6 +50,12 @@ def open_browser():
     return webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
 
 
+def screenshot(browser, name):
+    folder = pathlib.Path(os.environ.get("EDDL_SCREENSHOTS", "screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(folder / f"{name}.png"))
+
+
 class DashboardTest(cluster_test.ClusterTest):
     def setUp(self):
         super().setUp()
@@ -106,9 +112,7 @@ class DashboardTest(cluster_test.ClusterTest):
         return [entry for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
 
     def screenshot(self, name):
-        folder = pathlib.Path(os.environ.get("EDDL_SCREENSHOTS", "screenshots"))
-        folder.mkdir(parents=True, exist_ok=True)
-        self.browser.save_screenshot(str(folder / f"{name}.png"))
+        screenshot(self.browser, name)
 
     # Tests.
 

@@ -92,6 +92,7 @@ struct CommandLine {
   CheckArguments check;
   PlanArguments plan;
   ManageArguments manage;
+  ReportArguments report;
   JoinArguments join;
   AskArguments ask;
   std::string job_format = "toml";
@@ -108,6 +109,7 @@ struct CommandLine {
     AddManage();
     AddJoin();
     AddAsk();
+    AddReport();
     AddOthers();
   }
   CommandLine(const CommandLine&) = delete;
@@ -223,6 +225,7 @@ struct CommandLine {
   void AddAsk() {
     CLI::App* status = AddQuestion("status", "members, rates, round, loss and time left of a cluster");
     status->add_flag("--watch", ask.watch, "again every second, until Ctrl-C");
+    AddQuestion("top", "a cluster on the terminal's screen, every second; q or Ctrl-C ends");
     AddQuestion("why", "why a device is parked, slow, dropped or leading")
         ->add_option("node", ask.node, "the device's number in `status`")
         ->required();
@@ -234,6 +237,13 @@ struct CommandLine {
         ->add_option("output", ask.output, "the file to write")
         ->required()
         ->type_name("FILE");
+  }
+
+  void AddReport() {
+    CLI::App* command = app.add_subcommand("report", "write a report on a run: report.html and report.json");
+    command->add_option("folder", report.folder, "the run's folder")->required()->type_name("RUN_DIR");
+    command->add_flag("--no-evaluation", report.no_evaluation, "do not run the model over the test data");
+    AddFormat(command, shared);
   }
 
   AskArguments Ask(AskArguments::Kind kind) const {
@@ -287,10 +297,12 @@ struct CommandLine {
     if (app.got_subcommand("manage")) return fill(manage);
     if (app.got_subcommand("join")) return fill(join);
     if (app.got_subcommand("status")) return fill(Ask(AskArguments::Kind::kStatus));
+    if (app.got_subcommand("top")) return fill(Ask(AskArguments::Kind::kTop));
     if (app.got_subcommand("why")) return fill(Ask(AskArguments::Kind::kWhy));
     if (app.got_subcommand("leave")) return fill(Ask(AskArguments::Kind::kLeave));
     if (app.got_subcommand("stop")) return fill(Ask(AskArguments::Kind::kStop));
     if (app.got_subcommand("fetch")) return fill(Ask(AskArguments::Kind::kModel));
+    if (app.got_subcommand("report")) return fill(report);
     if (app.got_subcommand("eval")) return fill(eval);
     if (app.got_subcommand("predict")) return fill(predict);
     if (app.got_subcommand("devices")) return fill(DevicesArguments{});

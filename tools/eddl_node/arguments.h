@@ -90,7 +90,7 @@ struct JoinArguments : CommonArguments {
 
 // What a person asks a running cluster.
 struct AskArguments : CommonArguments {
-  enum class Kind : uint8_t { kStatus, kWhy, kLeave, kStop, kModel };
+  enum class Kind : uint8_t { kStatus, kTop, kWhy, kLeave, kStop, kModel };
   Kind kind = Kind::kStatus;
   std::string manager;
   int64_t node = 0;
@@ -100,9 +100,14 @@ struct AskArguments : CommonArguments {
   std::string output;  // kModel
 };
 
+struct ReportArguments : CommonArguments {
+  std::string folder;
+  bool no_evaluation = false;
+};
+
 using Arguments =
     std::variant<TrainArguments, EvalArguments, PredictArguments, DevicesArguments, CheckArguments, PlanArguments,
-                 JobArguments, VersionArguments, ManageArguments, JoinArguments, AskArguments>;
+                 JobArguments, VersionArguments, ManageArguments, JoinArguments, AskArguments, ReportArguments>;
 
 // What parsing the command line came to: arguments, or words for the user and an exit code.
 struct ParsedArguments {

@@ -1,4 +1,4 @@
-// eddl-node status, why, leave, stop, fetch: what people ask a running cluster.
+// eddl-node status, top, why, leave, stop, fetch: what people ask a running cluster.
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -13,6 +13,8 @@
 #include "tools/eddl_node/console.h"
 #include "tools/eddl_node/exit_code.h"
 #include "tools/eddl_node/stop_signal.h"
+#include "tools/eddl_node/top/terminal.h"
+#include "tools/eddl_node/top/top_view.h"
 
 namespace eddl {
 namespace {
@@ -44,6 +46,31 @@ absl::Status Watch(ClusterClient& client, const Console& console) {
   return absl::OkStatus();
 }
 
+absl::Status Top(ClusterClient& client, const Console& console) {
+  if (!console.is_terminal()) {
+    return WithExitCode(ExitCode::kUsage, InvalidArgument("top draws on a terminal, and this is none: use "
+                                                          "`eddl-node status --watch`, which writes lines"));
+  }
+  const std::atomic<bool>& stop = InstallStopSignals();
+  constexpr int kKeyPatience = 50;
+  TopView view;
+  EDDL_ASSIGN_OR_RETURN(const nlohmann::ordered_json first, client.Status());
+  view.Add(first);
+  FullScreen screen;
+  while (true) {
+    const TerminalSize size = SizeOfTerminal();
+    screen.Draw(
+        view.Text({.width = size.width, .height = size.height - 1, .color = true, .unicode = TerminalIsUnicode()}));
+    const auto until = std::chrono::steady_clock::now() + kWatchPeriod;
+    while (std::chrono::steady_clock::now() < until) {
+      const char key = screen.Key(kKeyPatience);
+      if (stop || key == 'q' || key == 'Q') return absl::OkStatus();
+    }
+    EDDL_ASSIGN_OR_RETURN(const nlohmann::ordered_json status, client.Status());
+    view.Add(status);
+  }
+}
+
 absl::Status Ask(const AskArguments& arguments, const Console& console) {
   EDDL_ASSIGN_OR_RETURN(
       ClusterClient client,
@@ -52,6 +79,8 @@ absl::Status Ask(const AskArguments& arguments, const Console& console) {
   switch (arguments.kind) {
     case AskArguments::Kind::kStatus:
       return arguments.watch ? Watch(client, console) : ShowStatus(client, console);
+    case AskArguments::Kind::kTop:
+      return Top(client, console);
     case AskArguments::Kind::kWhy: {
       EDDL_ASSIGN_OR_RETURN(const nlohmann::ordered_json why, client.Why(node));
       console.Write(cluster::WhyText(why));

@@ -31,6 +31,7 @@
 #include "tools/eddl_node/job_file.h"
 #include "tools/eddl_node/metrics_log.h"
 #include "tools/eddl_node/progress.h"
+#include "tools/eddl_node/report/run_report.h"
 #include "tools/eddl_node/resume.h"
 #include "tools/eddl_node/run_folder.h"
 #include "tools/eddl_node/stop_signal.h"
@@ -92,6 +93,7 @@ class ManageRun {
   absl::Status StartHistory();
   absl::Status StartDashboard();
   absl::Status Finish(const cluster::ManagerEnd& end);
+  void WriteReportOfRun();
   void PrintBanner();
   void OnEpoch(const EpochReport& report, const Checkpoint& model);
   void OnEvent(const ClusterEvent& event);
@@ -455,6 +457,13 @@ void ManageRun::OnEvent(const ClusterEvent& event) {
   console_.Line(seconds + event.topic + ": " + event.text);
 }
 
+// A run is none the worse without a report.
+void ManageRun::WriteReportOfRun() {
+  const absl::Status status = WriteReport(folder_.path(), {.evaluate = true});
+  console_.Line(status.ok() ? "report: " + folder_.File("report.html")
+                            : "no report could be written: " + MessageOf(status));
+}
+
 absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
   progress_->Clear();
   const double seconds = end.last ? end.last->state.seconds - seconds_before_ : 0.0;
@@ -501,6 +510,7 @@ absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
   json["best_test_accuracy"] = metrics_->best_test_accuracy() ? nlohmann::ordered_json(*metrics_->best_test_accuracy())
                                                               : nlohmann::ordered_json();
   console_.Json(json);
+  WriteReportOfRun();
   outcome_ = end.finished ? ExitCode::kOk : StopCode();
   return absl::OkStatus();
 }

@@ -20,6 +20,8 @@ int RunCommand(const PlanArguments& arguments);
 // A job file with every key and its documentation.
 int RunCommand(const JobArguments& arguments);
 int RunCommand(const VersionArguments& arguments);
+// Writes a report on a run into its folder.
+int RunCommand(const ReportArguments& arguments);
 // Starts a cluster, and manages it until its job is over.
 int RunCommand(const ManageArguments& arguments);
 // Takes part in a cluster with this device.

@@ -23,7 +23,8 @@ namespace eddl {
 namespace {
 
 constexpr const char* kRunFiles[] = {"job.toml",         "run.json",          "metrics.jsonl", "checkpoint.safetensors",
-                                     "best.safetensors", "model.safetensors", "cluster"};
+                                     "best.safetensors", "model.safetensors", "cluster",       "history.json",
+                                     "report.html",      "report.json"};
 constexpr int kPreviousMax = 10'000;
 
 // A small text file, whole or not at all.

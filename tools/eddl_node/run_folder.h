@@ -6,6 +6,8 @@
 //   checkpoint.safetensors   to resume from
 //   best.safetensors         the model with the best test accuracy so far
 //   model.safetensors        the model at the end
+//   history.json             a cluster's run over time
+//   report.html, .json       what came of it (eddl-node report)
 //   cluster/                 the manager's journal and checkpoints, if many devices trained it
 //
 // An opened folder is locked against other processes. A new run in a folder that holds an earlier one moves that one's

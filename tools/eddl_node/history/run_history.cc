@@ -113,6 +113,7 @@ void RunHistory::AddDevice(const DeviceSample& sample) {
     }
   }
   device.last = sample;
+  device.was_present = device.was_present || sample.present;
   if (!device.has_series) return;
   device.series[kDeviceRate].Add(sample.samples_per_second);
   device.series[kDeviceStaleness].Add(sample.staleness);
@@ -128,20 +129,21 @@ void RunHistory::NoteChanges(const RunSample& sample) {
   mode_ = sample.mode;
   for (const DeviceSample& now : sample.devices) {
     const auto it = devices_.find(now.node);
-    NoteChange(it == devices_.end() ? nullptr : &it->second.last, now, last_seconds_);
+    NoteChange(it == devices_.end() ? nullptr : &it->second, now, last_seconds_);
   }
 }
 
-void RunHistory::NoteChange(const DeviceSample* before, const DeviceSample& now, double seconds) {
-  if (now.present && (before == nullptr || !before->present)) {
+void RunHistory::NoteChange(const Device* before, const DeviceSample& now, double seconds) {
+  if (now.present && (before == nullptr || !before->last.present)) {
+    const bool is_back = before != nullptr && before->was_present;
     AddEvent({.seconds = seconds,
               .kind = "joined",
               .node = now.node,
-              .text = now.name + (before == nullptr ? " joined" : " is back")});
-  } else if (before != nullptr && before->state != now.state && now.present) {
+              .text = now.name + (is_back ? " is back" : " joined")});
+  } else if (before != nullptr && before->last.state != now.state && now.present) {
     AddEvent({.seconds = seconds, .kind = "state", .node = now.node, .text = now.name + ": " + now.state});
   }
-  const bool led = before != nullptr && before->leader_share > 0;
+  const bool led = before != nullptr && before->last.leader_share > 0;
   if (led == (now.leader_share > 0)) return;
   AddEvent({.seconds = seconds,
             .kind = "leader",

@@ -80,6 +80,7 @@ class RunHistory {
     double compute_before = 0;
     std::array<int64_t, kActivities> looks_before = {};
     bool has_series = false;
+    bool was_present = false;  // at any time
     std::array<TimelineSeries, kDeviceQuantities> series;
   };
 
@@ -91,7 +92,8 @@ class RunHistory {
   void AdvanceTo(double seconds);
   void AddDevice(const DeviceSample& sample);
   void NoteChanges(const RunSample& sample);
-  void NoteChange(const DeviceSample* before, const DeviceSample& now, double seconds);
+  // `before`: null if it was never seen.
+  void NoteChange(const Device* before, const DeviceSample& now, double seconds);
   void AddEvent(RunEvent event);
   nlohmann::ordered_json DeviceToJson(const Device& device) const;
   nlohmann::ordered_json OthersJson(const std::vector<const Device*>& others) const;

@@ -160,7 +160,8 @@ absl::Status RunHistory::ReadDevice(const Json& json) {
   device.last.name = Text(json, "name");
   device.last.state = "gone";
   device.last.present = false;
-  device.last.leader_share = 0;
+  device.last.predicted_samples_per_second = std::max(Number(json, "predicted_samples_per_second"), 0.0);
+  device.was_present = true;
   const Json& totals = json["totals"];
   device.samples_before = Count(totals, "samples");
   device.leases_before = Count(totals, "leases");

@@ -102,6 +102,16 @@ TEST(RunHistoryTest, TellsWhatChangedBetweenSamples) {
       "more; state 2: n2: parked; mode: pipe → sync; joined 1: n1 is back");
 }
 
+TEST(RunHistoryTest, ADeviceThatIsAdmittedBeforeItConnectsJoinsOnce) {
+  RunHistory history;
+  DeviceSample device = Device(1, 0);
+  device.present = false;
+  history.Add(At(0, 0, {device}));
+  device.present = true;
+  history.Add(At(1, 0, {device}));
+  EXPECT_EQ(Events(history), "joined 1: n1 joined");
+}
+
 TEST(RunHistoryTest, SortsWhatTheManagerExplains) {
   RunHistory history;
   history.AddExplained(1, "plan", "sync, f16 is better");
