@@ -14,4 +14,12 @@ __attribute__((visibility("default"))) const char* __asan_default_options() {
 
 __attribute__((visibility("default"))) const char* __ubsan_default_options() { return "print_stacktrace=1"; }
 
+#ifdef EDDL_TSAN_SUPPRESSIONS
+// ignore_noninstrumented_modules: what memcpy, free and their like touch for a library that was not compiled with the
+// sanitizer, since what orders it there is not seen, either.
+__attribute__((visibility("default"))) const char* __tsan_default_options() {
+  return "suppressions=" EDDL_TSAN_SUPPRESSIONS ":ignore_noninstrumented_modules=1";
+}
+#endif
+
 }  // extern "C"
