@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs all tests (formatting and tidiness are two of them), then under sanitizers.
 #
-# Usage: tools/test.sh [--fast] [--no-install]
+# Usage: tools/test.sh [--fast] [--fuzz] [--no-install]
 #   --fast         only the release build and its tests
+#   --fuzz         a minute of libFuzzer in the end, if clang is here (tools/fuzz.sh)
 #   --no-install   use what is installed
 #
 # Ends with one line, "N passed, N failed, N skipped"; the exit code is 0 only if nothing failed.
@@ -11,11 +12,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/prelude.sh"
 
 arguments=("$@")
 fast=false
+fuzz=false
 install=true
 for argument in "$@"; do
   case "$argument" in
     -h | --help) usage && exit 0 ;;
     --fast) fast=true ;;
+    --fuzz) fuzz=true ;;
     --no-install) install=false ;;
     *) usage >&2 && exit 2 ;;
   esac
@@ -42,6 +45,11 @@ $fast || presets+=(asan)
 for preset in "${presets[@]}"; do
   check_preset "$preset" || failures+=("$preset")
 done
+
+if $fuzz; then
+  echo "== fuzz"
+  tools/fuzz.sh 60 || [ $? -eq 77 ] || failures+=("fuzz")
+fi
 
 echo "== summary"
 if [ ${#failures[@]} -gt 0 ]; then echo "failed: ${failures[*]}"; fi

@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: write_wire_seeds FOLDER\n";
     return 2;
   }
-  for (const char parser : {0, 1, 2, 3}) {
+  for (char parser = 0; parser < 4; ++parser) {
     int number = 0;
     for (const std::string& seed : eddl::WireSeeds(static_cast<eddl::WireParser>(parser))) {
       std::ofstream file(std::string(argv[1]) + "/" + std::to_string(parser) + "-" + std::to_string(number++),

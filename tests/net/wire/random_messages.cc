@@ -26,7 +26,9 @@ template <typename T>
 concept HasFields = !std::is_same_v<std::remove_cvref_t<decltype(kFields<T>)>, std::nullptr_t>;
 
 // Of every size, so that varints of every length occur.
-uint64_t Random(Rng& rng, int bits) { return rng.Next() >> (64 - bits + static_cast<int>(rng.Below(bits))); }
+uint64_t Random(Rng& rng, int bits) {
+  return rng.Next() >> (64 - bits + static_cast<int>(rng.Below(static_cast<uint64_t>(bits))));
+}
 
 void Fill(Rng& rng, bool& value) { value = rng.Below(2) == 1; }
 void Fill(Rng& rng, uint32_t& value) { value = static_cast<uint32_t>(Random(rng, 32)); }
