@@ -3,7 +3,7 @@
 for bit, and nothing hangs.
 
 Usage: cluster_drills_test.py PROGRAM [--long] [unittest options]
-  --long   nodes come and go for a minute, every 5 s; without it for a quarter of that
+  --long   nodes come and go for a minute, every 5 s, and not for a quarter of that; a leader and its backup are killed
 """
 import os
 import pathlib
@@ -120,15 +120,26 @@ class DrillsTest(cluster_case.ClusterCase):
 
     # Nodes that go.
 
-    def test_a_worker_and_a_leader_killed_at_once(self):
+    def kill_a_leader_and(self, other):
+        """And the one, of four, of those that `other` is true for that leads least; at once."""
         manager = self.manage()
         nodes = {name: self.join(name, pace=0.001) for name in ("a", "b", "c", "d")}
         self.wait_for("four nodes", lambda s: sum(m["state"] == "working" for m in s["members"]) == 4)
         status = self.wait_for_samples(2000)
-        by_share = sorted(status["members"], key=lambda member: member["leader_share"])
-        for victim in (by_share[0], by_share[-1]):
+        by_share = sorted(status["members"], key=lambda member: (not other(member), member["leader_share"]))
+        leader = max(status["members"], key=lambda member: member["leader_share"])
+        for victim in (by_share[0], leader):
             nodes[victim["name"]].send(signal.SIGKILL)
+        self.assertNotEqual(by_share[0], leader)
         self.finished_as_undisturbed(manager)
+
+    def test_a_worker_and_a_leader_killed_at_once(self):
+        self.kill_a_leader_and(lambda member: not member["backs_up"])
+
+    def test_a_leader_and_its_backup_killed_at_once(self):
+        if not LONG:
+            self.skipTest("SKIP: only with --long: the manager waits 10 s for one of the two to come back")
+        self.kill_a_leader_and(lambda member: member["backs_up"])
 
     def test_nodes_that_come_and_go_all_the_time(self):
         seconds, period = (60, 5) if LONG else (15, 3)
