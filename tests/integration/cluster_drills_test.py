@@ -3,7 +3,7 @@
 for bit, and nothing hangs.
 
 Usage: cluster_drills_test.py PROGRAM [--long] [unittest options]
-  --long   nodes come and go for a minute, every 5 s, and not for a quarter of that; a leader and its backup are killed
+  --long   nodes come and go for a minute, every 5 s, and not for a fifth of that; a leader and its backup are killed
 """
 import os
 import pathlib
@@ -142,7 +142,7 @@ class DrillsTest(cluster_case.ClusterCase):
         self.kill_a_leader_and(lambda member: member["backs_up"])
 
     def test_nodes_that_come_and_go_all_the_time(self):
-        seconds, period = (60, 5) if LONG else (15, 3)
+        seconds, period = (60, 5) if LONG else (12, 3)
         pace = 1.3 * seconds / SAMPLES
         manager = self.manage()
         steady = self.join("steady", pace=pace)
@@ -174,7 +174,7 @@ class DrillsTest(cluster_case.ClusterCase):
             inside = [("ip", "netns", "exec", testbed.network.namespace(number)) for number in range(4)]
             self.within = inside[0]
             manager = self.manage(listen=f"{network.address_of(0)}:7447")
-            nodes = [self.join(name, pace=0.0065, within=inside[i + 1]) for i, name in enumerate(("a", "b", "c"))]
+            nodes = [self.join(name, pace=0.0055, within=inside[i + 1]) for i, name in enumerate(("a", "b", "c"))]
             self.wait_for("three nodes", lambda s: sum(m["state"] == "working" for m in s["members"]) == 3)
             before = self.wait_for_samples(800)
             testbed.network.cut(3)
