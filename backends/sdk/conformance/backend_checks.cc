@@ -71,7 +71,7 @@ Problem KeepsTheMemoryLimit(const eddl_backend& backend, uint32_t device_index, 
   ErrorRecord error;
   eddl_buffer* second = nullptr;
   const eddl_code code = backend.buffer_create(device.raw(), 3 * kMiB, EDDL_BUFFER_DEVICE, &second, error.get());
-  const BufferPtr owner(second, backend.buffer_destroy);
+  const BufferPtr owner = device.Own(second);
   if (Problem problem = ExpectCode("a second buffer of 3 MiB where memory_limit_bytes is 4 MiB",
                                    EDDL_RESOURCE_EXHAUSTED, code, error)) {
     return problem;

@@ -2,6 +2,11 @@
 
 namespace eddl::conformance {
 
+void BufferDeleter::operator()(eddl_buffer* buffer) const {
+  device->table().queue_wait(device->queue(), nullptr);
+  device->table().buffer_destroy(buffer);
+}
+
 Device::~Device() {
   queue_.reset();
   if (raw_ != nullptr) table_.device_close(raw_);
@@ -24,7 +29,7 @@ Problem Device::CreateBuffer(uint64_t size_bytes, BufferPtr* buffer, eddl_buffer
   ErrorRecord error;
   eddl_buffer* made = nullptr;
   const eddl_code code = table_.buffer_create(raw_, size_bytes, kind, &made, error.get());
-  if (code == EDDL_OK) *buffer = BufferPtr(made, table_.buffer_destroy);
+  if (code == EDDL_OK) *buffer = Own(made);
   return Expect(Text("buffer_create of ", size_bytes, " bytes"), code, error);
 }
 

@@ -11,7 +11,15 @@
 
 namespace eddl::conformance {
 
-using BufferPtr = std::unique_ptr<eddl_buffer, void (*)(eddl_buffer*)>;
+class Device;
+
+// Waits for the device's queue first: a check that ends early, because a call has failed, may have enqueued work.
+struct BufferDeleter {
+  const Device* device;
+  void operator()(eddl_buffer* buffer) const;
+};
+
+using BufferPtr = std::unique_ptr<eddl_buffer, BufferDeleter>;
 using QueuePtr = std::unique_ptr<eddl_queue, void (*)(eddl_queue*)>;
 using OpPtr = std::unique_ptr<eddl_op, void (*)(eddl_op*)>;
 
@@ -39,7 +47,8 @@ class Device {
   // Enqueues the read and waits.
   Problem Read(const eddl_buffer* source, uint64_t offset_bytes, std::span<std::byte> target) const;
 
-  BufferPtr NoBuffer() const { return {nullptr, table_.buffer_destroy}; }
+  BufferPtr NoBuffer() const { return Own(nullptr); }
+  BufferPtr Own(eddl_buffer* buffer) const { return {buffer, BufferDeleter{this}}; }
   QueuePtr NoQueue() const { return {nullptr, table_.queue_destroy}; }
   OpPtr NoOp() const { return {nullptr, table_.op_destroy}; }
 

@@ -213,7 +213,7 @@ Problem ImportsHostMemory(const Device& device, std::string* lacking) {
   eddl_buffer* imported = nullptr;
   const eddl_code code = device.table().buffer_import(device.raw(), begin, ScaleOp::kBytes, &imported, error.get());
   if (Problem problem = Expect("buffer_import", code, error)) return problem;
-  const BufferPtr buffer(imported, device.table().buffer_destroy);
+  const BufferPtr buffer = device.Own(imported);
   if (Problem problem = scale.Enqueue(device.queue(), imported, imported, 3)) return problem;
   if (Problem problem = device.Wait()) return problem;
   if (device.table().buffer_host_pointer != nullptr && device.table().buffer_host_pointer(imported) != begin) {
@@ -232,7 +232,7 @@ Problem ShowsHostPointers(const Device& device, std::string* lacking) {
   auto* const host = static_cast<std::byte*>(host_pointer == nullptr ? nullptr : host_pointer(buffer.get()));
   if (host == nullptr) {
     *lacking = "buffers have no host pointer";
-    return device.Wait();  // the buffer is still written to
+    return std::nullopt;
   }
   if (Problem problem = scale.Enqueue(device.queue(), buffer.get(), buffer.get(), 5)) return problem;
   if (Problem problem = device.Wait()) return problem;
@@ -250,9 +250,9 @@ Problem OrdersQueuesByEvents(const Device& device, std::string* lacking) {
   if (slots != 4) return "some event slots are NULL and others are not";
   ScaleOp scale(device);
   if (Problem problem = scale.Prepare(lacking); problem || !lacking->empty()) return problem;
-  QueuePtr other = device.NoQueue();
-  if (Problem problem = device.CreateQueue(&other)) return problem;
   BufferPtr buffer = device.NoBuffer();
+  QueuePtr other = device.NoQueue();  // goes first, and waits
+  if (Problem problem = device.CreateQueue(&other)) return problem;
   const Bytes ones = Floats(1), expected = Floats(6);
   if (Problem problem = MakeBuffer(device, ones, &buffer)) return problem;
   if (Problem problem = scale.Enqueue(device.queue(), buffer.get(), buffer.get(), 2)) return problem;
@@ -279,9 +279,9 @@ Problem DoubleTwentyTimes(const Device& device) {
   std::string lacking;
   ScaleOp scale(device);
   if (Problem problem = scale.Prepare(&lacking); problem || !lacking.empty()) return problem;
-  QueuePtr queue = device.NoQueue();
-  if (Problem problem = device.CreateQueue(&queue)) return problem;
   BufferPtr buffer = device.NoBuffer();
+  QueuePtr queue = device.NoQueue();  // goes first, and waits
+  if (Problem problem = device.CreateQueue(&queue)) return problem;
   if (Problem problem = device.CreateBuffer(ScaleOp::kBytes, &buffer)) return problem;
   const Bytes ones = Floats(1);
   Bytes got(ScaleOp::kBytes);
