@@ -53,6 +53,10 @@ eddl_backend TableOf(const eddl_backend& inner) {
   table.event_wait = if_there(inner.event_wait, kCall<kSlot, &Checker::EventWait>);
   table.event_destroy = if_there(inner.event_destroy, kCall<kSlot, &Checker::EventDestroy>);
   table.event_times = if_there(inner.event_times, kCall<kSlot, &Checker::EventTimes>);
+  // The rules are of one device at a time.
+  table.group_create = nullptr;
+  table.all_reduce = nullptr;
+  table.group_destroy = nullptr;
   return table;
 }
 

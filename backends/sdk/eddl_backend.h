@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define EDDL_ABI_MAJOR 1u
-#define EDDL_ABI_MINOR 0u /* raised with every appended field or slot */
+#define EDDL_ABI_MINOR 1u /* raised with every appended field or slot */
 #define EDDL_RANK_MAX 6
 #define EDDL_BACKEND_ENTRY "eddl_backend_get_v1"
 
@@ -86,6 +86,7 @@ typedef struct eddl_buffer eddl_buffer;
 typedef struct eddl_queue eddl_queue;
 typedef struct eddl_op eddl_op;
 typedef struct eddl_event eddl_event;
+typedef struct eddl_group eddl_group;
 
 /* ---- The runtime's side, given to eddl_backend_get_v1; valid for the life of the process. ---- */
 typedef uint32_t eddl_severity;
@@ -251,6 +252,17 @@ typedef struct eddl_backend {
   void (*event_destroy)(eddl_event* event);
   /* Nanoseconds on the device's clock between two recorded events, for profiles; needs EDDL_OPEN_PROFILE. */
   eddl_code (*event_times)(eddl_event* begin, eddl_event* end, uint64_t* begin_ns, uint64_t* end_ns, eddl_error* error);
+
+  /* ---- Optional, since 1.1; all three or none: several devices of one backend act as one. ---- */
+  /* devices are different ones, all open, and outlive the group. */
+  eddl_code (*group_create)(eddl_device* const* devices, uint32_t device_count, eddl_group** group, eddl_error* error);
+  /* Replaces count elements at targets[i], in a buffer of devices[i], by their sum over all i; enqueued on queues[i],
+   * in its order, asynchronous. One call for the whole group, by the thread that has all these queues. The sum's order
+   * is the backend's. EDDL_UNIMPLEMENTED for a dtype that it does not add; f32 is always there. */
+  eddl_code (*all_reduce)(eddl_group* group, eddl_queue* const* queues, const eddl_binding* targets, uint64_t count,
+                          eddl_dtype dtype, eddl_error* error);
+  /* REQUIRES: no enqueued all_reduce is unfinished. */
+  void (*group_destroy)(eddl_group* group);
 } eddl_backend;
 
 /* The one exported function. Returns the table, valid for the life of the process; never NULL and never fails: a

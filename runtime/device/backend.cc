@@ -59,6 +59,11 @@ eddl_backend CopyTable(const eddl_backend* table) {
     copy.event_destroy = nullptr;
   }
   if (!copy.event_record) copy.event_times = nullptr;
+  if (!copy.group_create || !copy.all_reduce || !copy.group_destroy) {
+    copy.group_create = nullptr;
+    copy.all_reduce = nullptr;
+    copy.group_destroy = nullptr;
+  }
   return copy;
 }
 
