@@ -7,6 +7,7 @@
 
 #include "backends/cuda/copy.h"
 #include "backends/cuda/device.h"
+#include "backends/cuda/group.h"
 #include "backends/cuda/op.h"
 
 namespace eddl::cuda {
@@ -186,6 +187,23 @@ eddl_code EventTimesNs(eddl_event* begin, eddl_event* end, uint64_t* begin_ns, u
   return Guard(0, error, [&] { return EventTimes(*begin, *end, begin_ns, end_ns); });
 }
 
+eddl_code GroupCreate(eddl_device* const* devices, uint32_t device_count, eddl_group** group, eddl_error* error) {
+  return Guard(0, error, [&] { return CreateGroup(devices, device_count, group); });
+}
+
+// What fails for one stays in all queues: the others wait for what does not come.
+eddl_code GroupAllReduce(eddl_group* group, eddl_queue* const* queues, const eddl_binding* targets, uint64_t count,
+                         eddl_dtype dtype, eddl_error* error) {
+  const Status status = Guarded([&] { return AllReduce(*group, queues, targets, count, dtype); });
+  const bool stays = !status.ok() && status.code != EDDL_INVALID_ARGUMENT && status.code != EDDL_UNIMPLEMENTED;
+  for (size_t i = 0; stays && i < group->devices.size(); ++i) {
+    if (queues[i]->first_error.ok()) queues[i]->first_error = status;
+  }
+  return Report(status, 0, error);
+}
+
+void GroupDestroy(eddl_group* group) { delete group; }
+
 constexpr eddl_backend kBackend = {
     .struct_size = sizeof(eddl_backend),
     .abi_major = EDDL_ABI_MAJOR,
@@ -215,6 +233,9 @@ constexpr eddl_backend kBackend = {
     .event_wait = EventWait,
     .event_destroy = EventDestroy,
     .event_times = EventTimesNs,
+    .group_create = GroupCreate,
+    .all_reduce = GroupAllReduce,
+    .group_destroy = GroupDestroy,
 };
 
 }  // namespace

@@ -138,7 +138,10 @@ Status CreateQueue(eddl_device& device, eddl_queue** queue) {
 Status WaitForQueue(eddl_queue& queue) {
   EDDL_CUDA_RETURN_IF_ERROR(UseDevice(*queue.device));
   const uint64_t copy_count = queue.staging->copy_count();
-  EDDL_CUDA_CALL(cudaStreamSynchronize(queue.stream), "waiting for the GPU");
+  if (const cudaError_t error = cudaStreamSynchronize(queue.stream); error != cudaSuccess) {
+    queue.staging->Abandon();
+    return FromCuda(error, "waiting for the GPU");
+  }
   queue.staging->Finish(copy_count);
   return {};
 }

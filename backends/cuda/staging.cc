@@ -74,6 +74,11 @@ Status Staging::Read(const void* device, void* target, size_t size) {
   return {};
 }
 
+void Staging::Abandon() {
+  const std::lock_guard lock(mutex_);
+  for (Block& block : blocks_) block.deliver_to = nullptr;
+}
+
 uint64_t Staging::copy_count() {
   const std::lock_guard lock(mutex_);
   return copy_count_;

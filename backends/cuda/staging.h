@@ -32,6 +32,8 @@ class Staging {
   uint64_t copy_count();
   // Delivers the bytes of the first copy_count copies. REQUIRES: the stream has passed these.
   void Finish(uint64_t copy_count);
+  // Delivers nothing of what has been read so far: a wait has failed, and the caller has been told.
+  void Abandon();
 
  private:
   static constexpr size_t kBlockBytes = size_t{1} << 20;
