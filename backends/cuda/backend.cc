@@ -7,8 +7,10 @@
 
 #include "backends/cuda/copy.h"
 #include "backends/cuda/device.h"
-#include "backends/cuda/group.h"
 #include "backends/cuda/op.h"
+#ifdef EDDL_CUDA_NCCL
+#include "backends/cuda/group.h"
+#endif
 
 namespace eddl::cuda {
 namespace {
@@ -187,6 +189,7 @@ eddl_code EventTimesNs(eddl_event* begin, eddl_event* end, uint64_t* begin_ns, u
   return Guard(0, error, [&] { return EventTimes(*begin, *end, begin_ns, end_ns); });
 }
 
+#ifdef EDDL_CUDA_NCCL
 eddl_code GroupCreate(eddl_device* const* devices, uint32_t device_count, eddl_group** group, eddl_error* error) {
   return Guard(0, error, [&] { return CreateGroup(devices, device_count, group); });
 }
@@ -203,6 +206,7 @@ eddl_code GroupAllReduce(eddl_group* group, eddl_queue* const* queues, const edd
 }
 
 void GroupDestroy(eddl_group* group) { delete group; }
+#endif
 
 constexpr eddl_backend kBackend = {
     .struct_size = sizeof(eddl_backend),
@@ -233,9 +237,11 @@ constexpr eddl_backend kBackend = {
     .event_wait = EventWait,
     .event_destroy = EventDestroy,
     .event_times = EventTimesNs,
+#ifdef EDDL_CUDA_NCCL
     .group_create = GroupCreate,
     .all_reduce = GroupAllReduce,
     .group_destroy = GroupDestroy,
+#endif
 };
 
 }  // namespace

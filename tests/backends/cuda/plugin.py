@@ -44,6 +44,7 @@ class Build:
         else:
             command = [self.facts["cxx"], "-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", *include, "-isystem",
                        self.facts["cuda_include"], '-DEDDL_VERSION="mutant"', "-c", str(copy), "-o", compiled]
+            command += ["-DEDDL_CUDA_NCCL"] if self.facts["nccl"] == "1" else []
         subprocess.run(command, check=True)
         replaced = "kernels.cu.o" if kernel else pathlib.Path(source).name + ".o"
         objects = [path for path in self.facts["objects"] if pathlib.Path(path).name != replaced] + [compiled]
