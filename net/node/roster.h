@@ -90,8 +90,8 @@ struct NodeRecord {
   void AddTo(Digest& digest) const {
     digest.Add(state, strikes, micro_batches_done > 0);
     if (state == State::kAbsent) return;
-    digest.Add(incarnation, capabilities, paused, parked, asleep, missed, leases, parts, async_parts, oldest_base, loading,
-               is_behind, acked, held, held_view, records);
+    digest.Add(incarnation, capabilities, paused, parked, asleep, missed, leases, parts, async_parts, oldest_base,
+               loading, is_behind, acked, held, held_view, records);
   }
 
   // Has something that it can compute, `version` being the newest committed one.
