@@ -78,6 +78,7 @@ struct CommandLine {
     study_command->add_option("name", study.name, "one of " + StudyNames())->required()->type_name("NAME");
     study_command->add_option("--scenarios", study.folder, "folder of the scenarios that studies start from")
         ->capture_default_str();
+    study_command->add_option("--jobs", study.jobs, "runs at once, in studies of many runs")->check(CLI::Range(1, 256));
     AddSet(study_command, study.overrides);
     AddFormat(study_command);
 

@@ -33,6 +33,7 @@ struct StudyArguments {
   std::string name;
   std::string folder = "examples/sim";  // of the scenarios
   std::vector<std::string> overrides;
+  uint32_t jobs = 1;  // runs at once
   OutputFormat format = OutputFormat::kText;
 };
 

@@ -38,7 +38,8 @@ int RunCommand(const StudyArguments& arguments) {
     ProgressLine line(0);
     tables = RunStudy(arguments.name, {.folder = arguments.folder,
                                        .overrides = arguments.overrides,
-                                       .progress = [&line](const std::string& text) { line.Show("  " + text); }});
+                                       .progress = [&line](const std::string& text) { line.Show("  " + text); },
+                                       .jobs = arguments.jobs});
   }
   if (!tables.ok()) {
     const bool broken = tables.status().code() == absl::StatusCode::kDataLoss;

@@ -16,8 +16,8 @@ struct Study {
 };
 
 constexpr Study kStudies[] = {
-    {"paper", StudyPaper}, {"scale", StudyScale}, {"stragglers", StudyStraggling}, {"latency", StudyLatency},
-    {"modes", StudyModes}, {"churn", StudyChurn}, {"exact", StudyExact},
+    {"paper", StudyPaper}, {"scale", StudyScale},       {"stragglers", StudyStraggling}, {"latency", StudyLatency},
+    {"modes", StudyModes}, {"learning", StudyLearning}, {"churn", StudyChurn},           {"exact", StudyExact},
 };
 
 // Four digits that say something, without an exponent in the usual range.

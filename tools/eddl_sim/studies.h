@@ -1,7 +1,7 @@
 // Studies: comparisons that answer one question each, as tables of measured numbers.
 //
 // A study is a pure function of the scenario files that it starts from and of overrides: it runs the simulator many
-// times and reports what came out. One thread; a study may take minutes.
+// times and reports what came out, the same for any number of jobs. A study may take minutes.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,7 @@ struct StudyContext {
   std::vector<std::string> overrides;  // of all of them, before what the study itself varies
   // Told before each run: what it is.
   std::function<void(const std::string&)> progress;
+  uint32_t jobs = 1;  // runs at once, in studies of many runs
 };
 
 // "paper, scale, …", in the order of a help text.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,8 @@ absl::StatusOr<std::vector<StudyTable>> StudyStraggling(const StudyContext& cont
 absl::StatusOr<std::vector<StudyTable>> StudyLatency(const StudyContext& context);
 // Time to an accuracy with the planner's choice of mode, beside each mode for itself.
 absl::StatusOr<std::vector<StudyTable>> StudyModes(const StudyContext& context);
+// Time to the accuracy that one device reaches, with batch, rate and updates stated.
+absl::StatusOr<std::vector<StudyTable>> StudyLearning(const StudyContext& context);
 // A cluster whose members change all the time, beside one that is stable.
 absl::StatusOr<std::vector<StudyTable>> StudyChurn(const StudyContext& context);
 // Exact mode: parameters at the end, over numbers of workers and leaders, and faults.
@@ -34,6 +38,22 @@ absl::StatusOr<Scenario> LoadFor(const StudyContext& context, const std::string&
 // Runs it and tells progress. kDataLoss if an invariant breaks, with `what` and the seed.
 absl::StatusOr<Record> RunFor(const StudyContext& context, const Scenario& scenario, uint64_t seed,
                               const std::string& what);
+
+// One of many runs.
+struct StudyRun {
+  Scenario scenario;
+  uint64_t seed = 1;
+  std::string what;
+};
+// `take` gets each run's number in `runs` and its record, one at a time; context.jobs of them run at once. Errors as
+// RunFor, of one that failed.
+absl::Status RunAll(const StudyContext& context, const std::vector<StudyRun>& runs,
+                    const std::function<void(size_t, const Record&)>& take);
+
+// The upper one of an even number. REQUIRES: not empty. Changes their order.
+double Median(std::span<double> values);
+// Infinite if it did not get to its target.
+double SecondsToTarget(const Record& record);
 
 // Over those rounds that were not undone and dealt out a full batch: means, in seconds. The first, in which speeds are
 // not known yet, and what came before a change of view do not count.
