@@ -166,6 +166,8 @@ ManagerOptions ManagerOptionsOf(const Scenario& scenario, const PayloadShape& sh
                          .workers_min = std::max(there_at_start, 1u),
                          .leaders_min = std::max(leaders_at_start, 1u),
                          .checkpoint_rounds = job.checkpoint_rounds,
+                         .checkpoint_epochs = job.checkpoint_epochs,
+                         .checkpoint_end = job.checkpoint_end,
                          .planner = PlannerOptionsOf(scenario),
                          .speculate = scenario.pins.speculate};
   return options;

@@ -122,9 +122,11 @@ struct JobSpec {
   double gradient_norm_max = 0;  // clips by the global norm of the mean gradient; 0: never
   double noise_scale = 0;        // timing mode: φ that norms of gradients are made from; 0: 1000
   bool exact = false;
-  int64_t checkpoint_rounds = 0;  // a checkpoint every so many; 0: none
-  double target_accuracy = 0;     // learning mode: stop when the test accuracy reaches it; 0: never
-  int64_t evaluate_rounds = 0;    // learning mode: accuracy is measured every so many; 0: once an epoch
+  int64_t checkpoint_rounds = 0;   // a checkpoint every so many; 0: none
+  bool checkpoint_epochs = false;  // one at the end of each epoch, too
+  bool checkpoint_end = false;     // the job is over only when its last version is one
+  double target_accuracy = 0;      // learning mode: stop when the test accuracy reaches it; 0: never
+  int64_t evaluate_rounds = 0;     // learning mode: accuracy is measured every so many; 0: once an epoch
   TaskSpec task;
 };
 

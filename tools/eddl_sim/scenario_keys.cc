@@ -106,6 +106,8 @@ void AddJob(Table table, JobSpec& job) {
   table.Add("exact", &job.exact, {},
             "Sums in fixed point: the result does not depend on who computed what. Fixes mode and codec.");
   table.Add("checkpoint_rounds", &job.checkpoint_rounds, {kFromZero, "rounds"}, "Rounds between checkpoints. 0: none.");
+  table.Add("checkpoint_epochs", &job.checkpoint_epochs, {}, "A checkpoint at the end of each epoch, too.");
+  table.Add("checkpoint_end", &job.checkpoint_end, {}, "The job is over only when its last version is a checkpoint.");
   table.Add("target_accuracy", &job.target_accuracy, {kFraction}, "Stop at this accuracy on test data. 0: never.");
   table.Add("evaluate_rounds", &job.evaluate_rounds, {kFromZero, "rounds"},
             "Rounds between measurements of the accuracy. 0: once an epoch.");
