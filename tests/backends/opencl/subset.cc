@@ -34,7 +34,7 @@ constexpr KernelMutant kMutants[] = {
     {"row_stride", "reduce/", "from[(long)row * columns]", "from[(long)row * (columns + 1)]"},
     {"accumulate_ignored", "reduce/", "accumulate ? to[0] + scaled : scaled", "scaled"},
     {"nan_lost", "abs_max/", "a > b || a != a ? a : b", "a > b ? a : b"},
-    {"last_of_ties", "max_pool2d/", "v > best ||", "v >= best ||"},
+    {"last_of_ties", "max_pool2d_grad/", "v > best ||", "v >= best ||"},
     {"image_edge", "conv2d/", "h < height && w >= 0", "h <= height && w >= 0"},
     {"maximum_kept", "softmax/", "EXP(x[begin + k] - row.maximum)", "EXP(x[begin + k])"},
     {"rounds", "dropout/", "round < 10", "round < 9"},
@@ -42,7 +42,6 @@ constexpr KernelMutant kMutants[] = {
     {"wrong_moment", "adam/", "(1.0f - beta2)", "(1.0f - beta1)"},
     {"biased_variance", "batch_norm/", "var * (n / (n - 1.0f))", "var"},
     {"transposed_axes", "transpose/", "rest % size4 * stride4", "rest % size4 * stride3"},
-    {"column_tile", "batch_norm_grad/", "(GROUP_ID(0) << tile_bits)", "GROUP_ID(0)"},
 };
 const KernelMutant* chosen = nullptr;
 
