@@ -32,12 +32,11 @@
 #define AS_UINT(x) as_uint(x)
 #define AS_FLOAT(x) as_float(x)
 #define EXP(x) exp(x)
-#define EXPM1(x) expm1(x)
 #define LOG(x) log(x)
 #define LOG1P(x) log1p(x)
 #define SQRT(x) sqrt(x)
 #define TANH(x) tanh(x)
-#define ERF(x) erf(x)
+#define ERFC(x) erfc(x)
 #define FMA(a, b, c) fma(a, b, c)
 #define MULTIPLY_HIGH(a, b) mul_hi(a, b)
 /* double is optional in OpenCL 1.2: kernels that need it are left out on devices without. */
@@ -63,12 +62,11 @@
 #define AS_UINT(x) __float_as_uint(x)
 #define AS_FLOAT(x) __uint_as_float(x)
 #define EXP(x) expf(x)
-#define EXPM1(x) expm1f(x)
 #define LOG(x) logf(x)
 #define LOG1P(x) log1pf(x)
 #define SQRT(x) sqrtf(x)
 #define TANH(x) tanhf(x)
-#define ERF(x) erff(x)
+#define ERFC(x) erfcf(x)
 #define FMA(a, b, c) fmaf(a, b, c)
 #define MULTIPLY_HIGH(a, b) __umulhi(a, b)
 #define HAS_DOUBLE
@@ -85,6 +83,9 @@
  * invariant integers using multiplication", 1994). */
 #define DIVISOR(name) int name, unsigned name##_multiplier, int name##_bits
 #define QUOTIENT(i, name) ((int)(((unsigned long)(unsigned)(i)*name##_multiplier) >> (31 + name##_bits)))
+
+/* A DIVISOR argument handed on to a function that has one. */
+#define PASS_DIVISOR(name) name, name##_multiplier, name##_bits
 
 #define INTS6(name) int name##0, int name##1, int name##2, int name##3, int name##4, int name##5
 

@@ -73,7 +73,7 @@ Status ReadShape(const OpView& op, const eddl_tensor_desc& x, const eddl_tensor_
 
 LaunchWriter& WriteWindow(LaunchWriter& writer, const ConvShape& v) {
   const eddl_conv2d_attrs& a = v.attrs;
-  return writer.Ints({a.stride_h, a.stride_w, a.pad_top, a.pad_left, a.dilation_h, a.dilation_w});
+  return writer.Divisor(a.stride_h).Divisor(a.stride_w).Ints({a.pad_top, a.pad_left, a.dilation_h, a.dilation_w});
 }
 
 // Images whose columns fit into the device's limit; at least 1.
@@ -200,7 +200,7 @@ void PlanGradWeightDirect(Planner& planner, const ConvShape& v) {
   const Operand partial = planner.WorkspaceFloats(chunks * v.Taps() * v.k);
   LaunchWriter writer = planner.Launch("conv2d_grad_weight_direct", v.Taps() * tiles, chunks);
   writer.Tensor(Input(0)).Tensor(Input(1)).Tensor(partial).Ints({pixels, chunk_pixels, v.h, v.w, v.c, v.k});
-  writer.Divisor(tiles).Ints({v.Taps(), v.GroupFilters(), v.GroupChannels(), v.s, v.p, v.q});
+  writer.Divisor(tiles).Ints({v.Taps(), v.GroupFilters(), v.GroupChannels(), v.s}).Divisor(v.p).Divisor(v.q);
   WriteWindow(writer, v);
   planner.LaunchFlat("conv2d_grad_weight_finish", v.k * v.Taps())
       .Tensor(partial)

@@ -49,7 +49,7 @@ Status ReadShape(const OpView& op, const eddl_tensor_desc& x, const eddl_tensor_
 
 LaunchWriter& WriteWindow(LaunchWriter& writer, const PoolShape& v) {
   const eddl_pool2d_attrs& a = v.attrs;
-  return writer.Ints({a.kernel_h, a.kernel_w, a.stride_h, a.stride_w, a.pad_top, a.pad_left});
+  return writer.Ints({a.kernel_h, a.kernel_w}).Divisor(a.stride_h).Divisor(a.stride_w).Ints({a.pad_top, a.pad_left});
 }
 
 // Where the padded image ends, and whether it counts.
