@@ -7,7 +7,9 @@
 #include "kernels/dropout/dropout.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/flat/flat.h"
+#include "kernels/layer_norm/layer_norm.h"
 #include "kernels/layout/layout.h"
+#include "kernels/loss/loss.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/normalize/normalize.h"
 #include "kernels/optimizer/optimizer.h"
@@ -40,6 +42,8 @@ constexpr Entry kReferences[] = {
     {EDDL_OP_BATCH_NORM, BatchNorm},
     {EDDL_OP_BATCH_NORM_GRAD, BatchNormGrad},
     {EDDL_OP_BATCH_NORM_INFERENCE, BatchNormInference},
+    {EDDL_OP_LAYER_NORM, LayerNorm},
+    {EDDL_OP_LAYER_NORM_GRAD, LayerNormGrad},
     {EDDL_OP_RELU, Relu},
     {EDDL_OP_SIGMOID, Sigmoid},
     {EDDL_OP_TANH, Tanh},
@@ -48,8 +52,12 @@ constexpr Entry kReferences[] = {
     {EDDL_OP_SIGMOID_GRAD, SigmoidGrad},
     {EDDL_OP_TANH_GRAD, TanhGrad},
     {EDDL_OP_CLAMP_GRAD, ClampGrad},
+    {EDDL_OP_GELU, Gelu},
+    {EDDL_OP_LEAKY_RELU, LeakyRelu},
     {EDDL_OP_ADD, Add},
     {EDDL_OP_MUL, Mul},
+    {EDDL_OP_GELU_GRAD, GeluGrad},
+    {EDDL_OP_LEAKY_RELU_GRAD, LeakyReluGrad},
     {EDDL_OP_CONCAT, Concat},
     {EDDL_OP_SPLIT, Split},
     {EDDL_OP_SLICE, Slice},
@@ -60,6 +68,8 @@ constexpr Entry kReferences[] = {
     {EDDL_OP_DROPOUT, Dropout},
     {EDDL_OP_SOFTMAX, Softmax},
     {EDDL_OP_SOFTMAX_XENT, SoftmaxXent},
+    {EDDL_OP_SIGMOID_BCE, SigmoidBce},
+    {EDDL_OP_MSE, Mse},
     {EDDL_OP_NORMALIZE_U8, NormalizeU8},
     {EDDL_OP_AXPY, Axpy},
     {EDDL_OP_SCALE, Scale},

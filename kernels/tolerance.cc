@@ -23,7 +23,14 @@ Tolerance ToleranceOf(eddl_op_kind kind, uint32_t output) {
     case EDDL_OP_BATCH_NORM:
     case EDDL_OP_BATCH_NORM_GRAD:
     case EDDL_OP_BATCH_NORM_INFERENCE:
+    case EDDL_OP_LAYER_NORM:
+    case EDDL_OP_LAYER_NORM_GRAD:
       return {.rtol = 1e-4};
+    case EDDL_OP_GELU:
+    case EDDL_OP_GELU_GRAD:
+      return {.rtol = 5e-6};
+    case EDDL_OP_LEAKY_RELU:
+    case EDDL_OP_LEAKY_RELU_GRAD:
     case EDDL_OP_SIGMOID:
     case EDDL_OP_TANH:
     case EDDL_OP_SIGMOID_GRAD:

@@ -1,6 +1,8 @@
 // Unary functions, their gradients, add, mul, and the normalisation of bytes. Flat loops; shapes only have to be equal.
 #include "backends/cpu/elementwise.h"
 
+#include <cmath>
+
 #include "backends/cpu/op.h"
 #include "backends/cpu/parallel.h"
 #include "backends/cpu/transcendental.h"
@@ -48,6 +50,31 @@ EDDL_MULTIVERSION void SigmoidGradLoop(const float* dy, const float* y, float* d
 EDDL_MULTIVERSION void TanhGradLoop(const float* dy, const float* y, float* dx, int64_t begin, int64_t end) {
   EDDL_ELEMENTWISE
   for (int64_t i = begin; i < end; ++i) dx[i] = dy[i] * ((1.0f - y[i]) * (1.0f + y[i]));
+}
+
+EDDL_MULTIVERSION void LeakyReluLoop(const float* x, float* y, int64_t begin, int64_t end, float slope) {
+  EDDL_ELEMENTWISE
+  for (int64_t i = begin; i < end; ++i) y[i] = x[i] > 0.0f ? x[i] : slope * x[i];
+}
+
+EDDL_MULTIVERSION void LeakyReluGradLoop(const float* dy, const float* y, float* dx, int64_t begin, int64_t end,
+                                         float slope) {
+  EDDL_ELEMENTWISE
+  for (int64_t i = begin; i < end; ++i) dx[i] = y[i] > 0.0f ? dy[i] : slope * dy[i];
+}
+
+// Twice the normal distribution's value at x.
+float TwicePhi(float x) { return std::erfc(x * -0.70710678118654752f); }
+
+void GeluLoop(const float* x, float* y, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) y[i] = 0.5f * x[i] * TwicePhi(x[i]);
+}
+
+void GeluGradLoop(const float* dy, const float* x, float* dx, int64_t begin, int64_t end) {
+  constexpr float kDensityAtZero = 0.39894228040143268f;  // 1 / sqrt(2 pi)
+  for (int64_t i = begin; i < end; ++i) {
+    dx[i] = dy[i] * (0.5f * TwicePhi(x[i]) + x[i] * kDensityAtZero * std::exp(-0.5f * x[i] * x[i]));
+  }
 }
 
 EDDL_MULTIVERSION void AddLoop(const float* a, const float* b, float* y, int64_t begin, int64_t end) {
@@ -105,6 +132,14 @@ std::function<Status(const Args&)> BinaryRun(const OpDesc& desc, const Context& 
   };
 }
 
+Status ReadSlope(const OpDesc& desc, float* slope) {
+  eddl_leaky_relu_attrs attrs;
+  EDDL_CPU_RETURN_IF_ERROR(ReadAttrs(desc, &attrs));
+  EDDL_CPU_REQUIRE(attrs.slope >= 0, "%s: slope %g is below 0", desc.name, static_cast<double>(attrs.slope));
+  *slope = attrs.slope;
+  return {};
+}
+
 Status ExpectElementwise(const OpDesc& desc) {
   for (uint32_t i = 1; i < desc.input_count; ++i) {
     EDDL_CPU_RETURN_IF_ERROR(ExpectLike(desc, "input 1", desc.in[i], desc.in[0]));
@@ -154,6 +189,17 @@ Status PrepareUnary(const OpDesc& desc, const Context& context, PreparedOp* op) 
     case EDDL_OP_TANH:
       op->run = UnaryRun(desc, context, TanhLoop);
       return {};
+    case EDDL_OP_GELU:
+      op->run = UnaryRun(desc, context, GeluLoop);
+      return {};
+    case EDDL_OP_LEAKY_RELU: {
+      float slope = 0;
+      EDDL_CPU_RETURN_IF_ERROR(ReadSlope(desc, &slope));
+      op->run = UnaryRun(desc, context, [slope](const float* x, float* y, int64_t begin, int64_t end) {
+        LeakyReluLoop(x, y, begin, end, slope);
+      });
+      return {};
+    }
     default:
       break;
   }
@@ -177,6 +223,18 @@ Status PrepareUnaryGrad(const OpDesc& desc, const Context& context, PreparedOp* 
     case EDDL_OP_TANH_GRAD:
       op->run = BinaryRun(desc, context, TanhGradLoop);
       return {};
+    case EDDL_OP_GELU_GRAD:
+      op->run = BinaryRun(desc, context, GeluGradLoop);
+      return {};
+    case EDDL_OP_LEAKY_RELU_GRAD: {
+      float slope = 0;
+      EDDL_CPU_RETURN_IF_ERROR(ReadSlope(desc, &slope));
+      op->run =
+          BinaryRun(desc, context, [slope](const float* dy, const float* y, float* dx, int64_t begin, int64_t end) {
+            LeakyReluGradLoop(dy, y, dx, begin, end, slope);
+          });
+      return {};
+    }
     default:
       break;
   }

@@ -141,6 +141,8 @@ Status PrepareGlobalAvgPoolGrad(const OpDesc& desc, const Context& context, Prep
 Status PrepareBatchNorm(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareBatchNormGrad(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareBatchNormInference(const OpDesc& desc, const Context& context, PreparedOp* op);
+Status PrepareLayerNorm(const OpDesc& desc, const Context& context, PreparedOp* op);
+Status PrepareLayerNormGrad(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareUnary(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareUnaryGrad(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareAdd(const OpDesc& desc, const Context& context, PreparedOp* op);
@@ -155,6 +157,8 @@ Status PrepareReduce(const OpDesc& desc, const Context& context, PreparedOp* op)
 Status PrepareDropout(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareSoftmax(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareSoftmaxXent(const OpDesc& desc, const Context& context, PreparedOp* op);
+Status PrepareSigmoidBce(const OpDesc& desc, const Context& context, PreparedOp* op);
+Status PrepareMse(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareNormalizeU8(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareAxpy(const OpDesc& desc, const Context& context, PreparedOp* op);
 Status PrepareScale(const OpDesc& desc, const Context& context, PreparedOp* op);

@@ -59,11 +59,14 @@ eddl_code GuardQueue(eddl_queue* queue, uint64_t tag, eddl_error* error, const B
 }
 
 eddl_code DeviceCount(uint32_t* count, eddl_error* error) {
-  return Guard(0, error, [&]() -> Status {
+  const eddl_code code = Guard(0, error, [&]() -> Status {
     std::string why;
     *count = static_cast<uint32_t>(FindDevices(&why).size());
     return *count > 0 ? Status{} : Error(EDDL_UNAVAILABLE, "%s", why.c_str());
   });
+  // A device that was never there is not lost.
+  if (code != EDDL_OK && error != nullptr) error->flags = 0;
+  return code;
 }
 
 eddl_code DeviceInfo(uint32_t index, eddl_device_info* info, eddl_error* error) {

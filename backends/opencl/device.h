@@ -58,7 +58,6 @@ struct eddl_queue {
   eddl::opencl::CommandQueue queue;
   int unflushed = 0;  // commands since the driver was told to begin
   eddl::opencl::Status first_error;
-  bool lost = false;
   uint64_t first_error_tag = 0;
 };
 

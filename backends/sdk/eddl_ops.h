@@ -74,6 +74,13 @@ enum {
   /* inputs x, gamma, beta, mean [C], var [C]; output y epi (in place: x). */
   EDDL_OP_BATCH_NORM_INFERENCE = 32,
 
+  /* ---- Layer normalisation over the last dimension (Ba, Kiros and Hinton, 2016): eddl_layer_norm_attrs. tol 1e-4 ----
+   * x [.., C]; mean and biased var are each row's own. */
+  /* inputs x, gamma [C], beta [C]; output y = gamma (x - mean) / sqrt(var + epsilon) + beta. */
+  EDDL_OP_LAYER_NORM = 33,
+  /* inputs dy, x, gamma; outputs dx (in place: dy), dgamma [C] acc, dbeta [C] acc. */
+  EDDL_OP_LAYER_NORM_GRAD = 34,
+
   /* ---- Elementwise; all shapes equal; every output may be in place of any input. tol 2e-6; relu, clamp (and
    * their gradients), add, mul exact. NaN in x, a or b stays NaN. ---- */
   EDDL_OP_RELU = 40,         /* x -> y = max(x, 0) */
@@ -84,8 +91,15 @@ enum {
   EDDL_OP_SIGMOID_GRAD = 45, /* dy, y -> dx = dy y (1 - y) */
   EDDL_OP_TANH_GRAD = 46,    /* dy, y -> dx = dy (1 - y^2) */
   EDDL_OP_CLAMP_GRAD = 47,   /* dy, y -> dx = min < y < max ? dy : 0: eddl_clamp_attrs */
-  EDDL_OP_ADD = 50,          /* a, b -> y = a + b, epi */
-  EDDL_OP_MUL = 51,          /* a, b -> y = a b */
+  /* x -> y = x Phi(x), Phi the normal distribution's, not its approximation by tanh (Hendrycks and Gimpel, 2016).
+   * tol 5e-6 */
+  EDDL_OP_GELU = 48,
+  EDDL_OP_LEAKY_RELU = 49, /* x -> y = x > 0 ? x : slope x: eddl_leaky_relu_attrs, slope >= 0 */
+  EDDL_OP_ADD = 50,        /* a, b -> y = a + b, epi */
+  EDDL_OP_MUL = 51,        /* a, b -> y = a b */
+  /* dy, x -> dx = dy (Phi(x) + x phi(x)), phi the normal density. Takes x: y does not tell it. tol 5e-6 */
+  EDDL_OP_GELU_GRAD = 52,
+  EDDL_OP_LEAKY_RELU_GRAD = 53, /* dy, y -> dx = y > 0 ? dy : slope dy: eddl_leaky_relu_attrs */
 
   /* ---- Moving data. exact. Any dtype, the same in and out. ---- */
   EDDL_OP_CONCAT = 60,    /* inputs x_0 .. (1 to EDDL_CONCAT_MAX); output y: joined along attrs.axis: eddl_axis_attrs */
@@ -114,6 +128,13 @@ enum {
    * dx = softmax(x) - onehot(label). A row whose label is negative counts nowhere (dx = 0). REQUIRES label < K.
    * A row with a NaN makes the loss NaN. */
   EDDL_OP_SOFTMAX_XENT = 91,
+
+  /* ---- Losses of an element beside its target: inputs x, target, of one shape; outputs loss [1] acc, dx opt.
+   * tol 1e-5 ---- */
+  /* Binary cross-entropy of sigmoid(x), for targets in [0, 1]: loss = sum of max(x, 0) - x target + log(1 + e^-|x|);
+   * dx = sigmoid(x) - target. No attributes. */
+  EDDL_OP_SIGMOID_BCE = 92,
+  EDDL_OP_MSE = 93, /* loss = sum of (x - target)^2; dx = 2 (x - target). No attributes. */
 
   /* ---- Input. tol 1e-6 ---- */
   /* inputs x u8 [.., C], scale f32 [C or 1], shift f32 [C or 1]; output y f32: y = x scale + shift. */
@@ -177,6 +198,16 @@ typedef struct eddl_batch_norm_attrs {
   uint32_t struct_size;
   float epsilon;
 } eddl_batch_norm_attrs;
+
+typedef struct eddl_layer_norm_attrs {
+  uint32_t struct_size;
+  float epsilon;
+} eddl_layer_norm_attrs;
+
+typedef struct eddl_leaky_relu_attrs {
+  uint32_t struct_size;
+  float slope; /* below 0 */
+} eddl_leaky_relu_attrs;
 
 typedef struct eddl_clamp_attrs {
   uint32_t struct_size;

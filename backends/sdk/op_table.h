@@ -159,6 +159,12 @@ inline constexpr auto kOpTable = [] {
        .inputs = {T("x"), T("gamma"), T("beta"), T("mean"), T("var")}, .outputs = {Over(T("y"), kInput0)},
        .attrs_size = sizeof(eddl_batch_norm_attrs), .epilogue = true},
 
+      {.kind = EDDL_OP_LAYER_NORM, .name = "layer_norm", .inputs = {T("x"), T("gamma"), T("beta")},
+       .outputs = {T("y")}, .attrs_size = sizeof(eddl_layer_norm_attrs)},
+      {.kind = EDDL_OP_LAYER_NORM_GRAD, .name = "layer_norm_grad", .inputs = {T("dy"), T("x"), T("gamma")},
+       .outputs = {Over(T("dx"), kInput0), Acc(T("dgamma")), Acc(T("dbeta"))},
+       .attrs_size = sizeof(eddl_layer_norm_attrs)},
+
       Unary(EDDL_OP_RELU, "relu"),
       Unary(EDDL_OP_SIGMOID, "sigmoid"),
       Unary(EDDL_OP_TANH, "tanh"),
@@ -167,8 +173,13 @@ inline constexpr auto kOpTable = [] {
       UnaryGrad(EDDL_OP_SIGMOID_GRAD, "sigmoid_grad"),
       UnaryGrad(EDDL_OP_TANH_GRAD, "tanh_grad"),
       UnaryGrad(EDDL_OP_CLAMP_GRAD, "clamp_grad", sizeof(eddl_clamp_attrs)),
+      Unary(EDDL_OP_GELU, "gelu"),
+      Unary(EDDL_OP_LEAKY_RELU, "leaky_relu", sizeof(eddl_leaky_relu_attrs)),
       Binary(EDDL_OP_ADD, "add", /*epilogue=*/true),
       Binary(EDDL_OP_MUL, "mul", /*epilogue=*/false),
+      {.kind = EDDL_OP_GELU_GRAD, .name = "gelu_grad", .inputs = {T("dy"), T("x")},
+       .outputs = {Over(T("dx"), kInput0 | kInput1)}},
+      UnaryGrad(EDDL_OP_LEAKY_RELU_GRAD, "leaky_relu_grad", sizeof(eddl_leaky_relu_attrs)),
 
       {.kind = EDDL_OP_CONCAT, .name = "concat", .inputs = {Any("x")}, .outputs = {Any("y")},
        .attrs_size = sizeof(eddl_axis_attrs), .repeats_input = true},
@@ -188,6 +199,11 @@ inline constexpr auto kOpTable = [] {
       Unary(EDDL_OP_SOFTMAX, "softmax"),
       {.kind = EDDL_OP_SOFTMAX_XENT, .name = "softmax_xent", .inputs = {T("x"), T("label", EDDL_I32)},
        .outputs = {Acc(T("loss")), Acc(T("correct")), Optional(T("dx"))}},
+
+      {.kind = EDDL_OP_SIGMOID_BCE, .name = "sigmoid_bce", .inputs = {T("x"), T("target")},
+       .outputs = {Acc(T("loss")), Optional(T("dx"))}},
+      {.kind = EDDL_OP_MSE, .name = "mse", .inputs = {T("x"), T("target")},
+       .outputs = {Acc(T("loss")), Optional(T("dx"))}},
 
       {.kind = EDDL_OP_NORMALIZE_U8, .name = "normalize_u8", .inputs = {T("x", EDDL_U8), T("scale"), T("shift")},
        .outputs = {T("y")}},

@@ -22,6 +22,14 @@ const char* KernelOf(const OpView& op) {
       return "elementwise_tanh_grad";
     case EDDL_OP_CLAMP_GRAD:
       return "elementwise_clamp_grad";
+    case EDDL_OP_GELU:
+      return "elementwise_gelu";
+    case EDDL_OP_LEAKY_RELU:
+      return "elementwise_leaky_relu";
+    case EDDL_OP_GELU_GRAD:
+      return "elementwise_gelu_grad";
+    case EDDL_OP_LEAKY_RELU_GRAD:
+      return "elementwise_leaky_relu_grad";
     case EDDL_OP_MUL:
       return "elementwise_mul";
     default:
@@ -41,6 +49,12 @@ Status PlanElementwise(Planner& planner) {
   eddl_clamp_attrs range = {.struct_size = sizeof(range), .min = op.epilogue_min, .max = op.epilogue_max};
   if (op.kind == EDDL_OP_CLAMP || op.kind == EDDL_OP_CLAMP_GRAD) {
     EDDL_KERNELS_RETURN_IF_ERROR(ReadAttrs(op, &range));
+  }
+  if (op.kind == EDDL_OP_LEAKY_RELU || op.kind == EDDL_OP_LEAKY_RELU_GRAD) {
+    eddl_leaky_relu_attrs attrs;
+    EDDL_KERNELS_RETURN_IF_ERROR(ReadAttrs(op, &attrs));
+    EDDL_KERNELS_REQUIRE(attrs.slope >= 0, "%s: slope %g is below 0", op.name, static_cast<double>(attrs.slope));
+    range.min = attrs.slope;
   }
   const int64_t count = ElementCount(op.out[0]);
   LaunchWriter writer = planner.LaunchFlat(KernelOf(op), count);

@@ -1,5 +1,7 @@
 #include "kernels/elementwise/elementwise.h"
 
+#include <numbers>
+
 namespace eddl::kernels {
 namespace {
 
@@ -34,6 +36,31 @@ void Tanh(const Call& call, std::span<Tensor> outputs) {
 void Clamp(const Call& call, std::span<Tensor> outputs) {
   const auto attrs = call.attrs<eddl_clamp_attrs>();
   Map(call, outputs[0], [&](double x) { return MinKeepingNan(MaxKeepingNan(x, attrs.min), attrs.max); });
+}
+
+// y = x Phi(x), with Phi(x) = erfc(-x / sqrt(2)) / 2.
+void Gelu(const Call& call, std::span<Tensor> outputs) {
+  Map(call, outputs[0], [](double x) { return 0.5 * x * std::erfc(-x / std::numbers::sqrt2); });
+}
+
+// y = x > 0 ? x : slope x.
+void LeakyRelu(const Call& call, std::span<Tensor> outputs) {
+  const double slope = call.attrs<eddl_leaky_relu_attrs>().slope;
+  Map(call, outputs[0], [&](double x) { return x > 0 ? x : slope * x; });
+}
+
+// dx = dy (Phi(x) + x phi(x)), with phi(x) = e^(-x^2 / 2) / sqrt(2 pi).
+void GeluGrad(const Call& call, std::span<Tensor> outputs) {
+  constexpr double kDensityAtZero = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
+  MapTwo(call, outputs[0], [](double dy, double x) {
+    return Sum(dy * 0.5 * std::erfc(-x / std::numbers::sqrt2)) + Sum(dy * x * kDensityAtZero * std::exp(-0.5 * x * x));
+  });
+}
+
+// dx = y > 0 ? dy : slope dy.
+void LeakyReluGrad(const Call& call, std::span<Tensor> outputs) {
+  const double slope = call.attrs<eddl_leaky_relu_attrs>().slope;
+  MapTwo(call, outputs[0], [&](double dy, double y) { return y > 0 ? dy : slope * dy; });
 }
 
 // dx = y > 0 ? dy : 0.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "backends/sdk/op_table.h"
@@ -167,6 +168,47 @@ TEST(ElementwiseReferenceTest, NanStaysNan) {
   EXPECT_EQ(apply(EDDL_OP_CLAMP), "0 0.25 2 nan");
   EXPECT_THAT(apply(EDDL_OP_SIGMOID), testing::EndsWith("nan"));
   EXPECT_THAT(apply(EDDL_OP_TANH), testing::EndsWith("nan"));
+}
+
+TEST(ElementwiseReferenceTest, LeakyReluKeepsAPartBelowZero) {
+  const Tensor x = Values({4}, {-2, 0, 3, kNan});
+  const Op op(EDDL_OP_LEAKY_RELU, {x.desc()}, {x.desc()}, eddl_leaky_relu_attrs{.slope = 0.25f});
+  EXPECT_EQ(EvaluateToText(op, {x}), "-0.5 0 3 nan");
+}
+
+// Phi(1) = 0.8413447460685429 in every table of the normal distribution.
+TEST(ElementwiseReferenceTest, GeluIsXTimesItsNormalProbability) {
+  const Op op(EDDL_OP_GELU, {F32({3})}, {F32({3})});
+  const Tensor x[] = {Values({3}, {1, -1, 0})};
+  const Tensor y = RunReference({.desc = op.desc(), .inputs = x})[0];
+  EXPECT_NEAR(y[0], 0.8413447460685429, 1e-15);
+  EXPECT_NEAR(y[1], -0.1586552539314571, 1e-15);
+  EXPECT_EQ(y[2], 0);
+}
+
+TEST(LayerNormReferenceTest, NormalizesEachRowByItself) {
+  const Op op(EDDL_OP_LAYER_NORM, {F32({2, 2}), F32({2}), F32({2})}, {F32({2, 2})},
+              eddl_layer_norm_attrs{.epsilon = 0});
+  EXPECT_EQ(EvaluateToText(op, {Values({2, 2}, {1, 3, 50, 10}), Values({2}, {1, 2}), Values({2}, {10, 20})}),
+            "9 22 11 18");
+}
+
+TEST(LossReferenceTest, MseAddsUpSquares) {
+  const Op op(EDDL_OP_MSE, {F32({3}), F32({3})}, {F32({1}), F32({3})});
+  EXPECT_EQ(EvaluateToText(op, {Values({3}, {1, 2, 3}), Values({3}, {1, 4, 0})}), "13 | 0 -4 6");
+}
+
+// At x = 0 both outcomes have probability 1/2; far from 0 the loss is |x| where the sign is wrong, and 0 where not.
+TEST(LossReferenceTest, SigmoidBceIsMinusTheLogOfTheTargetsProbability) {
+  const auto loss = [](double x, double target) {
+    const Op op(EDDL_OP_SIGMOID_BCE, {F32({1}), F32({1})}, {F32({1})});
+    const Tensor inputs[] = {Values({1}, {x}), Values({1}, {target})};
+    return RunReference({.desc = op.desc(), .inputs = inputs})[0][0];
+  };
+  EXPECT_NEAR(loss(0, 0.25), std::log(2.0), 1e-15);
+  EXPECT_EQ(loss(1000, 0), 1000);
+  EXPECT_EQ(loss(1000, 1), 0);
+  EXPECT_EQ(loss(-1000, 1), 1000);
 }
 
 TEST(ElementwiseReferenceTest, AddsAndMultiplies) {

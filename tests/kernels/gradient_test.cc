@@ -268,6 +268,49 @@ TEST(GradientTest, ClampGradIsTheDerivativeOfClamp) {
   CheckElementwise(EDDL_OP_CLAMP, EDDL_OP_CLAMP_GRAD, eddl_clamp_attrs{.min = -0.5f, .max = 0.8f});
 }
 
+TEST(GradientTest, LeakyReluGradIsTheDerivativeOfLeakyRelu) {
+  CheckElementwise(EDDL_OP_LEAKY_RELU, EDDL_OP_LEAKY_RELU_GRAD, eddl_leaky_relu_attrs{.slope = 0.2f});
+}
+
+TEST(GradientTest, GeluGradIsTheDerivativeOfGeluAtX) {
+  Rng rng(14);
+  const Op op(EDDL_OP_GELU, {F32({3, 11})}, {F32({3, 11})});
+  const Op grad(EDDL_OP_GELU_GRAD, {F32({3, 11}), F32({3, 11})}, {F32({3, 11})});
+  const std::vector<Tensor> inputs = {Random(op.inputs[0], rng, -3, 3)};
+  const Tensor dy_and_x[] = {Random(op.outputs[0], rng), inputs[0]};
+  const auto dx = RunReference({.desc = grad.desc(), .inputs = dy_and_x});
+  EXPECT_LT(DerivativeError(op, inputs, 0, dy_and_x[0], dx[0]), kTolerance);
+}
+
+TEST(GradientTest, LayerNormGradIsTheDerivativeOfLayerNorm) {
+  Rng rng(15);
+  for (int round = 0; round < kShapes; ++round) {
+    const int64_t n = Between(rng, 1, 4), h = Between(rng, 1, 3), c = Between(rng, 2, 5);
+    constexpr eddl_layer_norm_attrs kAttrs = {.epsilon = 1e-3f};
+    const Op norm(EDDL_OP_LAYER_NORM, {F32({n, h, c}), F32({c}), F32({c})}, {F32({n, h, c})}, kAttrs);
+    const Op grad(EDDL_OP_LAYER_NORM_GRAD, {F32({n, h, c}), F32({n, h, c}), F32({c})},
+                  {F32({n, h, c}), F32({c}), F32({c})}, kAttrs);
+    const std::vector<Tensor> inputs = {Random(norm.inputs[0], rng, -3, 5), Random(norm.inputs[1], rng, 0.5, 2),
+                                        Random(norm.inputs[2], rng)};
+    const Tensor dy = Random(norm.outputs[0], rng);
+    const Tensor grad_inputs[] = {dy, inputs[0], inputs[1]};
+    const auto gradients = RunReference({.desc = grad.desc(), .inputs = grad_inputs});
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_LT(DerivativeError(norm, inputs, static_cast<int>(i), dy, gradients[i]), kTolerance) << ShapesOf(norm);
+    }
+  }
+}
+
+TEST(GradientTest, DxOfSigmoidBceAndOfMseIsTheDerivativeOfTheirLoss) {
+  Rng rng(16);
+  for (const eddl_op_kind kind : {EDDL_OP_SIGMOID_BCE, EDDL_OP_MSE}) {
+    const Op loss(kind, {F32({3, 5}), F32({3, 5})}, {F32({1}), F32({3, 5})});
+    const std::vector<Tensor> inputs = {Random(loss.inputs[0], rng, -4, 4), Random(loss.inputs[1], rng, 0, 1)};
+    const auto outputs = RunReference({.desc = loss.desc(), .inputs = inputs});
+    EXPECT_LT(DerivativeError(loss, inputs, 0, Values({1}, {1}), outputs[1]), kTolerance) << kind;
+  }
+}
+
 TEST(GradientTest, SoftmaxXentsDxIsTheDerivativeOfItsLoss) {
   Rng rng(11);
   for (int round = 0; round < kShapes; ++round) {

@@ -1,4 +1,4 @@
-// Batch normalisation: with and without sums of statistics, epilogues, gradients in place.
+// Batch normalisation: with and without sums of statistics, epilogues, gradients in place. Layer normalisation.
 #include "backends/sdk/conformance/op_case.h"
 
 namespace eddl::conformance {
@@ -67,6 +67,28 @@ void AddInference(CaseList& list, const eddl_tensor_desc& x, int round) {
 
 }  // namespace
 
+void AddLayerNormCases(CaseList& list) {
+  constexpr eddl_layer_norm_attrs kLayerAttrs = {.epsilon = 1e-5f};
+  list.StartFamily("layer_norm");
+  Random& random = list.random();
+  for (int round = 0; round < 16; ++round) {
+    eddl_tensor_desc x = round % 3 == 0 ? kernels::F32({random.Size(33), random.Size(97)})
+                                        : kernels::F32({random.Between(1, 5), random.Between(1, 7), random.Size(65)});
+    if (round == 14) x = kernels::F32({7, 300});
+    if (round == 15) x = kernels::F32({300, 70});
+    const eddl_tensor_desc channel = ChannelsOf(x);
+    list.Add({EDDL_OP_LAYER_NORM, {x, channel, channel}, {x}, kLayerAttrs},
+             {Uniform(-2, 5), Uniform(0.5, 2), Uniform()});
+    Op grad(EDDL_OP_LAYER_NORM_GRAD, {x, x, channel}, {x, channel, channel}, kLayerAttrs);
+    grad.accumulate_mask = static_cast<uint32_t>(round) & 6u;
+    OpCase& one = list.Add(grad, {Uniform(), Uniform(-2, 5), Uniform(0.5, 2)});
+    if (round % 2 == 1) one.InPlace(0, 0);
+  }
+  const eddl_tensor_desc x = kernels::F32({4, 6}), channel = ChannelsOf(x);
+  list.Add({EDDL_OP_LAYER_NORM, {x, channel, channel}, {x}, kLayerAttrs},
+           {WithNan(Uniform()), Uniform(0.5, 2), Uniform()});
+}
+
 void AddBatchNormCases(CaseList& list) {
   list.StartFamily("batch_norm");
   Random& random = list.random();
@@ -75,7 +97,8 @@ void AddBatchNormCases(CaseList& list) {
     AddGradient(list, RandomX(random, round), round & 1, static_cast<uint32_t>(round) & 6u, round & 8);
     AddInference(list, RandomX(random, round), round);
   }
-  for (const eddl_tensor_desc& x : {kernels::F32({1, 5}), kernels::F32({1, 1, 1, 3}), kernels::F32({64, 9, 7, 17})}) {
+  for (const eddl_tensor_desc& x :
+       {kernels::F32({1, 5}), kernels::F32({1, 1, 1, 3}), kernels::F32({64, 9, 7, 17}), kernels::F32({3, 2, 300})}) {
     AddTraining(list, x, 3);
     AddGradient(list, x, false, 0, false);
     AddInference(list, x, 0);

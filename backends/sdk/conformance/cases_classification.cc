@@ -1,4 +1,4 @@
-// What stands at both ends of a network: bytes in, dropout between, probabilities and loss out.
+// What stands at both ends of a network: bytes in, dropout between, probabilities and losses out.
 #include <limits>
 
 #include "backends/sdk/conformance/op_case.h"
@@ -74,6 +74,21 @@ void AddSoftmaxCases(CaseList& list) {
   list.Add(SoftmaxXent(5, 3, true), {Uniform(), Integers(-3, -1)});
   const Fill third = Integers(2, 2);
   list.Add(SoftmaxXent(3, 6, true), {RowWithNan(), third});
+}
+
+void AddLossCases(CaseList& list) {
+  list.StartFamily("loss");
+  Random& random = list.random();
+  for (const eddl_op_kind kind : {EDDL_OP_SIGMOID_BCE, EDDL_OP_MSE}) {
+    for (int round = 0; round < 12; ++round) {
+      const eddl_tensor_desc x = round % 2 == 0 ? F32({random.Size(65), random.Size(33)}) : F32({random.Size(97)});
+      Op op(kind, {x, x}, {F32({1}), round % 3 != 0 ? x : eddl_tensor_desc{}});
+      op.accumulate_mask = static_cast<uint32_t>(round) & 1u;
+      list.Add(op, {round % 4 == 3 ? Uniform(-80, 80) : Uniform(-4, 4), Uniform(0, 1)});
+    }
+    list.Add({kind, {F32({40001}), F32({40001})}, {F32({1}), F32({40001})}}, {Uniform(-4, 4), Uniform(0, 1)});
+    list.Add({kind, {F32({7}), F32({7})}, {F32({1}), F32({7})}}, {WithNan(Uniform()), Uniform(0, 1)});
+  }
 }
 
 void AddNormalizeCases(CaseList& list) {

@@ -27,13 +27,17 @@ eddl_tensor_desc RandomShape(Random& random, int round) {
 
 Op MakeOp(const OpTraits& traits, const eddl_tensor_desc& shape) {
   const std::vector<eddl_tensor_desc> inputs(traits.input_max(), shape);
+  if (traits.kind == EDDL_OP_LEAKY_RELU || traits.kind == EDDL_OP_LEAKY_RELU_GRAD) {
+    return Op(traits.kind, inputs, {shape}, eddl_leaky_relu_attrs{.slope = 0.1f});
+  }
   return traits.attrs_size == 0 ? Op(traits.kind, inputs, {shape}) : Op(traits.kind, inputs, {shape}, kClamp);
 }
 
-// What a forward op can have left as y.
+// What a forward op can have left as y; for gelu, which is derived at x, its x.
 Fill FillOfY(eddl_op_kind kind) {
   if (kind == EDDL_OP_SIGMOID_GRAD) return Uniform(0, 1);
-  if (kind == EDDL_OP_RELU_GRAD || kind == EDDL_OP_CLAMP_GRAD) return Ties();
+  if (kind == EDDL_OP_RELU_GRAD || kind == EDDL_OP_CLAMP_GRAD || kind == EDDL_OP_LEAKY_RELU_GRAD) return Ties();
+  if (kind == EDDL_OP_GELU_GRAD) return Uniform(-4, 4);
   return Uniform();
 }
 
@@ -83,7 +87,7 @@ void AddKind(CaseList& list, const OpTraits& traits) {
 void AddElementwiseCases(CaseList& list) {
   list.StartFamily("elementwise");
   for (const OpTraits& traits : kOpTable) {
-    if (traits.kind >= EDDL_OP_RELU && traits.kind <= EDDL_OP_MUL) AddKind(list, traits);
+    if (traits.kind >= EDDL_OP_RELU && traits.kind <= EDDL_OP_LEAKY_RELU_GRAD) AddKind(list, traits);
   }
 }
 

@@ -94,11 +94,13 @@ std::vector<OpCase> MakeOpCases(uint64_t seed) {
   AddConv2dCases(list);
   AddPool2dCases(list);
   AddBatchNormCases(list);
+  AddLayerNormCases(list);
   AddElementwiseCases(list);
   AddLayoutCases(list);
   AddReduceCases(list);
   AddDropoutCases(list);
   AddSoftmaxCases(list);
+  AddLossCases(list);
   AddNormalizeCases(list);
   AddFlatCases(list);
   AddOptimizerCases(list);

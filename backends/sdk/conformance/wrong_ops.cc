@@ -116,6 +116,10 @@ class Breaker {
         AddAttributes<eddl_dropout_attrs>("of everything", [](auto& attrs) { attrs.probability = 1; });
         AddAttributes<eddl_dropout_attrs>("of less than nothing", [](auto& attrs) { attrs.probability = -0.5f; });
         break;
+      case EDDL_OP_LEAKY_RELU:
+      case EDDL_OP_LEAKY_RELU_GRAD:
+        AddAttributes<eddl_leaky_relu_attrs>("with a slope that turns signs", [](auto& attrs) { attrs.slope = -0.5f; });
+        break;
       case EDDL_OP_SGD:
         AddAttributes<eddl_sgd_attrs>("with momentum against its tensors",
                                       [](auto& attrs) { attrs.momentum = attrs.momentum > 0 ? 0 : 0.9f; });

@@ -42,6 +42,10 @@ constexpr KernelMutant kMutants[] = {
     {"wrong_moment", "adam/", "(1.0f - beta2)", "(1.0f - beta1)"},
     {"biased_variance", "batch_norm/", "var * (n / (n - 1.0f))", "var"},
     {"transposed_axes", "transpose/", "rest % size4 * stride4", "rest % size4 * stride3"},
+    {"half_the_slope", "mse/", "2.0f * difference", "difference"},
+    {"mean_left_out", "layer_norm_grad/", "- sum - z * product", "- z * product"},
+    {"wrong_density", "gelu_grad/", "v * 0.39894228f", "v * 0.29894228f"},
+    {"column_tile", "batch_norm_grad/", "(GROUP_ID(0) << tile_bits)", "GROUP_ID(0)"},
 };
 const KernelMutant* chosen = nullptr;
 
