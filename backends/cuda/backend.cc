@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <string>
 
 #include "backends/cuda/copy.h"
 #include "backends/cuda/device.h"
@@ -15,10 +16,11 @@
 namespace eddl::cuda {
 namespace {
 
-#define EDDL_CUDA_TEXT_OF(value) #value
-#define EDDL_CUDA_TEXT(value) EDDL_CUDA_TEXT_OF(value)
-// CUDART_VERSION is 1000 major + 10 minor.
-constexpr const char* kVersion = EDDL_VERSION " (CUDA runtime " EDDL_CUDA_TEXT(CUDART_VERSION) ", cuBLAS)";
+// "0.1.0 (CUDA 13.0, cuBLAS)". CUDART_VERSION is 1000 major + 10 minor.
+std::string Version() {
+  return std::string(EDDL_VERSION) + " (CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
+         std::to_string(CUDART_VERSION % 1000 / 10) + ", cuBLAS)";
+}
 
 eddl_code Report(const Status& status, uint64_t tag, eddl_error* error) {
   if (status.ok() || error == nullptr) return status.code;
@@ -209,11 +211,12 @@ void GroupDestroy(eddl_group* group) { delete group; }
 #endif
 
 constexpr eddl_backend kBackend = {
+    // but for version, which is text in the making
     .struct_size = sizeof(eddl_backend),
     .abi_major = EDDL_ABI_MAJOR,
     .abi_minor = EDDL_ABI_MINOR,
     .name = "cuda",
-    .version = kVersion,
+    .version = "",
     .device_count = DeviceCount,
     .device_info = DeviceInfo,
     .device_open = DeviceOpen,
@@ -247,4 +250,12 @@ constexpr eddl_backend kBackend = {
 }  // namespace
 }  // namespace eddl::cuda
 
-extern "C" EDDL_EXPORT const eddl_backend* eddl_backend_get_v1(const eddl_host*) { return &eddl::cuda::kBackend; }
+extern "C" EDDL_EXPORT const eddl_backend* eddl_backend_get_v1(const eddl_host*) {
+  static const std::string version = eddl::cuda::Version();
+  static const eddl_backend backend = [] {
+    eddl_backend table = eddl::cuda::kBackend;
+    table.version = version.c_str();
+    return table;
+  }();
+  return &backend;
+}

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""eddl-node with the cuda backend: goes on without one where there is no driver, trains on an emulated GPU.
+
+Usage: node_test.py EDDL_NODE EMULATOR_DIR
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+NODE, EMULATOR = sys.argv[1:3]
+JOB = """
+seed = 3
+[data]
+format = "generate"
+test_fraction = 0.25
+[data.generate]
+samples = 200
+features = 20
+classes = 3
+[model]
+name = "mlp"
+widths = [16]
+dropout = 0.1
+[train]
+epochs = 2
+batch = 32
+[run]
+dir = "run"
+"""
+
+
+class CudaNodeTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        with open(os.path.join(self.folder, "job.toml"), "w", encoding="utf-8") as file:
+            file.write(JOB)
+
+    def run_node(self, *arguments, emulator="order=lazy"):
+        environment = dict(os.environ, LD_LIBRARY_PATH=EMULATOR, LD_BIND_NOW="1", EDDL_CUDA_EMULATOR=emulator)
+        return subprocess.run([NODE, *arguments], capture_output=True, text=True, cwd=self.folder, env=environment,
+                              timeout=280)
+
+    def losses(self, *arguments):
+        result = self.run_node("train", "job.toml", *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return re.findall(r"epoch \d/\d  loss ([\d.]+)", result.stdout + result.stderr), result.stdout + result.stderr
+
+    def test_trains_on_an_emulated_gpu_as_on_the_cpu(self):
+        expected, _ = self.losses("--device", "cpu", "--set", "run.dir=cpu")
+        got, text = self.losses("--device", "cuda:0")
+        self.assertIn("CUDA EMULATOR", text)
+        self.assertEqual(len(got), 2, text)
+        for one, other in zip(got, expected):
+            self.assertAlmostEqual(float(one), float(other), delta=0.001)
+
+    # Its score is 0: nobody takes it for a fast device.
+    def test_an_emulated_gpu_is_used_only_when_asked_for(self):
+        _, text = self.losses()
+        self.assertNotIn("cuda:0", text)
+
+    def test_a_gpu_that_breaks_is_said_with_what_to_do(self):
+        result = self.run_node("train", "job.toml", "--device", "cuda:0", emulator="fail=cudaLaunchKernel:9")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, r"launching \w+ failed: unknown error \(CUDA error 999\)")
+
+    def test_without_a_driver_it_says_so_in_one_line_and_goes_on(self):
+        devices = self.run_node("devices", emulator="devices=0")
+        self.assertEqual(devices.returncode, 0, devices.stderr)
+        self.assertEqual([line for line in devices.stdout.splitlines() if line.startswith("not used: cuda")],
+                         ["not used: cuda: no NVIDIA driver; CUDA 13 needs one"])
+        trained = self.run_node("train", "job.toml", emulator="devices=0")
+        self.assertEqual(trained.returncode, 0, trained.stderr)
+
+    def test_without_a_driver_a_check_is_skipped(self):
+        result = self.run_node("check", "--backend", "cuda", emulator="devices=0")
+        self.assertEqual(result.returncode, 77, result.stdout)
+        self.assertIn("no NVIDIA driver; CUDA 13 needs one", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
