@@ -27,6 +27,8 @@ struct Launch {
   Dimensions grid, block;
   std::vector<std::byte> parameters;  // as Kernel::parameters lays them out
   uint64_t seed = 1;
+  // Of a block; far above what any of our kernels needs on the sizes of a test. More: "the kernel does not end".
+  uint64_t instructions_max = uint64_t{1} << 32;
 };
 
 class Interpreter {
@@ -65,6 +67,7 @@ class Interpreter {
   Launch launch_;
   std::mt19937_64 random_;
   uint64_t instruction_count_ = 0;
+  uint64_t instruction_limit_ = 0;  // of the block at hand
   // Of the block at hand.
   Dimensions block_;
   ThreadPoint point_;                      // who runs

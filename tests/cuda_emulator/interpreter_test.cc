@@ -37,7 +37,8 @@ class InterpreterTest : public testing::Test {
         "cvta.to.global.u64 %rd1, %rd0;\nmov.u32 %r1, %tid.x;\nmov.u32 %r2, %ctaid.x;\nmul.wide.u32 %rd3, %r1, 4;\n"
         "add.s64 %rd2, %rd1, %rd3;\n" +
         body + "ret;\n}\n");
-    Launch launch = {.grid = {blocks, 1, 1}, .block = {threads, 1, 1}, .parameters = {}, .seed = seed};
+    Launch launch = {
+        .grid = {blocks, 1, 1}, .block = {threads, 1, 1}, .parameters = {}, .seed = seed, .instructions_max = 10'000};
     launch.parameters.resize(sizeof(address_));
     std::memcpy(launch.parameters.data(), &address_, sizeof(address_));
     memory_.Begin(&operation_);
@@ -144,6 +145,13 @@ TEST_F(InterpreterTest, FindsBarriersThatSomeThreadsDoNotReach) {
                   3);
       },
       ThrowsMessage<Violation>(HasSubstr("waits at a barrier while thread 1 waits at another")));
+}
+
+TEST_F(InterpreterTest, FindsAKernelThatDoesNotEnd) {
+  EXPECT_THAT([&] { RunKernel("$L_1:\nbra.uni $L_1;\n", 2); },
+              ThrowsMessage<Violation>(HasSubstr("the kernel does not end; PTX line")));
+  EXPECT_THAT([&] { RunKernel("$L_1:\nbar.sync 0;\nbra.uni $L_1;\n", 2); },
+              ThrowsMessage<Violation>(HasSubstr("the kernel does not end")));
 }
 
 TEST_F(InterpreterTest, FindsMemoryOfAnotherDevice) {
