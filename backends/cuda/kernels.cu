@@ -5,7 +5,9 @@
 #include "kernels/dropout/dropout.knl"
 #include "kernels/elementwise/elementwise.knl"
 #include "kernels/flat/flat.knl"
+#include "kernels/layer_norm/layer_norm.knl"
 #include "kernels/layout/layout.knl"
+#include "kernels/loss/loss.knl"
 #include "kernels/matmul/matmul.knl"
 #include "kernels/normalize/normalize.knl"
 #include "kernels/optimizer/optimizer.knl"
@@ -73,6 +75,10 @@ const KernelEntry kKernels[] = {
     KERNEL_ENTRY(elementwise_add_relu),
     KERNEL_ENTRY(elementwise_clamp),
     KERNEL_ENTRY(elementwise_clamp_grad),
+    KERNEL_ENTRY(elementwise_gelu),
+    KERNEL_ENTRY(elementwise_gelu_grad),
+    KERNEL_ENTRY(elementwise_leaky_relu),
+    KERNEL_ENTRY(elementwise_leaky_relu_grad),
     KERNEL_ENTRY(elementwise_mul),
     KERNEL_ENTRY(elementwise_relu),
     KERNEL_ENTRY(elementwise_relu_grad),
@@ -87,6 +93,10 @@ const KernelEntry kKernels[] = {
     KERNEL_ENTRY(flat_pack_f16),
     KERNEL_ENTRY(flat_scale),
     KERNEL_ENTRY(flat_unpack_f16),
+    KERNEL_ENTRY(layer_norm_apply),
+    KERNEL_ENTRY(layer_norm_grad_gamma),
+    KERNEL_ENTRY(layer_norm_grad_input),
+    KERNEL_ENTRY(layer_norm_statistics),
     KERNEL_ENTRY(layout_gather_1),
     KERNEL_ENTRY(layout_gather_2),
     KERNEL_ENTRY(layout_gather_4),
@@ -97,6 +107,8 @@ const KernelEntry kKernels[] = {
     KERNEL_ENTRY(layout_scatter_4),
     KERNEL_ENTRY(layout_scatter_8),
     KERNEL_ENTRY(layout_scatter_rows_4),
+    KERNEL_ENTRY(loss_mse),
+    KERNEL_ENTRY(loss_sigmoid_bce),
     KERNEL_ENTRY(matmul_finish),
     KERNEL_ENTRY(normalize_u8),
     KERNEL_ENTRY(optimizer_adam),

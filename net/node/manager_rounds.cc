@@ -86,8 +86,9 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   const Version base = std::max(round.base(), node.oldest_base);
   const LeaseDecision decision = GateOf(base).Decide(id, GateTime(step, base), round.free_count(), node.RoundTrip());
   int64_t count = decision.micro_batches;
-  // Whose speed is not known holds one lease; but not if that waits for this very round.
-  if (count == 0 && node.fit.empty() && !node.leases.empty() && !node.busy(version_)) count = 1;
+  // Whose speed is not known holds one lease that is computed now. What a device said of itself may be wrong: if it got
+  // none for that, nobody would ever find out.
+  if (count == 0 && node.fit.empty() && !node.busy(version_)) count = 1;
   if (count == 0) {
     if (base <= version_) ask_again_ = std::min(ask_again_, decision.ask_again);
     return false;

@@ -16,7 +16,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-import cluster_test
+import cluster_case
 
 try:
     from selenium import webdriver
@@ -56,7 +56,7 @@ def screenshot(browser, name):
     browser.save_screenshot(str(folder / f"{name}.png"))
 
 
-class DashboardTest(cluster_test.ClusterTest):
+class DashboardTest(cluster_case.ClusterCase):
     def setUp(self):
         super().setUp()
         self.browser = open_browser()
@@ -255,7 +255,7 @@ def load_tests(loader, _tests, _pattern):
 
 
 if __name__ == "__main__":
-    cluster_test.PROGRAM = sys.argv.pop(1)
+    cluster_case.PROGRAM = sys.argv.pop(1)
     if missing():
         print(f"SKIP: {missing()}", file=sys.stderr)
         sys.exit(77)

@@ -17,7 +17,7 @@ import unittest
 import urllib.parse
 import urllib.request
 
-import cluster_test
+import cluster_case
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRAFANA = ROOT / "examples/grafana_dashboard.json"
@@ -35,7 +35,7 @@ def fetch(url):
         return answer.read().decode()
 
 
-class MetricsTest(cluster_test.ClusterTest):
+class MetricsTest(cluster_case.ClusterCase):
     def setUp(self):
         super().setUp()
         self.write_job(epochs=1000)
@@ -85,7 +85,7 @@ class MetricsTest(cluster_test.ClusterTest):
 
     def test_the_dashboard_file_names_no_metric_that_is_not_served(self):
         named = set(re.findall(r"\b(?:eddl|process)_\w+", GRAFANA.read_text())) - {"eddl_member_temperature_celsius"}
-        end = time.monotonic() + cluster_test.TIMEOUT_SECONDS
+        end = time.monotonic() + cluster_case.TIMEOUT_SECONDS
         missing = named
         # What is measured once a second, or at the end of an epoch, comes a little later.
         while missing and time.monotonic() < end:
@@ -109,7 +109,7 @@ def load_tests(loader, _tests, _pattern):
 
 
 if __name__ == "__main__":
-    cluster_test.PROGRAM = sys.argv.pop(1)
+    cluster_case.PROGRAM = sys.argv.pop(1)
     if shutil.which("promtool") is None:
         print("SKIP: prometheus is not installed", file=sys.stderr)
         sys.exit(77)

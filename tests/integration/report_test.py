@@ -11,11 +11,11 @@ import subprocess
 import sys
 import unittest
 
-import cluster_test
+import cluster_case
 import dashboard_test
 
 
-class ReportTest(cluster_test.ClusterTest):
+class ReportTest(cluster_case.ClusterCase):
     def report(self, folder, *options):
         answer = self.ask("report", folder, "--format", "json", *options)
         self.assertEqual(answer.returncode, 0, answer.stderr)
@@ -38,7 +38,7 @@ class ReportTest(cluster_test.ClusterTest):
         self.assertEqual((report["run"]["status"], report["notes"], len(report["epochs"])), ("finished", [], 8))
         devices = report["devices"]
         self.assertEqual(len(devices), 3)
-        self.assertGreaterEqual(sum(device["samples"] for device in devices), 8 * cluster_test.TRAIN_SAMPLES)
+        self.assertGreaterEqual(sum(device["samples"] for device in devices), 8 * cluster_case.TRAIN_SAMPLES)
         self.assertAlmostEqual(sum(device["share"] for device in devices), 1)
         for device in devices:
             self.assertAlmostEqual(sum(device["time"].values()), 1)
@@ -60,7 +60,7 @@ class ReportTest(cluster_test.ClusterTest):
 
     def test_one_devices_run_has_a_report_too(self):
         folder = self.folder / "alone"
-        subprocess.run([cluster_test.PROGRAM, "train", self.job, "--set", f"run.dir={folder}"], check=True,
+        subprocess.run([cluster_case.PROGRAM, "train", self.job, "--set", f"run.dir={folder}"], check=True,
                        capture_output=True)
         report = self.report(folder)
         self.assertEqual((report["history"], report["devices"], len(report["epochs"])), (None, [], 4))
@@ -71,7 +71,7 @@ class ReportTest(cluster_test.ClusterTest):
         self.assertEqual(answer.returncode, 7, answer.stderr)
         self.assertIn("there is no run in", answer.stderr)
         folder = self.folder / "alone"
-        subprocess.run([cluster_test.PROGRAM, "train", self.job, "--set", f"run.dir={folder}"], check=True,
+        subprocess.run([cluster_case.PROGRAM, "train", self.job, "--set", f"run.dir={folder}"], check=True,
                        capture_output=True)
         (folder / "history.json").write_text('{"schema": "eddl.history.v1", "frames": 1e99')
         with open(folder / "metrics.jsonl", "a", encoding="utf-8") as metrics:
@@ -109,5 +109,5 @@ def load_tests(loader, _tests, _pattern):
 
 
 if __name__ == "__main__":
-    cluster_test.PROGRAM = sys.argv.pop(1)
+    cluster_case.PROGRAM = sys.argv.pop(1)
     unittest.main(verbosity=2)

@@ -14,10 +14,10 @@ import termios
 import time
 import unittest
 
-import cluster_test
+import cluster_case
 
 
-class TopTest(cluster_test.ClusterTest):
+class TopTest(cluster_case.ClusterCase):
     def setUp(self):
         super().setUp()
         self.write_job(epochs=1000)
@@ -29,7 +29,7 @@ class TopTest(cluster_test.ClusterTest):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(theirs)
-        process = subprocess.Popen([cluster_test.PROGRAM, "top", self.address], stdin=theirs, stdout=theirs, stderr=theirs,
+        process = subprocess.Popen([cluster_case.PROGRAM, "top", self.address], stdin=theirs, stdout=theirs, stderr=theirs,
                                    env=dict(self.environment, LC_ALL="C.UTF-8"))
         self.addCleanup(os.close, ours)
         self.addCleanup(os.close, theirs)
@@ -38,7 +38,7 @@ class TopTest(cluster_test.ClusterTest):
 
     def read_until(self, terminal, text):
         seen = ""
-        end = time.monotonic() + cluster_test.TIMEOUT_SECONDS
+        end = time.monotonic() + cluster_case.TIMEOUT_SECONDS
         while text not in seen and time.monotonic() < end:
             if select.select([terminal], [], [], 0.2)[0]:
                 seen += os.read(terminal, 65536).decode(errors="replace")
@@ -53,7 +53,7 @@ class TopTest(cluster_test.ClusterTest):
         self.read_until(terminal, "\x1b[H")  # once more, a second later
         os.write(terminal, b"q")
         self.read_until(terminal, "\x1b[?1049l")
-        self.assertEqual(process.wait(cluster_test.TIMEOUT_SECONDS), 0)
+        self.assertEqual(process.wait(cluster_case.TIMEOUT_SECONDS), 0)
         self.assertEqual(termios.tcgetattr(theirs), self.before)
 
     def test_without_a_terminal_it_says_what_to_use(self):
@@ -70,5 +70,5 @@ def load_tests(loader, _tests, _pattern):
 
 
 if __name__ == "__main__":
-    cluster_test.PROGRAM = sys.argv.pop(1)
+    cluster_case.PROGRAM = sys.argv.pop(1)
     unittest.main(verbosity=2)

@@ -49,11 +49,11 @@ TEST(BackendTest, LoadsAPluginAndKnowsItsDevices) {
 TEST(BackendTest, RefusesAPluginInOneLineThatNamesPathAndReason) {
   EXPECT_EQ(
       Refusal("too_old"),
-      "can't be used: it is too old: it speaks version 0.0 of the backend interface, this program 1.0; update the "
+      "can't be used: it is too old: it speaks version 0.1 of the backend interface, this program 1.1; update the "
       "plugin");
   EXPECT_EQ(
       Refusal("too_new"),
-      "can't be used: it is too new: it speaks version 2.0 of the backend interface, this program 1.0; update EDDL");
+      "can't be used: it is too new: it speaks version 2.1 of the backend interface, this program 1.1; update EDDL");
   EXPECT_EQ(
       Refusal("no_entry"),
       "can't be used: it does not export eddl_backend_get_v1; it is no EDDL backend, or one for another version of "
