@@ -141,6 +141,9 @@ class ClusterTest(cluster_case.ClusterCase):
         self.assertIn("samples/s", why.stdout)
         self.assertEqual(self.ask("why", self.address, 99).returncode, 9)
         self.check_plan()
+        twice = self.ask("join", self.address, "--token", self.token, "--state", self.folder / "only")
+        self.assertEqual(twice.returncode, 2)
+        self.assertIn("--state", twice.stderr)
         # A member may look, but not stop the job.
         denied = self.ask("stop", self.address, "--state", self.folder / "only")
         self.assertEqual(denied.returncode, 9, denied.stderr)

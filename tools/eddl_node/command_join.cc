@@ -123,6 +123,7 @@ absl::Status JoinRun::ReadArguments() {
 
 absl::Status JoinRun::Prepare() {
   if (arguments_.insecure) return absl::OkStatus();
+  EDDL_RETURN_IF_ERROR(cluster::ClaimIdentity(identity_folder_));
   const auto earlier = cluster::LoadIdentity(identity_folder_);
   const bool known = earlier.ok() && ToInt(earlier->node) > 0;
   if (known) {

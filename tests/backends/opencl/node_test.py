@@ -68,7 +68,8 @@ class OpenclNodeTest(unittest.TestCase):
                 if found := re.search(r"eddl-node join (\S+ --token \S+)", line):
                     break
             for device in ("cpu", "opencl:0"):
-                members.append(subprocess.Popen([NODE, "join", *found[1].split(), "--device", device], **start))
+                members.append(subprocess.Popen([NODE, "join", *found[1].split(), "--device", device, "--state",
+                                                 os.path.join(self.folder.name, device)], **start))
             told = manager.communicate(timeout=240)[0]
             self.assertEqual(manager.returncode, 0, told)
             self.assertIn("finished after 40 epochs", told)

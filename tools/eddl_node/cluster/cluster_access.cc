@@ -1,12 +1,16 @@
 #include "tools/eddl_node/cluster/cluster_access.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 
 #include "net/transport/certificate.h"
 #include "runtime/base/status.h"
@@ -75,6 +79,19 @@ absl::Status SaveIdentity(const std::string& folder, const Identity& identity) {
   EDDL_RETURN_IF_ERROR(net::WriteSecret(folder, "certificate.pem", identity.credentials.certificate));
   EDDL_RETURN_IF_ERROR(net::WriteSecret(folder, "key.pem", identity.credentials.key));
   return net::WriteSecret(folder, "node", std::to_string(ToInt(identity.node)));
+}
+
+absl::Status ClaimIdentity(const std::string& folder) {
+  std::error_code ignored;
+  std::filesystem::create_directories(folder, ignored);
+  // Kept open: the lock ends with the process.
+  const int lock = open((folder + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return absl::OkStatus();
+  close(lock);
+  return WithExitCode(
+      ExitCode::kUsage,
+      FailedPrecondition("another eddl-node of this device takes part there already; a second one needs "
+                         "a folder of its own: --state FOLDER"));
 }
 
 absl::StatusOr<Identity> LoadIdentity(const std::string& folder) {

@@ -41,6 +41,9 @@ struct Identity {
 // The folder of the identity for that manager's address.
 std::string IdentityFolder(const std::string& state_folder, const HostPort& manager);
 absl::Status SaveIdentity(const std::string& folder, const Identity& identity);
+// Nobody else may use the identity in this folder for as long as this process lives: two that are the same node would
+// take each other's place for ever. kUsage if somebody does; a folder that can't be locked is nobody's fault.
+absl::Status ClaimIdentity(const std::string& folder);
 // kNotFound: this device is not known there.
 absl::StatusOr<Identity> LoadIdentity(const std::string& folder);
 
