@@ -232,7 +232,7 @@ Problem ShowsHostPointers(const Device& device, std::string* lacking) {
   auto* const host = static_cast<std::byte*>(host_pointer == nullptr ? nullptr : host_pointer(buffer.get()));
   if (host == nullptr) {
     *lacking = "buffers have no host pointer";
-    return std::nullopt;
+    return device.Wait();  // what is copied goes before the buffer
   }
   if (Problem problem = scale.Enqueue(device.queue(), buffer.get(), buffer.get(), 5)) return problem;
   if (Problem problem = device.Wait()) return problem;
