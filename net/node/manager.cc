@@ -68,6 +68,8 @@ void Manager::OnStarted(Step& step, const Started& started) {
   durable_ = version_;
   for (const Shard& shard : map_.shards) plan_.leaders.push_back({.node = shard.leader});
   for (LeaderShare& share : plan_.leaders) share.fraction = 1.0 / static_cast<double>(plan_.leaders.size());
+  // Of an exact job there is no other codec that its nodes could go on with.
+  plan_.codec = options_.planner.codec.value_or(plan_.codec);
   view_ = started.last_view;
   EnterNextView(step);
   agreeing_since_ = step.now;
