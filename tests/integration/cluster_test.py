@@ -77,7 +77,13 @@ class ClusterTest(cluster_case.ClusterCase):
         self.assertEqual(result["samples"], 6 * TRAIN_SAMPLES)
 
     def test_a_killed_manager_goes_on_and_its_nodes_come_back(self):
-        self.write_job(epochs=8)
+        self.check_a_killed_manager(codec="auto")
+
+    def test_a_killed_manager_of_an_exact_job_goes_on(self):
+        self.check_a_killed_manager(codec="exact")
+
+    def check_a_killed_manager(self, codec):
+        self.write_job(epochs=8, codec=codec)
         manager = self.manage()
         port = self.address.rpartition(":")[2]
         nodes = [self.join(name) for name in ("a", "b")]
