@@ -9,18 +9,17 @@ with other nodes counts in parts. With --kill-every a node is killed with SIGKIL
 import argparse
 import itertools
 import json
-import os
 import pathlib
 import re
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from local_cluster import PROGRAM, LocalCluster
+
 JOB = """
 seed = 1
 [data]
@@ -42,9 +41,8 @@ mode = "sync"
 codec = "f32"
 workers_min = {nodes}
 [run]
-dir = "{folder}/run"
+dir = "{{folder}}/run"
 """
-PATIENCE_SECONDS = 600
 
 
 def pss_mb(pid):
@@ -52,65 +50,18 @@ def pss_mb(pid):
     return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE).group(1)) / 1000
 
 
-class Cluster:
-    def __init__(self, options, folder):
-        self.options, self.folder = options, folder
-        self.environment = dict(os.environ, XDG_STATE_HOME=str(folder / "state"))
-        job = folder / "job.toml"
-        job.write_text(JOB.format(nodes=options.nodes, batch=16 * options.nodes, folder=folder), encoding="utf-8")
-        self.manager = self.start("manager", "manage", job, "--listen", "127.0.0.1:0", "--insecure", "--format", "json")
-        self.address = self.wait(self.read_address)
-        self.nodes = [self.join(index) for index in range(options.nodes)]
-
-    def start(self, name, *arguments):
-        log = (self.folder / f"{name}.log").open("a", encoding="utf-8")
-        return subprocess.Popen([self.options.program, *map(str, arguments)], env=self.environment, stdout=log,
-                                stderr=log)
-
-    def join(self, index):
-        return self.start(f"node-{index}", "join", self.address, "--insecure", "--name", f"node-{index}", "--state",
-                          self.folder / f"node-{index}", "--device", "cpu", "--threads", 1, "--cache-limit", 0,
-                          "--pace", "0.01,0")
-
-    def read_address(self):
-        for line in (self.folder / "manager.log").read_text(encoding="utf-8").splitlines():
-            if line.startswith("{") and "address" in (message := json.loads(line)):
-                return message["address"]
-        return None
-
-    def wait(self, condition):
-        end = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < end:
-            if (value := condition()) is not None:
-                return value
-            time.sleep(0.5)
-        sys.exit(f"waited {PATIENCE_SECONDS} s in vain; logs in {self.folder}")
-
-    def status(self):
-        done = subprocess.run([self.options.program, "status", self.address, "--insecure", "--format", "json"],
-                              capture_output=True, text=True, check=False)
-        return json.loads(done.stdout) if done.returncode == 0 else None
-
-    def at_round(self, number):
-        status = self.status()
-        return status if status is not None and status["round"] >= number else None
-
-    def memory(self):
-        nodes = sorted(pss_mb(node.pid) for node in self.nodes if node.poll() is None)
-        return {"manager_mb": pss_mb(self.manager.pid), "node_median_mb": statistics.median(nodes),
-                "node_max_mb": nodes[-1]}
-
-    def end(self):
-        for process in [*self.nodes, self.manager]:
-            process.kill()
-            process.wait()
+def memory(cluster):
+    nodes = sorted(pss_mb(node.pid) for node in cluster.nodes if node.poll() is None)
+    return {"manager_mb": pss_mb(cluster.manager.pid), "node_median_mb": statistics.median(nodes),
+            "node_max_mb": nodes[-1]}
 
 
 def run(options, folder):
-    cluster = Cluster(options, folder)
+    job = JOB.format(nodes=options.nodes, batch=16 * options.nodes)
+    cluster = LocalCluster(folder, job, options.nodes, "0.01,0", options.program)
     try:
         status = cluster.wait(lambda: cluster.at_round(20))
-        first_round, begin, first = status["round"], time.monotonic(), cluster.memory()
+        first_round, begin, first = status["round"], time.monotonic(), memory(cluster)
         kills = itertools.cycle(range(1, options.nodes))
         killed, next_kill = 0, begin + options.kill_every
         while status["round"] < first_round + options.rounds:
@@ -126,7 +77,7 @@ def run(options, folder):
         leaders = sum(member["leader_share"] > 0 for member in status["members"])
         return {"nodes": options.nodes, "leaders": leaders, "rounds": status["round"] - first_round, "killed": killed,
                 "rounds_per_second": (status["round"] - first_round) / seconds, "begin": first,
-                "end": cluster.memory()}
+                "end": memory(cluster)}
     finally:
         cluster.end()
 
@@ -136,7 +87,7 @@ def main():
     parser.add_argument("--nodes", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--kill-every", type=float, default=0, help="seconds; 0: nobody is killed")
-    parser.add_argument("--program", default=ROOT / "build/release/bin/eddl-node")
+    parser.add_argument("--program", default=PROGRAM)
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="eddl-many-"))
@@ -145,9 +96,9 @@ def main():
     print(f"{result['nodes']} nodes, {result['leaders']} leaders, {result['rounds']} rounds at "
           f"{result['rounds_per_second']:.1f} a second, {result['killed']} killed")
     for when in ("begin", "end"):
-        memory = result[when]
-        print(f"{when:6} PSS: manager {memory['manager_mb']:.1f} MB, nodes {memory['node_median_mb']:.1f} MB (median), "
-              f"{memory['node_max_mb']:.1f} MB (most)")
+        taken = result[when]
+        print(f"{when:6} PSS: manager {taken['manager_mb']:.1f} MB, nodes {taken['node_median_mb']:.1f} MB (median), "
+              f"{taken['node_max_mb']:.1f} MB (most)")
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
