@@ -21,7 +21,7 @@ enum class View : uint64_t {};
 enum class Version : uint64_t {};
 constexpr Version kNoVersion{UINT64_MAX};
 
-// A micro-batch: epoch * micro_batches_per_epoch + its position in the epoch's order.
+// A micro-batch: micro-batches of all earlier epochs + its position in the epoch's order.
 enum class MicroBatch : uint64_t {};
 
 // Tells apart what one node contributes to one round: part 0 is folded by leaders as it arrives, others when asked for.

@@ -2,13 +2,14 @@
 //
 // Not in charge of who works on what (Round is). Pure; one thread.
 //
-// An epoch is a permutation of the samples, cut into micro-batches of `micro_batch_size` samples; a tail shorter than
-// half of that joins the micro-batch before it. Nothing is padded, nothing repeated. A micro-batch is
+// The samples come in blocks, the first with the job, others while it runs: used from the first epoch that has not
+// begun by then. How an epoch's samples make micro-batches is EpochLayout's; ids go on from epoch to epoch, whatever
+// their lengths. A micro-batch is
 //
 //   FREE → TAKEN (by an open round) → DONE (when that round commits) → permanent (when that commit is stable)
 //
 // and goes back to FREE when its round ends without it or is undone. QUARANTINED ones are given up as poisonous;
-// DEFERRED ones can't be reached, since the only node that has their data is gone. Both are counted, and an epoch ends
+// DEFERRED ones can't be reached, since the only node that has their data is away. Both are counted, and an epoch ends
 // without them. Memory: a byte per micro-batch of the open epochs, and the unstable commits as runs of micro-batches;
 // of a closed epoch (all permanent, quarantined or deferred) only the counts.
 #pragma once
@@ -19,12 +20,14 @@
 #include <string>
 #include <vector>
 
+#include "net/data_block.h"
 #include "net/ids.h"
+#include "net/policy/epoch_layout.h"
 
 namespace eddl::net {
 
 struct LedgerOptions {
-  int64_t sample_count = 0;       // > 0
+  int64_t sample_count = 0;       // of the first block, which nobody owns; 0: there is none
   int64_t micro_batch_size = 32;  // samples, > 0
   int64_t epoch_count = 1;        // >= 0
   uint64_t seed = 0;
@@ -47,13 +50,36 @@ class Ledger {
  public:
   explicit Ledger(const LedgerOptions& options);
 
-  int64_t micro_batches_per_epoch() const { return per_epoch_; }
+  // Rows come: the rest of the block is filled in. Nothing changes in epochs that have begun. REQUIRES: CanAdd(block).
+  void Add(const DataBlock& block);
+  // It follows the rows that are here, and begins with an epoch of the job that has not begun.
+  bool CanAdd(const DataBlock& block) const;
+  // Where a block that comes now would begin; epoch_count: it is too late for one.
+  int64_t next_epoch() const { return begun_end(); }
+  // Epochs before it are closed: their counts are final.
+  int64_t closed_end() const { return static_cast<int64_t>(closed_.size()); }
+  const std::vector<DataBlock>& blocks() const { return blocks_; }
+  int64_t row_count() const { return row_count_; }
+  bool has_owners() const { return has_owners_; }
+
+  // As far as is known now, of any epoch of the job.
+  int64_t MicroBatchCount(int64_t epoch) const { return LayoutOf(epoch).layout.micro_batch_count(); }
+  int64_t SampleCountOf(int64_t epoch) const { return LayoutOf(epoch).layout.sample_count(); }
+  // Samples of all epochs before this one.
+  int64_t SamplesBefore(int64_t epoch) const;
+  // The job's micro-batches are [0, end).
+  uint64_t micro_batch_end() const { return FirstOf(options_.epoch_count); }
+  // Owners of the rows of an epoch, sorted; kManager: anybody may compute some of them.
+  std::vector<NodeId> OwnersOf(int64_t epoch) const { return LayoutOf(epoch).layout.Owners(); }
+
   // From 0. REQUIRES: a micro-batch of the job.
   int64_t EpochOf(MicroBatch mb) const;
-  // Samples in it: micro_batch_size, but for the last of an epoch.
+  // The only node that can compute it; kManager: anybody can.
+  NodeId OwnerOf(MicroBatch mb) const;
+  // Samples in it: micro_batch_size, but for an owner's last of an epoch.
   int64_t SampleCount(MicroBatch mb) const;
-  // The samples, as rows of the data set: a slice of Fisher–Yates of Rng(DeriveSeed(seed, epoch)), as one device uses.
-  // The first call for another epoch than the call before makes that epoch's order anew.
+  // The samples, as rows: where nobody owns any, a slice of Fisher–Yates of Rng(DeriveSeed(seed, epoch)), as one device
+  // uses. The first call for another epoch than the call before makes that epoch's order anew.
   std::vector<int64_t> Samples(MicroBatch mb) const;
 
   // Takes up to `count` free micro-batches of the earliest epoch that has any, lowest first; fewer only if that epoch
@@ -74,6 +100,10 @@ class Ledger {
   // FREE → DEFERRED; and back, when its owner is here again, unless its epoch is closed by then.
   void Defer(MicroBatch mb);
   void Reach(MicroBatch mb);
+  // All of these owners' micro-batches are deferred, now and as they become free, and those of all others are not.
+  // `owners`: sorted.
+  void SetAway(std::vector<NodeId> owners);
+  const std::vector<NodeId>& away() const { return away_; }
 
   bool finished() const;   // every epoch is done, but for what is quarantined or deferred
   bool all_taken() const;  // nothing is free in any epoch
@@ -88,8 +118,8 @@ class Ledger {
   // All that its future depends on, for model checking.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(samples_done_, stable_, closed_);
-    auto next = closed_.size() * static_cast<uint64_t>(per_epoch_);
+    digest.Add(samples_done_, stable_, closed_, blocks_, away_);
+    uint64_t next = FirstOf(static_cast<int64_t>(closed_.size()));
     for (const Epoch& epoch : epochs_) {
       digest.AddUnordered(epoch.states, [&](Digest& part, State state) { part.Add(MicroBatch{next++}, state); });
     }
@@ -121,17 +151,33 @@ class Ledger {
     uint64_t end = 0;
   };
 
+  // Epochs from the layout's first one on, until the next one's, have equal lengths.
+  struct Stretch {
+    EpochLayout layout;
+    uint64_t first_id = 0;       // of the first of them
+    int64_t samples_before = 0;  // in all epochs before
+  };
+
   int64_t begun_end() const { return static_cast<int64_t>(closed_.size() + epochs_.size()); }
+  const Stretch& LayoutOf(int64_t epoch) const;
+  const Stretch& StretchOf(MicroBatch mb) const;
+  // The epoch's first micro-batch. `epoch` may be the one after the last.
+  uint64_t FirstOf(int64_t epoch) const;
+  int64_t PositionOf(MicroBatch mb, int64_t epoch) const { return static_cast<int64_t>(ToInt(mb) - FirstOf(epoch)); }
+  // The state that it has while nobody works on it.
+  State IdleState(const EpochLayout& layout, int64_t position) const;
   // Opens epochs up to this one. REQUIRES: it is not closed, and exists.
   Epoch& Open(int64_t epoch);
-  // Samples in the micro-batches at positions [begin, end) of an epoch.
-  int64_t CountSamples(int64_t begin, int64_t end) const;
-  void Move(Epoch& epoch, int64_t position, State from, State to) const;
+  void Move(int64_t number, int64_t position, State from, State to);
   void MoveAll(std::span<const MicroBatch> mbs, State from, State to);
   void Record(Version round, std::span<const MicroBatch> mbs, State from);
 
   LedgerOptions options_;
-  int64_t per_epoch_ = 0;
+  std::vector<DataBlock> blocks_;
+  int64_t row_count_ = 0;
+  bool has_owners_ = false;
+  std::vector<NodeId> away_;
+  std::vector<Stretch> stretches_;  // by first epoch, from 0; never empty
   int64_t samples_done_ = 0;
   Version stable_{};
   std::vector<EpochCount> closed_;  // epochs [0, closed_.size())

@@ -32,7 +32,7 @@ Ledger TenPerEpoch(int64_t epochs = 2) {
 std::vector<int64_t> Sizes(int64_t sample_count, int64_t micro_batch_size) {
   const Ledger ledger({.sample_count = sample_count, .micro_batch_size = micro_batch_size});
   std::vector<int64_t> sizes;
-  for (const MicroBatch mb : Range(0, static_cast<uint64_t>(ledger.micro_batches_per_epoch()))) {
+  for (const MicroBatch mb : Range(0, static_cast<uint64_t>(ledger.MicroBatchCount(0)))) {
     sizes.push_back(ledger.SampleCount(mb));
     EXPECT_EQ(static_cast<int64_t>(ledger.Samples(mb).size()), sizes.back());
   }
@@ -159,6 +159,130 @@ TEST(LedgerTest, AnEpochsOrderIsAPermutationOfItsOwn) {
   }
 }
 
+// The order and the cuts of a job whose rows came at once are what they were before there were blocks: journals and
+// exact results of then stay good.
+TEST(LedgerTest, OneBlockIsAPlainPermutationCutInPieces) {
+  const Ledger ledger({.sample_count = 103, .micro_batch_size = 10, .epoch_count = 3, .seed = 5});
+  ASSERT_EQ(ledger.MicroBatchCount(0), 10);
+  for (const int64_t epoch : {0, 2}) {
+    std::vector<int64_t> order(103);
+    std::iota(order.begin(), order.end(), 0);
+    Rng rng(DeriveSeed(5, static_cast<uint64_t>(epoch)));
+    Shuffle(order, rng);
+    for (int64_t position = 0; position < 10; ++position) {
+      const auto begin = order.begin() + 10 * position;
+      const std::vector<int64_t> expected(begin, position == 9 ? order.end() : begin + 10);
+      EXPECT_EQ(ledger.Samples(MicroBatch{static_cast<uint64_t>(10 * epoch + position)}), expected);
+    }
+  }
+}
+
+// Rows of all micro-batches of an epoch, sorted.
+std::vector<int64_t> RowsOf(const Ledger& ledger, int64_t epoch) {
+  std::vector<int64_t> rows;
+  for (const MicroBatch mb : Range(0, ledger.micro_batch_end())) {
+    if (ledger.EpochOf(mb) != epoch) continue;
+    const std::vector<int64_t> some = ledger.Samples(mb);
+    EXPECT_EQ(static_cast<int64_t>(some.size()), ledger.SampleCount(mb));
+    rows.insert(rows.end(), some.begin(), some.end());
+  }
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+std::vector<int64_t> UpTo(int64_t end) {
+  std::vector<int64_t> rows(static_cast<size_t>(end));
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+TEST(LedgerTest, RowsThatComeLaterAreUsedFromTheFirstEpochThatHasNotBegun) {
+  Ledger ledger = TenPerEpoch(4);
+  ledger.Commit(Version{0}, ledger.Take(10));
+  ledger.Take(1);
+  EXPECT_EQ(ledger.next_epoch(), 2);
+  EXPECT_FALSE(ledger.CanAdd({.first_row = 20, .row_count = 7, .first_epoch = 1})) << "epoch 1 has begun";
+  EXPECT_FALSE(ledger.CanAdd({.first_row = 21, .row_count = 7, .first_epoch = 2})) << "a gap";
+  EXPECT_FALSE(ledger.CanAdd({.first_row = 20, .row_count = 0, .first_epoch = 2})) << "nothing";
+  EXPECT_FALSE(ledger.CanAdd({.first_row = 20, .row_count = 7, .first_epoch = 4})) << "the job is over by then";
+  const std::vector<int64_t> before = ledger.Samples(MicroBatch{15});
+  ledger.Add({.first_row = 20, .row_count = 7, .first_epoch = 2});
+  EXPECT_EQ(ledger.Samples(MicroBatch{15}), before);
+  EXPECT_EQ(RowsOf(ledger, 0), UpTo(20));
+  EXPECT_EQ(RowsOf(ledger, 1), UpTo(20));
+  EXPECT_EQ(RowsOf(ledger, 2), UpTo(27));
+  EXPECT_EQ(RowsOf(ledger, 3), UpTo(27));
+  EXPECT_EQ(ledger.MicroBatchCount(1), 10);
+  EXPECT_EQ(ledger.MicroBatchCount(2), 14);
+  EXPECT_EQ(ledger.micro_batch_end(), 2 * 10 + 2 * 14u);
+  EXPECT_EQ(ledger.EpochOf(MicroBatch{33}), 2);
+  EXPECT_EQ(ledger.EpochOf(MicroBatch{34}), 3);
+  EXPECT_EQ(ledger.SamplesBefore(3), 20 + 20 + 27);
+  ledger.Rollback(Version{1});
+  for (uint64_t round = 1; round <= 3; ++round) ledger.Commit(Version{round}, ledger.Take(99));
+  EXPECT_TRUE(ledger.finished());
+  EXPECT_EQ(ledger.samples_done(), 2 * 20 + 2 * 27);
+}
+
+// After a restart fewer epochs have begun than a block before was told: the one that comes now begins earlier.
+TEST(LedgerTest, BlocksMayBeginInAnotherOrderThanTheyCame) {
+  Ledger ledger = TenPerEpoch(5);
+  ledger.Add({.first_row = 20, .row_count = 4, .first_epoch = 3});
+  ledger.Add({.first_row = 24, .row_count = 6, .first_epoch = 1});
+  std::string counts;
+  for (int64_t epoch = 0; epoch < 5; ++epoch) counts += std::to_string(ledger.MicroBatchCount(epoch)) + " ";
+  EXPECT_EQ(counts, "10 13 13 15 15 ");
+  std::vector<int64_t> expected = UpTo(20);
+  for (int64_t row = 24; row < 30; ++row) expected.push_back(row);
+  EXPECT_EQ(RowsOf(ledger, 2), expected);
+  EXPECT_EQ(RowsOf(ledger, 4), UpTo(30));
+}
+
+TEST(LedgerTest, AMicroBatchHasOneOwnerAndEveryStretchHasAllOfThem) {
+  Ledger ledger({.sample_count = 40, .micro_batch_size = 4, .epoch_count = 2, .seed = 7});
+  ledger.Add({.first_row = 40, .row_count = 21, .owner = NodeId{3}});
+  ledger.Add({.first_row = 61, .row_count = 3, .owner = NodeId{2}});
+  ledger.Add({.first_row = 64, .row_count = 9, .owner = NodeId{3}});
+  EXPECT_EQ(ledger.OwnersOf(0), (std::vector<NodeId>{NodeId{0}, NodeId{2}, NodeId{3}}));
+  std::string owners;
+  for (uint64_t mb = 0; mb < ledger.micro_batch_end(); ++mb) {
+    const uint32_t owner = ToInt(ledger.OwnerOf(MicroBatch{mb}));
+    for (const int64_t row : ledger.Samples(MicroBatch{mb})) {
+      const uint32_t owner_of_row = row < 40 ? 0 : row >= 61 && row < 64 ? 2 : 3;
+      EXPECT_EQ(owner_of_row, owner) << "row " << row << " in micro-batch " << mb;
+    }
+    if (mb < static_cast<uint64_t>(ledger.MicroBatchCount(0))) owners += std::to_string(owner);
+  }
+  EXPECT_EQ(owners, "0303030302030303030") << "10 of nobody, 8 of node 3, 1 of node 2";
+  EXPECT_EQ(RowsOf(ledger, 0), UpTo(73));
+  EXPECT_EQ(RowsOf(ledger, 1), UpTo(73));
+}
+
+TEST(LedgerTest, WhatAnOwnerHasIsDeferredWhileItIsAway) {
+  Ledger ledger({.sample_count = 4, .micro_batch_size = 2, .epoch_count = 3});
+  ledger.Add({.first_row = 4, .row_count = 4, .owner = NodeId{1}});
+  ASSERT_EQ(ledger.OwnerOf(MicroBatch{1}), NodeId{1});
+  EXPECT_EQ(Text(ledger.Take(2)), "0 1");
+  ledger.SetAway({NodeId{1}});
+  ledger.Free(Range(1, 2));
+  EXPECT_EQ(ledger.ToString(), "e0: 1 taken, 1 free, 2 deferred");
+  ledger.Commit(Version{0}, Range(0, 1));
+  EXPECT_EQ(Text(ledger.Take(9)), "2");
+  EXPECT_EQ(Text(ledger.Take(9)), "4 6");
+  EXPECT_EQ(ledger.ToString(), "e0: 1 done, 1 taken, 2 deferred; e1: 2 taken, 2 deferred");
+  ledger.SetAway({});
+  EXPECT_EQ(Text(ledger.Take(9)), "1 3");
+  ledger.Commit(Version{1}, Range(1, 4));
+  EXPECT_EQ(ledger.current_epoch(), 1);
+  // Of an epoch that is closed without it, nothing comes back.
+  ledger.SetAway({NodeId{1}});
+  ledger.Commit(Version{2}, std::vector{MicroBatch{4}, MicroBatch{6}});
+  ledger.MakeStable(Version{3});
+  ledger.SetAway({});
+  EXPECT_EQ(ledger.Count(1), (EpochCount{.epoch = 1, .done = 2, .deferred = 2, .samples_done = 4}));
+  EXPECT_EQ(Text(ledger.Take(9)), "8 9 10 11");
+}
+
 // What the ledger must do, said with a set for everything.
 class NaiveLedger {
  public:
@@ -232,10 +356,7 @@ class NaiveLedger {
 class Chaos {
  public:
   Chaos(uint64_t seed, const LedgerOptions& options)
-      : rng_(seed),
-        options_(options),
-        ledger_(options),
-        naive_(ledger_.micro_batches_per_epoch(), options.epoch_count) {}
+      : rng_(seed), options_(options), ledger_(options), naive_(ledger_.MicroBatchCount(0), options.epoch_count) {}
 
   void Run() {
     for (int step = 0; !ledger_.finished() && !testing::Test::HasFailure(); ++step) {
@@ -326,7 +447,7 @@ class Chaos {
       const EpochCount count = ledger_.Count(epoch);
       EXPECT_EQ(std::count(used.begin(), used.end(), 1), count.samples_done);
       EXPECT_EQ(std::count(used.begin(), used.end(), 0), options_.sample_count - count.samples_done);
-      EXPECT_EQ(count.done + count.quarantined + count.deferred, ledger_.micro_batches_per_epoch());
+      EXPECT_EQ(count.done + count.quarantined + count.deferred, ledger_.MicroBatchCount(0));
       EXPECT_EQ(count.samples_done == options_.sample_count, count.quarantined + count.deferred == 0);
     }
   }

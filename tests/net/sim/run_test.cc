@@ -57,7 +57,7 @@ TEST(RunTest, AClusterMakesTheStepsThatOneLoopMakes) {
   const Ledger ledger({.sample_count = job.sample_count, .micro_batch_size = 16, .epoch_count = 1, .seed = job.seed});
   std::vector<double> parameters = task.InitialParameters();
   std::vector<double> velocity(parameters.size());
-  const auto count = static_cast<uint64_t>(ledger.micro_batches_per_epoch());
+  const auto count = static_cast<uint64_t>(ledger.MicroBatchCount(0));
   for (uint64_t first = 0; first < count; first += 8) {
     std::vector<double> gradient(parameters.size());
     std::vector<int64_t> samples;

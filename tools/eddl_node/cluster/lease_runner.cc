@@ -142,7 +142,7 @@ LeaseResult LeaseRunner::Run(const Request& request, absl::Status status) {
 }
 
 absl::Status LeaseRunner::CheckGrant(const net::Grant& grant) const {
-  const auto end = static_cast<uint64_t>(ledger_.micro_batches_per_epoch() * options_.ledger.epoch_count);
+  const uint64_t end = ledger_.micro_batch_end();
   int64_t samples = 0;
   for (const net::MicroBatch mb : grant.micro_batches) {
     if (ToInt(mb) >= end) return InvalidArgument("a lease of micro-batch " + std::to_string(ToInt(mb)));

@@ -35,7 +35,7 @@ MemberNode::MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorS
       store_(std::move(store)),
       samples_(samples),
       ledger_(runner.ledger),
-      micro_batch_count_(static_cast<uint64_t>(ledger_.micro_batches_per_epoch() * runner.ledger.epoch_count)),
+      micro_batch_count_(ledger_.micro_batch_end()),
       on_status_(std::move(on_status)),
       member_({.self = options.self, .capabilities = options.capabilities, .beat_period = options.beat_period}),
       runner_(replica, samples, runner, [this](LeaseResult result) {

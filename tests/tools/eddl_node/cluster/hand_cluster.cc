@@ -271,7 +271,7 @@ void HandCluster::RunRound(const std::vector<Work>& works) {
 }
 
 void HandCluster::RunOneByOne() {
-  const auto end = static_cast<uint64_t>(ledger_.micro_batches_per_epoch() * options_.train.epochs);
+  const auto end = ledger_.micro_batch_end();
   for (uint64_t mb = 0; mb < end; ++mb) {
     RunRound({{.node = static_cast<size_t>(mb) % nodes_.size(), .leases = {{net::MicroBatch{mb}}}}});
   }
