@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "net/data_block.h"
 #include "net/messages.h"
 
 namespace eddl::net {
@@ -39,6 +40,9 @@ template <> inline constexpr auto kFields<ShardMap> = std::tuple{Field{"shards",
 template <> inline constexpr auto kFields<Held> = std::tuple{
     Field{"node", &Held::node}, Field{"stripes", &Held::stripes}, Field{"oldest", &Held::oldest},
     Field{"newest", &Held::newest}};
+template <> inline constexpr auto kFields<DataBlock> = std::tuple{
+    Field{"first_row", &DataBlock::first_row}, Field{"row_count", &DataBlock::row_count},
+    Field{"owner", &DataBlock::owner}, Field{"first_epoch", &DataBlock::first_epoch}, Field{"hash", &DataBlock::hash}};
 template <> inline constexpr auto kFields<RoundRule> = std::tuple{
     Field{"mode", &RoundRule::mode}, Field{"quorum", &RoundRule::quorum},
     Field{"staleness_max", &RoundRule::staleness_max}};

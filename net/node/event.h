@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/data_block.h"
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/plan.h"
@@ -26,7 +27,8 @@ struct Started {
   View view{};                        // the last that started
   Version version{};                  // that it started from
   ShardMap map;
-  std::vector<View> histories;  // as its Start said
+  std::vector<View> histories;    // as its Start said
+  std::vector<DataBlock> blocks;  // that came while the job ran, in order
 };
 struct Received {
   NodeId from{};
@@ -83,8 +85,14 @@ struct Command {
   Plan plan;  // kPlan: take this plan instead of the planner's
 };
 
+// Rows are here that the training set did not have. The manager says from which row and epoch on they count; the driver
+// has asked CanGrow.
+struct Contributed {
+  DataBlock block;
+};
+
 using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Journaled,
-                           Measured, OwnerLoad, Command>;
+                           Measured, OwnerLoad, Command, Contributed>;
 
 // Actions.
 
@@ -213,6 +221,11 @@ struct JournalStart {
 struct Checkpointed {
   Version version{};
 };
+// The training set has these rows, too. Durable before the actions that follow it; members are told before they are
+// granted any of them.
+struct JournalBlock {
+  DataBlock block;
+};
 // A decision, for people: `eddl-node why`.
 struct Explain {
   std::string topic;
@@ -225,7 +238,7 @@ struct Halt {
 
 using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold,
                             ClearFold, Seal, Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal,
-                            JournalView, JournalStart, Checkpointed, Explain, Halt>;
+                            JournalView, JournalStart, Checkpointed, Explain, Halt, JournalBlock>;
 
 using Actions = std::vector<Action>;
 

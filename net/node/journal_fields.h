@@ -18,6 +18,7 @@ template <> inline constexpr auto kFields<JournalStart> = std::tuple{
     Field{"view", &JournalStart::view}, Field{"version", &JournalStart::version}, Field{"map", &JournalStart::map},
     Field{"histories", &JournalStart::histories}};
 template <> inline constexpr auto kFields<Checkpointed> = std::tuple{Field{"version", &Checkpointed::version}};
+template <> inline constexpr auto kFields<JournalBlock> = std::tuple{Field{"block", &JournalBlock::block}};
 // clang-format on
 
 }  // namespace eddl::net

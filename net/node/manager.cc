@@ -41,6 +41,7 @@ void Manager::Handle(Instant now, const Event& event, Actions& actions) {
                  [&](const Timer&) { OnTimer(step); },
                  [&](const Journaled& journaled) { durable_ = std::max(durable_, journaled.below); },
                  [&](const Command& command) { OnCommand(step, command); },
+                 [&](const Contributed& contributed) { OnContributed(step, contributed); },
                  [&](const auto&) { EDDL_CHECK(false) << "an event for members came to the manager"; },
              },
              event);
@@ -53,6 +54,7 @@ void Manager::OnStarted(Step& step, const Started& started) {
   map_ = started.map;
   histories_ = started.histories;
   checkpoint_ = started.checkpoint;
+  for (const DataBlock& block : started.blocks) ledger_.Add(block);
   for (const CommitRecord& record : started.records) {
     EDDL_CHECK(record.round == version_) << "the journal has a gap before round " << ToInt(record.round);
     if (record.round == checkpoint_) checkpoint_ledger_ = ledger_;
@@ -302,6 +304,27 @@ void Manager::OnCommand(Step& step, const Command& command) {
   }
 }
 
+bool Manager::CanGrow() const {
+  const bool settled = phase_ == Phase::kRunning || (phase_ == Phase::kAgreeing && ToInt(started_) == 0);
+  DataBlock least{.first_row = ledger_.row_count(), .row_count = 1, .first_epoch = ledger_.next_epoch()};
+  return settled && ledger_.CanAdd(least);
+}
+
+void Manager::OnContributed(Step& step, const Contributed& contributed) {
+  DataBlock block = contributed.block;
+  block.first_row = ledger_.row_count();
+  block.first_epoch = ledger_.next_epoch();
+  EDDL_CHECK(CanGrow() && ledger_.CanAdd(block)) << block.row_count << " rows that can't be added now";
+  ledger_.Add(block);
+  checkpoint_ledger_.Add(block);
+  for (auto& [version, ledger] : checkpoint_ledgers_) ledger.Add(block);
+  step.out.Do(JournalBlock{block});
+  Say(step, "data",
+      std::to_string(block.row_count) + " entries more from epoch " + std::to_string(block.first_epoch + 1) + " on, " +
+          (block.owner == kManager ? "for everybody" : "which node " + std::to_string(ToInt(block.owner)) + " keeps"));
+  serve_ = true;
+}
+
 void Manager::Over(Step& step, const std::string& why) {
   phase_ = Phase::kOver;
   step.out.SendToAll(roster_.Present(), Bye{});
@@ -314,6 +337,7 @@ void Manager::Say(Step& step, std::string topic, std::string text) {
 
 void Manager::Settle(Step& step) {
   if (phase_ == Phase::kAgreeing) TryStart(step);
+  if (phase_ == Phase::kRunning) UpdateAway(step);
   // A commit makes room for the next round, a new round gives work, work that is dealt closes a round.
   for (bool again = true; again && phase_ == Phase::kRunning;) {
     AssignResults(step);

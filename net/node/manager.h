@@ -73,6 +73,8 @@ constexpr uint64_t kPlanRoundsMax = 20;
 constexpr Duration kPlanPause{1'000'000'000};
 // With more members, time is looked at less often in proportion.
 constexpr size_t kMembersPerTick = 1000;
+// Leases that one node holds at most, however short they are beside its round trip.
+constexpr int64_t kLeasesMax = 16;
 // Parked workers are not asked again sooner than this.
 constexpr Duration kAskPause{1'000'000};
 
@@ -81,6 +83,10 @@ class Manager {
   enum class Phase : uint8_t { kAgreeing, kRunning, kOver };
 
   explicit Manager(ManagerOptions options);
+
+  // Rows may be added now: no view is being agreed on, whose nodes may know of more epochs than the journal, and an
+  // epoch is left that has not begun.
+  bool CanGrow() const;
 
   // Advances by one event and appends what the driver must do, in order. Never blocks, reads no clock.
   void Handle(Instant now, const Event& event, Actions& actions);
@@ -151,6 +157,7 @@ class Manager {
   void OnTimer(Step& step);
   void OnTick(Step& step);
   void OnCommand(Step& step, const Command& command);
+  void OnContributed(Step& step, const Contributed& contributed);
   // The node's life is over: its leases and sums are void; if it leads, its shard moves.
   void Remove(Step& step, NodeId node, const std::string& why);
   // What was sent to a new leader may be lost: the view is made anew.
@@ -199,6 +206,9 @@ class Manager {
   void ServeCalled(Step& step);
   bool Serve(Step& step, NodeId node);
   bool GrantFrom(Step& step, Round& round, NodeId node);
+  // A round's open part of the node.
+  NodeRecord::Parts& OpenPart(NodeRecord& node, const Round& round) const;
+  void SendRoundGrant(Step& step, Round& round, NodeId node, std::vector<MicroBatch> mbs);
   bool GrantAsync(Step& step, const Round& round, NodeId node);
   bool GrantDuplicate(Step& step, NodeId node);
   void SendGrant(Step& step, NodeId node, const Round& round, Part part, std::vector<MicroBatch> mbs, bool duplicate);
@@ -230,6 +240,16 @@ class Manager {
   // the manager.
   // Leases that the node may be granted beside what it has, when so many micro-batches of the round are free.
   size_t RoomFor(const NodeRecord& node, Version round, int64_t free_count) const;
+
+  // manager_owners.cc: what a node alone has.
+  // All that the node alone has of the round: nobody is faster with it, so it is dealt at once and counts on no gate.
+  bool GrantOwn(Step& step, Round& round, NodeId node);
+  // Free micro-batches that anybody may compute.
+  int64_t CountShared(const Round& round) const;
+  // Whose entries can't be reached; what they have in open rounds leaves these.
+  void UpdateAway(Step& step);
+  void DropAway();
+  void SayLeftOut(Step& step);
 
   // manager_commit.cc: closing and committing.
   void AssignResults(Step& step);
@@ -299,8 +319,10 @@ class Manager {
   double batch_seconds_ = 0;                  // that all workers together need for a batch
   std::map<MicroBatch, NodeId> poisoned_by_;  // on one node so far
   int64_t poisoned_count_ = 0;
-  int64_t rejected_count_ = 0;         // async results that were too old
-  std::vector<CommitRecord> records_;  // since the checkpoint
+  std::map<NodeId, Instant> missing_since_;  // owners that can't work
+  int64_t left_out_said_ = 0;                // epochs before it
+  int64_t rejected_count_ = 0;               // async results that were too old
+  std::vector<CommitRecord> records_;        // since the checkpoint
   PayloadNames names_;
   uint32_t next_counter_ = 0;  // of incarnations in this view
   uint32_t next_attempt_ = 0;

@@ -89,6 +89,8 @@ void Manager::CloseRound(Step& step, Round& round, bool remind) {
   std::vector<NodeId> leaders;
   for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
   const bool is_on_its_way = checkpoint_ledgers_.contains(round.round());
+  // Also where nothing is left of a round that was meant to have something: its owner is away.
+  if (LacksCheckpoint(round)) checkpoint_ledgers_.emplace(round.round(), ledger_);
   step.out.SendToAll(std::move(leaders), Close{.round = round.round(),
                                                .attempt = round.attempt,
                                                .expected = round.Contributors(),
@@ -188,6 +190,7 @@ bool Manager::CommitFirst(Step& step) {
   }
   // All leaders and backups have applied this round's base: nothing can undo the commits that made it.
   ledger_.MakeStable(version_);
+  SayLeftOut(step);
   SaveCheckpoint(step);
   if (round.pool().empty()) return !LacksCheckpoint(round) && FinishFinalRound(step);
 
@@ -234,7 +237,6 @@ bool Manager::FinishIfDone(Step& step) {
   // One more round with nothing in it: that leaders stage it proves that the last version is stable.
   rounds_.emplace_back(version_, version_, RoundRule{}, std::vector<MicroBatch>{});
   CloseRound(step, rounds_.back(), /*remind=*/false);
-  if (LacksCheckpoint(rounds_.back())) checkpoint_ledgers_.try_emplace(version_, ledger_);
   return false;
 }
 

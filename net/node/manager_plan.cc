@@ -55,6 +55,9 @@ PlannerOptions Manager::PlannerOptionsNow() const {
   PlannerOptions options = options_.planner;
   // How old a base may be, the noise of gradients says; until it is known, nobody computes on an old one by our choice.
   options.allow_async = options.allow_async && noise_scale_.Get() > 0;
+  // Of entries that their owner alone can compute, nobody else takes over what it is too slow for; and a round that
+  // takes whoever comes first would count the entries of fast devices more often.
+  if (ledger_.has_owners()) options.allow_async = options.allow_parking = false;
   return options;
 }
 

@@ -13,8 +13,6 @@ namespace {
 constexpr double kIdleMax = 0.02;
 // Micro-batches for each worker that are still free: then nobody who is faster will miss one that is queued.
 constexpr int64_t kPlenty = 2;
-// Leases that one node holds at most, however short they are beside its round trip.
-constexpr int64_t kLeasesMax = 16;
 // Measured lags are smoothed over about so many.
 constexpr int64_t kLagSmoothing = 4;
 // Rounds that are open at once: one in exchange, one in computation.
@@ -72,19 +70,24 @@ bool Manager::Serve(Step& step, NodeId id) {
   const NodeRecord& node = *roster_.Find(id);
   if (!node.can_work()) return false;
   for (Round& round : rounds_) {
-    if (RoomFor(node, round.round(), round.free_count()) > 0 && GrantFrom(step, round, id)) return true;
+    if (GrantOwn(step, round, id)) return true;
+    if (RoomFor(node, round.round(), CountShared(round)) > 0 && GrantFrom(step, round, id)) return true;
   }
   const bool has_room = rounds_.empty() || RoomFor(node, Next(rounds_.back().round()), 0) > 0;
-  if (has_room && OpenRound() && GrantFrom(step, rounds_.back(), id)) return true;
+  if (has_room && OpenRound()) {
+    Round& opened = rounds_.back();
+    if (GrantOwn(step, opened, id) || GrantFrom(step, opened, id)) return true;
+  }
   return GrantDuplicate(step, id);
 }
 
 bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   if (round.rule().mode == Mode::kAsync) return GrantAsync(step, round, id);
-  if (round.free_count() == 0) return false;
+  const int64_t shared_count = CountShared(round);
+  if (shared_count == 0) return false;
   const Version base = std::max(round.base(), node.oldest_base);
-  const LeaseDecision decision = GateOf(base).Decide(id, GateTime(step, base), round.free_count(), node.RoundTrip());
+  const LeaseDecision decision = GateOf(base).Decide(id, GateTime(step, base), shared_count, node.RoundTrip());
   int64_t count = decision.micro_batches;
   // Whose speed is not known holds one lease that is computed now. What a device said of itself may be wrong: if it got
   // none for that, nobody would ever find out.
@@ -93,22 +96,32 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
     if (base <= version_) ask_again_ = std::min(ask_again_, decision.ask_again);
     return false;
   }
+  // What was poison on this very node is for others; on others it goes alone.
+  std::vector<MicroBatch> mbs =
+      round.Lease(id, node.incarnation, OpenPart(node, round).open, count, [&](MicroBatch mb) {
+        const auto it = poisoned_by_.find(mb);
+        return ledger_.OwnerOf(mb) == kManager && (it == poisoned_by_.end() || it->second != id);
+      });
+  if (mbs.empty()) return false;
+  SendRoundGrant(step, round, id, std::move(mbs));
+  return true;
+}
+
+NodeRecord::Parts& Manager::OpenPart(NodeRecord& node, const Round& round) const {
   NodeRecord::Parts& parts = node.parts[round.round()];
   if (parts.used == 0 || parts.ended) {
     parts.open = Part{parts.used++};
     parts.ended = false;
   }
-  // What was poison on this very node is for others; on others it goes alone.
-  std::vector<MicroBatch> mbs = round.Lease(id, node.incarnation, parts.open, count, [&](MicroBatch mb) {
-    const auto it = poisoned_by_.find(mb);
-    return it == poisoned_by_.end() || it->second != id;
-  });
-  if (mbs.empty()) return false;
+  return parts;
+}
+
+void Manager::SendRoundGrant(Step& step, Round& round, NodeId id, std::vector<MicroBatch> mbs) {
   EndPartsBefore(id, round.round());
+  NodeRecord::Parts& parts = roster_.Find(id)->parts[round.round()];
   parts.ended = round.free_count() == 0;
   if (parts.ended) round.MarkLast(id, parts.open);
   SendGrant(step, id, round, parts.open, std::move(mbs), /*duplicate=*/false);
-  return true;
 }
 
 bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
@@ -243,7 +256,7 @@ bool Manager::GrantDuplicate(Step& step, NodeId id) {
   Instant slowest_end{INT64_MIN};
   for (const auto& [version, predicted_end, owner, mb] : {*begin, *std::prev(end)}) {
     Lease* lease = FindLease(owner, version, mb);
-    if (lease == nullptr || lease->doubled || owner == id) continue;
+    if (lease == nullptr || lease->doubled || owner == id || ledger_.OwnerOf(mb) != kManager) continue;
     const Duration late = step.now - predicted_end;
     const Duration again = Seconds(roster_.Find(owner)->fit.Predict(static_cast<double>(lease->samples)));
     const Instant likely_end = late.ns > 0 ? step.now + late + again : predicted_end;
@@ -348,8 +361,10 @@ void Manager::OnPoison(Step& step, NodeId from, Round& round, const Done& done) 
 void Manager::Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& mbs, Round* round) {
   // The first device to say so may be broken itself; a second makes it the data's fault.
   const std::vector<NodeId> workers = roster_.Workers();
-  const bool alone = std::none_of(workers.begin(), workers.end(),
-                                  [&](NodeId id) { return id != from && roster_.Find(id)->can_work(); });
+  const bool is_owned = ledger_.OwnerOf(mbs.front()) != kManager;
+  const bool alone = is_owned || std::none_of(workers.begin(), workers.end(),
+                                              [&](NodeId id) { return id != from && roster_.Find(id)->can_work(); });
+  const int64_t count_before = poisoned_count_;
   for (const MicroBatch mb : mbs) {
     const auto [it, is_new] = poisoned_by_.emplace(mb, from);
     if (!alone && (is_new || it->second == from)) {
@@ -365,6 +380,12 @@ void Manager::Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& m
     poisoned_by_.erase(it);
   }
   serve_ = true;
+  if (is_owned) {
+    // Nobody else can say whether the data or the device is at fault; its leases are long, so each counts once.
+    poisoned_count_ = count_before + 1;
+    Strike(step, from, "numbers that are not finite, of its own entries");
+    if (phase_ != Phase::kRunning) return;
+  }
   const int64_t per_round = options_.batch_size / options_.ledger.micro_batch_size;
   if (poisoned_count_ <= std::max(kPoisonedMax, per_round / kPoisonedFraction)) return;
   Over(step, "the model diverges: " + std::to_string(poisoned_count_) +

@@ -82,6 +82,7 @@ void Manager::TryStart(Step& step) {
     leaders += node.capabilities.can_lead && node.state == NodeRecord::State::kLive ? 1 : 0;
   }
   const bool first = ToInt(started_) == 0;
+  if (ledger_.row_count() == 0) return;  // every entry is a device's own, and none has brought any yet
   if (workers < (first ? options_.workers_min : 1) || leaders < (first ? options_.leaders_min : 1)) return;
   if (first) return StartView(step, Version{0}, {});
 
@@ -144,6 +145,7 @@ bool Manager::AdoptRecords(Step& step, Version version) {
     }
     if (adopted.empty() || adopted.back().round != round) return false;
   }
+  ledger_.SetAway({});
   ledger_.Rollback(version_);
   for (const CommitRecord& record : adopted) {
     ledger_.Replay(record.round, record.micro_batches);
@@ -160,6 +162,7 @@ void Manager::ReplayTo(Step& step, Version version) {
           ": two that backed each other up are gone. Back from version " + std::to_string(ToInt(version_)) + " to " +
           std::to_string(ToInt(version)) + ", whose samples since then will be used again");
   ledger_ = checkpoint_ledger_;
+  ledger_.SetAway({});
   ledger_.Rollback(checkpoint_);  // what was taken when it was copied
   for (const CommitRecord& record : records_) {
     if (record.round < version) ledger_.Replay(record.round, record.micro_batches);

@@ -103,6 +103,14 @@ absl::Status Validate(const Scenario& scenario) {
   }
   EDDL_RETURN_IF_ERROR(CheckLink("manager_link", scenario.manager_link, scenario));
   EDDL_RETURN_IF_ERROR(CheckJob(scenario.job));
+  for (const FaultEvent& event : scenario.faults.events) {
+    if (event.kind != FaultKind::kContribute) continue;
+    EDDL_RETURN_IF_ERROR(CheckPositive("faults.events.samples", static_cast<double>(event.samples)));
+    if (event.node > NodeCount(scenario)) return Bad("faults.events.node", event.node, "the number of a device, or 0");
+    if (event.node > 0 && scenario.pins.mode == Mode::kAsync) {
+      return Bad("pins.mode", "async", "another where a device keeps its samples");
+    }
+  }
   EDDL_RETURN_IF_ERROR(CheckPositive("beat_seconds", scenario.beat_seconds));
   EDDL_RETURN_IF_ERROR(CheckPositive("duration_seconds", scenario.duration_seconds));
   if (WorkerCount(scenario) == 0) return Bad("devices", "a list in which none can work", "able to work");
@@ -147,6 +155,13 @@ LedgerOptions LedgerOptionsOf(const Scenario& scenario) {
           .micro_batch_size = job.micro_batch_size,
           .epoch_count = job.epoch_count,
           .seed = job.seed};
+}
+
+int64_t SampleCountMax(const Scenario& scenario) {
+  int64_t count = scenario.job.sample_count;
+  for (const FaultEvent& event : scenario.faults.events)
+    count += event.kind == FaultKind::kContribute ? event.samples : 0;
+  return count;
 }
 
 ManagerOptions ManagerOptionsOf(const Scenario& scenario, const PayloadShape& shape) {
@@ -203,9 +218,7 @@ Checkers::Options CheckerOptionsOf(const Scenario& scenario) {
     }
     seconds = kBounds + kRounds * (compute + exchange);
   }
-  return {.clipped = job.gradient_norm_max > 0,
-          .progress_seconds_max = seconds,
-          .sample_count = job.sample_count * job.epoch_count};
+  return {.clipped = job.gradient_norm_max > 0, .progress_seconds_max = seconds, .epoch_count = job.epoch_count};
 }
 
 PlannerOptions PlannerOptionsOf(const Scenario& scenario) {

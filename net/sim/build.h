@@ -26,6 +26,8 @@ uint32_t WorkerCount(const Scenario& scenario);
 // `task_parameters`: 0 in timing mode.
 PayloadShape ShapeOf(const Scenario& scenario, int64_t task_parameters);
 LedgerOptions LedgerOptionsOf(const Scenario& scenario);
+// Of the job with all that comes while it runs.
+int64_t SampleCountMax(const Scenario& scenario);
 ManagerOptions ManagerOptionsOf(const Scenario& scenario, const PayloadShape& shape);
 MemberOptions MemberOptionsOf(const Scenario& scenario, NodeId id, const DeviceSpec& spec, double up_bytes_per_second,
                               double down_bytes_per_second);

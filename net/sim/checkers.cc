@@ -56,6 +56,16 @@ void Checkers::OnCommit(Instant now, const CommitRecord& record, Version stable)
   }
 }
 
+void Checkers::OnGrant(NodeId to, const Grant& grant) {
+  if (!ledger_->has_owners()) return;
+  for (const MicroBatch mb : grant.micro_batches) {
+    const NodeId owner = ledger_->OwnerOf(mb);
+    if (owner == kManager || owner == to) continue;
+    Break("I10", Name(to) + " is to compute micro-batch " + std::to_string(ToInt(mb)) + ", which " + Name(owner) +
+                     " alone has");
+  }
+}
+
 void Checkers::OnStart(View view, Version version, bool recoverable) {
   if (version < stable_ && recoverable) {
     Break("I4", "view " + std::to_string(ToInt(view)) + " starts from version " + Name(version) + ", but version " +
@@ -159,9 +169,10 @@ void Checkers::OnFinished(int64_t left_out_samples) {
     if (settled_[mb] > 0) samples += ledger_->SampleCount(MicroBatch{mb});
   }
   for (const auto& [round, commit] : commits_) samples += commit.samples;
-  if (samples + left_out_samples != options_.sample_count) {
+  const int64_t wanted = ledger_->SamplesBefore(options_.epoch_count);
+  if (samples + left_out_samples != wanted) {
     Break("I2", "the job is finished with " + std::to_string(samples) + " samples used and " +
-                    std::to_string(left_out_samples) + " left out, of " + std::to_string(options_.sample_count));
+                    std::to_string(left_out_samples) + " left out, of " + std::to_string(wanted));
   }
 }
 

@@ -7,6 +7,7 @@
 //   I7  while somebody can work, rounds go on
 //   I8  nothing damaged is taken in
 //   I9  nothing of a fenced life is taken in
+//   I10 what a node owns, nobody else is told to compute
 //
 // What was used is known from the origins that travel with the bytes (Buffer), not from what messages or the ledger
 // say. One thread.
@@ -33,7 +34,7 @@ class Checkers {
   struct Options {
     bool clipped = false;  // the gradient may be scaled down further
     double progress_seconds_max = 60;
-    int64_t sample_count = 0;  // of the whole job: all epochs
+    int64_t epoch_count = 0;  // of the job
   };
 
   // `ledger` only says which samples a micro-batch is. It outlives the checkers.
@@ -42,6 +43,7 @@ class Checkers {
   // What the manager sends.
   // A round is closed, which was opened under this rule.
   void OnClose(Version round, const RoundRule& rule) { rules_[round] = rule; }
+  void OnGrant(NodeId to, const Grant& grant);
   // `stable`: what the manager takes for stable by then.
   void OnCommit(Instant now, const CommitRecord& record, Version stable);
   // `recoverable`: the newest version that was ever stable, or a later one, is held completely by nodes that are in

@@ -18,7 +18,8 @@ namespace eddl::net {
 template <> inline constexpr auto kFields<Started> = std::tuple{
     Field{"records", &Started::records}, Field{"checkpoint", &Started::checkpoint},
     Field{"last_view", &Started::last_view}, Field{"view", &Started::view}, Field{"version", &Started::version},
-    Field{"map", &Started::map}, Field{"histories", &Started::histories}};
+    Field{"map", &Started::map}, Field{"histories", &Started::histories},
+    Field{"blocks", &Started::blocks}};
 template <> inline constexpr auto kFields<Received> = std::tuple{
     Field{"from", &Received::from}, Field{"message", &Received::message}};
 template <> inline constexpr auto kFields<PeerUp> = std::tuple{Field{"node", &PeerUp::node}};
@@ -40,6 +41,7 @@ template <> inline constexpr auto kFields<OwnerLoad> = std::tuple{
     Field{"cores", &OwnerLoad::cores}, Field{"pause", &OwnerLoad::pause}};
 template <> inline constexpr auto kFields<Command> = std::tuple{
     Field{"kind", &Command::kind}, Field{"plan", &Command::plan}};
+template <> inline constexpr auto kFields<Contributed> = std::tuple{Field{"block", &Contributed::block}};
 
 // Actions.
 template <> inline constexpr auto kFields<Send> = std::tuple{Field{"to", &Send::to}, Field{"message", &Send::message}};
@@ -80,11 +82,12 @@ template <> inline constexpr auto kFields<Halt> = std::tuple{Field{"why", &Halt:
 
 // The names of the alternatives, in order.
 inline constexpr std::array<const char*, std::variant_size_v<Event>> kEventNames = {
-    "Started", "Received", "PeerUp",    "PeerDown", "Timer",     "LeaseFinished",
-    "Sealed",  "Loaded",   "Journaled", "Measured", "OwnerLoad", "Command"};
+    "Started", "Received",  "PeerUp",   "PeerDown",  "Timer",   "LeaseFinished", "Sealed",
+    "Loaded",  "Journaled", "Measured", "OwnerLoad", "Command", "Contributed"};
 inline constexpr std::array<const char*, std::variant_size_v<Action>> kActionNames = {
-    "Send",   "Multicast", "SetTimer",    "Compute",      "Abandon",      "Merge",    "Release", "Adopt",    "Discard",
-    "Fold",   "ClearFold", "Seal",        "Apply",        "ApplyBackup",  "Rollback", "Forget",  "Snapshot", "Load",
-    "Export", "Journal",   "JournalView", "JournalStart", "Checkpointed", "Explain",  "Halt"};
+    "Send",         "Multicast",    "SetTimer", "Compute",   "Abandon",     "Merge",   "Release",
+    "Adopt",        "Discard",      "Fold",     "ClearFold", "Seal",        "Apply",   "ApplyBackup",
+    "Rollback",     "Forget",       "Snapshot", "Load",      "Export",      "Journal", "JournalView",
+    "JournalStart", "Checkpointed", "Explain",  "Halt",      "JournalBlock"};
 
 }  // namespace eddl::net

@@ -34,6 +34,11 @@ void JournalFile::Write(const Checkpointed& checkpoint) {
   state_.checkpoint = checkpoint.version;
 }
 
+void JournalFile::Write(const JournalBlock& block) {
+  Flush();
+  state_.blocks.push_back(block.block);
+}
+
 Version JournalFile::MakeDurable(Instant now) {
   size_t count = 0;
   while (count < pending_.size() && pending_[count].durable <= now) {

@@ -18,6 +18,7 @@ class JournalFile {
   void Write(const JournalView& view);
   void Write(const JournalStart& start);
   void Write(const Checkpointed& checkpoint);
+  void Write(const JournalBlock& block);
 
   // It is now. The new durable mark: records of all rounds below are safe.
   Version MakeDurable(Instant now);

@@ -151,6 +151,8 @@ enum class FaultKind : uint8_t {
   kSlow,          // computes slower by `factor` for `seconds`
   kLeave,         // leaves cleanly, and joins anew after `seconds`, < 0: never
   kPause,         // its owner pauses it for `seconds`
+  kContribute,    // no fault: `samples` more come to the job's data, used from the next epoch, which `node` alone has
+                  // (0: everybody)
 };
 
 // One fault. `node` 0: drawn by seed among those that `who` allows when it happens.
@@ -162,6 +164,7 @@ struct FaultEvent {
   Who who = Who::kAny;
   double seconds = 1;
   double factor = 3;
+  int64_t samples = 0;  // kContribute
 };
 
 // Faults at random. Probabilities are for each message; rates are per second, over the whole cluster.

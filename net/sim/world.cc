@@ -32,7 +32,7 @@ World::World(const Scenario& scenario, const RunOptions& options)
                  .span_count_max = options.span_count_max,
                  .noise_scale = scenario.job.noise_scale > 0 ? scenario.job.noise_scale : kNoiseScaleDefault}) {
   const JobSpec& job = scenario.job;
-  if (job.task.kind != TaskSpec::Kind::kNone) task_.emplace(job.task, job.sample_count, job.seed);
+  if (job.task.kind != TaskSpec::Kind::kNone) task_.emplace(job.task, SampleCountMax(scenario), job.seed);
   shape_ = ShapeOf(scenario, task_ ? task_->parameter_count() : 0);
   context_ = {.task = task_ ? &*task_ : nullptr,
               .ledger = &ledger_,
@@ -149,6 +149,8 @@ void World::Dispatch(const EventQueue::Entry& entry) {
       return;
     case kLook:
       return Look();
+    case kGrow:
+      return Grow(entry.index);
   }
 }
 

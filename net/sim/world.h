@@ -73,6 +73,7 @@ class World {
     kHeal,      // a pair's connection is back: heals_
     kSync,      // the journal is durable up to an entry
     kLook,      // time passes: progress
+    kGrow,      // samples come to the job: growths_
   };
   static constexpr uint32_t kNone = UINT32_MAX;
 
@@ -204,6 +205,7 @@ class World {
   void Do(Node& node, Instant at, const JournalView& action);
   void Do(Node& node, Instant at, const JournalStart& action);
   void Do(Node& node, Instant at, const Checkpointed& action);
+  void Do(Node& node, Instant at, const JournalBlock& action);
   void Do(Node& node, Instant at, const Explain& action);
   void Do(Node& node, Instant at, const Halt& action);
   // What the manager tells members says what was decided.
@@ -235,6 +237,8 @@ class World {
   void Strike(const FaultEvent& fault);
   NodeId Choose(const FaultEvent& fault);
   void ScheduleFaults();
+  // Samples come to the job as soon as its manager can take them: growths_.
+  void Grow(uint32_t growth);
   void Crash(NodeId id, double back_seconds);
   void CrashManager(double back_seconds);
   void Reset(NodeId a, NodeId b, double seconds);
@@ -277,6 +281,7 @@ class World {
     NodeId b{};
   };
   std::vector<Pair> heals_;
+  std::vector<FaultEvent> growths_;
   struct Connection {
     uint32_t generation = 0;
     Instant broken_until;

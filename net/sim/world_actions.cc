@@ -57,7 +57,10 @@ double World::CostSeconds(const Node& node, const Action& action) const {
 
 void World::Watch(Instant at, NodeId to, const Message& message) {
   std::visit(Overloaded{
-                 [&](const Grant& grant) { recorder_.OnGrant(at, grant); },
+                 [&](const Grant& grant) {
+                   recorder_.OnGrant(at, grant);
+                   checkers_.OnGrant(to, grant);
+                 },
                  [&](const Assign& assign) { recorder_.OnAssign(to, assign); },
                  [](const auto&) {},
              },
@@ -213,6 +216,12 @@ void World::Do(Node& node, Instant, const Checkpointed& action) {
   Mark(node.id, "checkpoint of version " + std::to_string(ToInt(action.version)));
 }
 
+void World::Do(Node& node, Instant, const JournalBlock& action) {
+  journal_.Write(action);
+  ledger_.Add(action.block);
+  Mark(node.id, std::to_string(action.block.row_count) + " samples more");
+}
+
 void World::Do(Node&, Instant at, const Explain& action) {
   recorder_.AddExplanation({.at = at, .topic = action.topic, .text = action.text});
   if (action.topic != "plan" || !manager_) return;
@@ -230,7 +239,7 @@ void World::Do(Node& node, Instant, const Halt& action) {
 void World::CountLeftOut() {
   for (int64_t epoch = 0; epoch < scenario_.job.epoch_count; ++epoch) {
     const EpochCount count = manager_->ledger().Count(epoch);
-    if (count.quarantined + count.deferred > 0) left_out_samples_ += scenario_.job.sample_count - count.samples_done;
+    if (count.quarantined + count.deferred > 0) left_out_samples_ += ledger_.SampleCountOf(epoch) - count.samples_done;
   }
 }
 

@@ -5,6 +5,12 @@
 #include "net/sim/world.h"
 
 namespace eddl::net::sim {
+namespace {
+
+// Samples that a manager can't take now are offered again after this.
+constexpr double kGrowAgainSeconds = 0.05;
+
+}  // namespace
 
 uint64_t World::PairKey(NodeId a, NodeId b) { return uint64_t{ToInt(std::min(a, b))} << 32 | ToInt(std::max(a, b)); }
 
@@ -50,6 +56,10 @@ NodeId World::Choose(const FaultEvent& fault) {
 
 void World::Strike(const FaultEvent& fault) {
   if (fault.kind == FaultKind::kManagerCrash) return CrashManager(fault.seconds);
+  if (fault.kind == FaultKind::kContribute) {
+    growths_.push_back(fault);
+    return Grow(static_cast<uint32_t>(growths_.size() - 1));
+  }
   const NodeId id = Choose(fault);
   if (id == kManager) return;
   Node& node = At(id);
@@ -86,8 +96,18 @@ void World::Strike(const FaultEvent& fault) {
       Tell(id, OwnerLoad{.cores = 1, .pause = true}, now_);
       return Tell(id, OwnerLoad{}, end);
     case FaultKind::kManagerCrash:
+    case FaultKind::kContribute:
       return;
   }
+}
+
+void World::Grow(uint32_t growth) {
+  const FaultEvent& event = growths_[growth];
+  Node& manager = At(kManager);
+  const bool ready = manager.alive && manager_ != nullptr && manager_->CanGrow() && manager.busy_until <= now_;
+  if (ready) return Handle(manager, Contributed{{.row_count = event.samples, .owner = NodeId{event.node}}}, 0);
+  // As a person would: again in a while.
+  queue_.Push(now_ + FromSeconds(kGrowAgainSeconds), kGrow, growth);
 }
 
 void World::Crash(NodeId id, double back_seconds) {

@@ -178,6 +178,7 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
   void Disconnect(NodeId peer, const std::string& why) override;
   void Send(NodeId to, const Message& message, Bytes payload) override;
   void Send(NodeId to, const Directory& directory) override;
+  void Send(NodeId to, const DataBlocks& blocks) override;
   LinkCounters Counters(NodeId peer) const override;
   LinkCounters Total() const override;
   void Revoke(const std::vector<NodeId>& nodes) override;
@@ -412,6 +413,8 @@ void GrpcTransportImpl::Deliver(NodeId from, Stream& stream, AssembledParcel& pa
     observer_.OnMessage(from, std::move(*message), std::move(parcel.payload), parcel.intact);
   } else if (auto* directory = std::get_if<Directory>(&parcel.parcel)) {
     observer_.OnDirectory(from, std::move(*directory));
+  } else if (auto* blocks = std::get_if<DataBlocks>(&parcel.parcel)) {
+    observer_.OnDataBlocks(from, std::move(*blocks));
   } else if (const auto* ping = std::get_if<Ping>(&parcel.parcel)) {
     stream.Send(Encode(Parcel(Pong{ping->sent_ns})), nullptr);
   } else if (const auto* pong = std::get_if<Pong>(&parcel.parcel)) {
@@ -534,6 +537,10 @@ void GrpcTransportImpl::Send(NodeId to, const Message& message, Bytes payload) {
 
 void GrpcTransportImpl::Send(NodeId to, const Directory& directory) {
   SendParcel(to, Lane::kControl, Encode(Parcel(directory)), nullptr);
+}
+
+void GrpcTransportImpl::Send(NodeId to, const DataBlocks& blocks) {
+  SendParcel(to, Lane::kControl, Encode(Parcel(blocks)), nullptr);
 }
 
 LinkCounters GrpcTransportImpl::Counters(NodeId id) const {

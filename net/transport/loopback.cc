@@ -152,6 +152,7 @@ class Network::End final : public Transport {
   void Disconnect(NodeId peer, const std::string& why) override;
   void Send(NodeId to, const Message& message, Bytes payload) override;
   void Send(NodeId to, const Directory& directory) override;
+  void Send(NodeId to, const DataBlocks& blocks) override;
   LinkCounters Counters(NodeId peer) const override;
   LinkCounters Total() const override;
   void Revoke(const std::vector<NodeId>& nodes) override;
@@ -379,6 +380,8 @@ void Network::Arrive(const Frame& frame) {
     observer.OnMessage(frame.from, std::move(*message), std::move(parcel.payload), parcel.intact);
   } else if (auto* directory = std::get_if<Directory>(&parcel.parcel)) {
     observer.OnDirectory(frame.from, std::move(*directory));
+  } else if (auto* blocks = std::get_if<DataBlocks>(&parcel.parcel)) {
+    observer.OnDataBlocks(frame.from, std::move(*blocks));
   }
 }
 
@@ -416,6 +419,13 @@ void Network::End::Send(NodeId to, const Message& message, Bytes payload) {
 
 void Network::End::Send(NodeId to, const Directory& directory) {
   std::string parcel = Encode(Parcel(directory));
+  const Held lock(&network_.mutex_);
+  if (network_.Find(self_, this) == nullptr) return;
+  network_.Queue(self_, to, Lane::kControl, {.parcel = std::move(parcel)});
+}
+
+void Network::End::Send(NodeId to, const DataBlocks& blocks) {
+  std::string parcel = Encode(Parcel(blocks));
   const Held lock(&network_.mutex_);
   if (network_.Find(self_, this) == nullptr) return;
   network_.Queue(self_, to, Lane::kControl, {.parcel = std::move(parcel)});

@@ -29,6 +29,7 @@ class TransportObserver {
   // range or checksum of the payload were wrong: then payload is empty.
   virtual void OnMessage(NodeId from, Message message, Bytes payload, bool intact) = 0;
   virtual void OnDirectory(NodeId from, Directory directory) = 0;
+  virtual void OnDataBlocks(NodeId from, DataBlocks blocks) = 0;
   // A peer that sent what no honest one does: undecodable bytes, frames out of range. Its connection is closed.
   virtual void OnBadPeer(NodeId peer, const std::string& why) = 0;
 };
@@ -56,6 +57,7 @@ class Transport {
   // REQUIRES: payload is non-null if PayloadOf(message.body) names bytes.
   virtual void Send(NodeId to, const Message& message, Bytes payload) = 0;
   virtual void Send(NodeId to, const Directory& directory) = 0;
+  virtual void Send(NodeId to, const DataBlocks& blocks) = 0;
   // Zero for a peer that is not up.
   virtual LinkCounters Counters(NodeId peer) const = 0;
   // Bytes of all peers since the start, those that are gone included; without a round trip.

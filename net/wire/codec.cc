@@ -12,6 +12,7 @@ template <> inline constexpr auto kFields<Directory::Entry> = std::tuple{
     Field{"node", &Directory::Entry::node}, Field{"address", &Directory::Entry::address}};
 template <> inline constexpr auto kFields<Directory> = std::tuple{
     Field{"entries", &Directory::entries}, Field{"revoked", &Directory::revoked}};
+template <> inline constexpr auto kFields<DataBlocks> = std::tuple{Field{"blocks", &DataBlocks::blocks}};
 template <> inline constexpr auto kFields<Opening> = std::tuple{
     Field{"protocol_min", &Opening::protocol_min}, Field{"protocol_max", &Opening::protocol_max},
     Field{"job_id", &Opening::job_id}, Field{"from", &Opening::from}, Field{"to", &Opening::to},

@@ -38,6 +38,7 @@ absl::Status CheckEntry(const JournalEntry& entry) {
                           return Validate(start.map);
                         },
                         [](const Checkpointed& checkpoint) { return Validate(checkpoint.version); },
+                        [](const JournalBlock& journal) { return Validate(journal.block); },
                     },
                     entry);
 }

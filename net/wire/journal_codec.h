@@ -24,7 +24,7 @@ struct JournalHeader {
   bool operator==(const JournalHeader&) const = default;
 };
 
-using JournalEntry = std::variant<JournalHeader, Journal, JournalView, JournalStart, Checkpointed>;
+using JournalEntry = std::variant<JournalHeader, Journal, JournalView, JournalStart, Checkpointed, JournalBlock>;
 
 constexpr size_t kJournalEntrySizeMax = size_t{1} << 24;
 

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/data_block.h"
 #include "net/ids.h"
 #include "net/messages.h"
 
@@ -33,6 +34,15 @@ struct Directory {
   std::vector<NodeId> revoked;  // their certificates are void: nobody lets them in. Sorted
 
   bool operator==(const Directory&) const = default;
+};
+
+// What came to the training set while the job runs, all of it. The manager tells it before every Grant, Start and
+// Welcome to a node that does not know the newest of them, on the same stream; no message of the core either, since
+// only drivers have rows.
+struct DataBlocks {
+  std::vector<DataBlock> blocks;  // in the order of their rows
+
+  bool operator==(const DataBlocks&) const = default;
 };
 
 // First on every stream, from the node that opened it.
@@ -66,6 +76,6 @@ struct Pong {
   bool operator==(const Pong&) const = default;
 };
 
-using Parcel = std::variant<Message, Directory, Opening, Opened, Ping, Pong>;
+using Parcel = std::variant<Message, Directory, Opening, Opened, Ping, Pong, DataBlocks>;
 
 }  // namespace eddl::net

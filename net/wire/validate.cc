@@ -226,6 +226,19 @@ absl::Status Validate(const Directory& directory) {
   return good ? absl::OkStatus() : Bad("a directory out of range");
 }
 
+absl::Status Validate(const DataBlock& block) {
+  const bool good = block.first_row >= 0 && block.row_count > 0 && block.row_count <= kDataRowsMax &&
+                    block.first_row <= kDataRowsMax - block.row_count && block.first_epoch >= 0 &&
+                    block.first_epoch <= kSamplesMax;
+  return CheckIf(good, "a block of rows out of range");
+}
+
+absl::Status Validate(const DataBlocks& blocks) {
+  if (static_cast<int64_t>(blocks.blocks.size()) > kDataBlocksMax) return Bad("too many blocks of rows");
+  for (const DataBlock& block : blocks.blocks) EDDL_RETURN_IF_ERROR(Validate(block));
+  return absl::OkStatus();
+}
+
 absl::Status Validate(const Opening& opening) {
   constexpr size_t kJobIdMax = 64;
   const bool good = opening.job_id.size() <= kJobIdMax && opening.protocol_min <= opening.protocol_max;

@@ -23,6 +23,7 @@ constexpr double kRateMax = 1e18;  // per second
 // kDataLoss names the message and what is wrong with it.
 absl::Status Validate(const Message& message);
 absl::Status Validate(const Directory& directory);
+absl::Status Validate(const DataBlocks& blocks);
 absl::Status Validate(const Opening& opening);
 absl::Status Validate(const Opened& opened);
 absl::Status Validate(const Ping& ping);
@@ -31,6 +32,7 @@ absl::Status Validate(const Pong& pong);
 // Parts of them, which the journal has, too.
 absl::Status Validate(const CommitRecord& record);
 absl::Status Validate(const ShardMap& map);
+absl::Status Validate(const DataBlock& block);
 absl::Status Validate(View view);
 absl::Status Validate(Version version);
 

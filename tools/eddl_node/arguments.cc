@@ -95,6 +95,7 @@ struct CommandLine {
   ReportArguments report;
   JoinArguments join;
   AskArguments ask;
+  ContributeArguments contribute;
   std::string job_format = "toml";
   bool version = false;
 
@@ -110,6 +111,7 @@ struct CommandLine {
     AddJoin();
     AddAsk();
     AddReport();
+    AddContribute();
     AddOthers();
   }
   CommandLine(const CommandLine&) = delete;
@@ -202,6 +204,9 @@ struct CommandLine {
     command->add_option("--nice", join.nice, "run at this lower priority")->check(CLI::Range(0, 19));
     command->add_option("--pace", join.pace, "emulate a slower device: A seconds a lease and C seconds a sample")
         ->type_name("A,C");
+    command->add_option("--data", join.data, "train on these labelled entries, which stay here (data.policy = local)")
+        ->type_name("PATH");
+    AddSet(command, shared);
     command->add_option("--save-model", join.save_model, "write the trained model here when the job is over")
         ->type_name("FILE");
     command->add_option("--metrics", join.metrics, "answer Prometheus at http://HOST:PORT/metrics")
@@ -243,6 +248,20 @@ struct CommandLine {
     CLI::App* command = app.add_subcommand("report", "write a report on a run: report.html and report.json");
     command->add_option("folder", report.folder, "the run's folder")->required()->type_name("RUN_DIR");
     command->add_flag("--no-evaluation", report.no_evaluation, "do not run the model over the test data");
+    AddFormat(command, shared);
+  }
+
+  void AddContribute() {
+    CLI::App* command =
+        app.add_subcommand("contribute", "add labelled entries to a running job; used from its next epoch");
+    command->add_option("manager", contribute.manager, "the manager's address")->required()->type_name("HOST:PORT");
+    command->add_option("--data", contribute.data, "the entries: a file or a folder, with labels")
+        ->required()
+        ->type_name("PATH");
+    command->add_flag("--insecure", contribute.insecure, "the cluster runs with --insecure");
+    command->add_option("--state", contribute.state, "folder of this device's identity (as for join)")
+        ->type_name("FOLDER");
+    AddSet(command, shared);
     AddFormat(command, shared);
   }
 
@@ -303,6 +322,7 @@ struct CommandLine {
     if (app.got_subcommand("stop")) return fill(Ask(AskArguments::Kind::kStop));
     if (app.got_subcommand("fetch")) return fill(Ask(AskArguments::Kind::kModel));
     if (app.got_subcommand("report")) return fill(report);
+    if (app.got_subcommand("contribute")) return fill(contribute);
     if (app.got_subcommand("eval")) return fill(eval);
     if (app.got_subcommand("predict")) return fill(predict);
     if (app.got_subcommand("devices")) return fill(DevicesArguments{});

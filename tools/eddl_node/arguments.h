@@ -83,6 +83,7 @@ struct JoinArguments : CommonArguments {
   double owner_load_max = 0;  // cores
   int64_t nice = 0;
   std::string pace;        // "A,C": seconds a lease, seconds a sample
+  std::string data;        // labelled entries of this device's own; empty: none
   std::string save_model;  // where to put the trained model at the end; empty: nowhere
   std::string record;      // event log; empty: none
   std::string metrics;     // HOST:PORT that Prometheus asks; empty: none
@@ -105,9 +106,17 @@ struct ReportArguments : CommonArguments {
   bool no_evaluation = false;
 };
 
-using Arguments =
-    std::variant<TrainArguments, EvalArguments, PredictArguments, DevicesArguments, CheckArguments, PlanArguments,
-                 JobArguments, VersionArguments, ManageArguments, JoinArguments, AskArguments, ReportArguments>;
+// Labelled entries for a running job.
+struct ContributeArguments : CommonArguments {
+  std::string manager;
+  std::string data;  // a file or a folder
+  bool insecure = false;
+  std::string state;
+};
+
+using Arguments = std::variant<TrainArguments, EvalArguments, PredictArguments, DevicesArguments, CheckArguments,
+                               PlanArguments, JobArguments, VersionArguments, ManageArguments, JoinArguments,
+                               AskArguments, ReportArguments, ContributeArguments>;
 
 // What parsing the command line came to: arguments, or words for the user and an exit code.
 struct ParsedArguments {

@@ -19,16 +19,19 @@
 #include "net/wire/cluster.grpc.pb.h"
 #include "runtime/base/status.h"
 #include "runtime/train/checkpoint.h"
+#include "tools/eddl_node/cluster/block_samples.h"
 #include "tools/eddl_node/cluster/cluster_access.h"
 #include "tools/eddl_node/cluster/cluster_service.h"
 #include "tools/eddl_node/cluster/fetch_file.h"
 #include "tools/eddl_node/cluster/member_session.h"
 #include "tools/eddl_node/cluster/sample_cache.h"
 #include "tools/eddl_node/cluster/sample_service.h"
+#include "tools/eddl_node/cluster/training_rows.h"
 #include "tools/eddl_node/commands.h"
 #include "tools/eddl_node/console.h"
 #include "tools/eddl_node/exit_code.h"
 #include "tools/eddl_node/job_file.h"
+#include "tools/eddl_node/labelled_data.h"
 #include "tools/eddl_node/metrics/cluster_metrics.h"
 #include "tools/eddl_node/metrics/metrics_server.h"
 #include "tools/eddl_node/stop_signal.h"
@@ -46,6 +49,10 @@ constexpr Duration kFetchPatience{5'000'000'000};
 constexpr std::chrono::seconds kCallPatience{15};
 // Between two lines of a node that is not on a terminal.
 constexpr double kStatusSeconds = 10;
+// The manager waits for a moment that suits.
+constexpr std::chrono::seconds kBringPatience{90};
+// Rows of one contribution that are kept in memory, where the disk does not take them.
+constexpr int64_t kBlockMemoryBytes = int64_t{1} << 20;
 
 std::string HostName() {
   std::array<char, 256> name{};
@@ -65,6 +72,12 @@ class JoinRun {
   absl::Status Prepare();
   absl::Status Join();
   absl::Status Start();
+  // Where rows of the job come from.
+  absl::Status OpenSamples(const std::shared_ptr<grpc::Channel>& channel);
+  // This device's own entries: read, and the manager told how many there are.
+  absl::Status BringOwn(const std::shared_ptr<grpc::Channel>& channel);
+  // What was contributed to the job while it ran.
+  absl::StatusOr<std::unique_ptr<cluster::SampleSource>> OpenBlock(const net::DataBlock& block);
   absl::Status Finish(const std::string& goodbye);
   void OnStatus(const MemberStatus& status);
   // Answers Prometheus, if asked to.
@@ -84,7 +97,10 @@ class JoinRun {
   std::optional<net::Credentials> credentials_;
   v1::JoinReply reply_;
   JobPacket job_;
-  std::unique_ptr<cluster::SampleCache> samples_;
+  std::unique_ptr<cluster::SampleCache> samples_;  // null: the job's rows stay where they are
+  cluster::NoRows no_rows_;
+  std::optional<LabelledData> own_;                // which nobody else sees
+  std::unique_ptr<cluster::BlockSamples> blocks_;  // those, and what is contributed
   std::unique_ptr<cluster::MemberSession> session_;
   std::optional<net::GrpcLog> grpc_log_;
   absl::Mutex figures_mutex_;
@@ -195,6 +211,83 @@ absl::Status JoinRun::Join() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<cluster::SampleSource>> JoinRun::OpenBlock(const net::DataBlock& block) {
+  if (block.owner == node_ && own_) {
+    return std::make_unique<cluster::OwnRows>(own_->rows, own_->labels);
+  }
+  if (block.owner != net::kManager) {
+    return FailedPrecondition("rows of node " + std::to_string(ToInt(block.owner)) + ", which stay there");
+  }
+  char hash[32];
+  std::snprintf(hash, sizeof(hash), "%016llx", static_cast<unsigned long long>(block.hash));
+  const auto channel = net::MakeChannel(manager_.ToString(), net::kManager, credentials_);
+  return cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
+                                     .fingerprint = "contributed-" + std::string(hash),
+                                     .sample_count = block.row_count,
+                                     .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
+                                     .limit_bytes = arguments_.cache_limit,
+                                     .memory_bytes = kBlockMemoryBytes},
+                                    cluster::WithOffset(cluster::MakeFetcher(channel), block.first_row));
+}
+
+absl::Status JoinRun::BringOwn(const std::shared_ptr<grpc::Channel>& channel) {
+  if (!job_.local_data) {
+    return WithExitCode(ExitCode::kUsage,
+                        InvalidArgument("--data: this job's data.policy is \"shared\": add entries for all with "
+                                        "`eddl-node contribute`"));
+  }
+  EDDL_ASSIGN_OR_RETURN(own_, OpenLabelledData(arguments_.data, device_job_, job_.data));
+  for (const std::string& note : own_->notes) console_.Line(note);
+  const int64_t count = own_->rows.size();
+  if (const absl::Status ready = own_->rows.WaitFor(count); !ready.ok()) return WithExitCode(ExitCode::kData, ready);
+  for (int64_t row = 0; row < count; ++row) {
+    const absl::Status good =
+        cluster::CheckEntry(job_.data, row + 1, own_->rows.Row(row), own_->labels[static_cast<size_t>(row)]);
+    if (!good.ok()) return WithExitCode(ExitCode::kData, WithContext(good, arguments_.data));
+  }
+  v1::BringRequest request;
+  request.set_node(ToInt(node_));
+  request.set_rows(count);
+  request.set_hash(cluster::OwnRows(own_->rows, own_->labels).Hash());
+  v1::BringReply reply;
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kBringPatience);
+  const auto stub = v1::Cluster::NewStub(channel);
+  const absl::Status brought = cluster::FromGrpc(stub->Bring(&context, request, &reply));
+  if (!brought.ok()) return WithExitCode(ExitCode::kRefused, WithContext(brought, "the manager refused"));
+  console_.Line("data    " + Grouped(count) + " entries of this device's own, used from epoch " +
+                std::to_string(reply.first_epoch()) + " on");
+  return absl::OkStatus();
+}
+
+absl::Status JoinRun::OpenSamples(const std::shared_ptr<grpc::Channel>& channel) {
+  if (!arguments_.data.empty()) {
+    EDDL_RETURN_IF_ERROR(BringOwn(channel));
+  } else if (reply_.owned_rows() > 0) {
+    return WithExitCode(ExitCode::kUsage,
+                        InvalidArgument("this device brought " + std::to_string(reply_.owned_rows()) +
+                                        " entries of its own to the job: join with the same --data as before"));
+  }
+  if (job_.local_data) {
+    if (!own_) console_.Line("this job's data stay on their devices: without --data, this one only leads");
+    blocks_ = std::make_unique<cluster::BlockSamples>(no_rows_, 0,
+                                                      [this](const net::DataBlock& block) { return OpenBlock(block); });
+    return absl::OkStatus();
+  }
+  const auto say = [this](const std::string& text) { console_.Line(text); };
+  EDDL_ASSIGN_OR_RETURN(
+      samples_, cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
+                                            .fingerprint = job_.data_fingerprint,
+                                            .sample_count = job_.sample_count,
+                                            .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
+                                            .limit_bytes = arguments_.cache_limit,
+                                            .on_trouble = say},
+                                           cluster::MakeFetcher(channel)));
+  blocks_ = std::make_unique<cluster::BlockSamples>(*samples_, job_.sample_count,
+                                                    [this](const net::DataBlock& block) { return OpenBlock(block); });
+  return absl::OkStatus();
+}
+
 absl::Status JoinRun::Start() {
   EDDL_ASSIGN_OR_RETURN(auto runtime, cluster::NodeRuntime::Open(job_, device_job_));
   const auto channel = net::MakeChannel(manager_.ToString(), net::kManager, credentials_);
@@ -208,15 +301,8 @@ absl::Status JoinRun::Start() {
     std::error_code ignored;
     std::filesystem::remove(path, ignored);
   }
+  EDDL_RETURN_IF_ERROR(OpenSamples(channel));
   const auto say = [this](const std::string& text) { console_.Line(text); };
-  EDDL_ASSIGN_OR_RETURN(
-      samples_, cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
-                                            .fingerprint = job_.data_fingerprint,
-                                            .sample_count = job_.sample_count,
-                                            .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
-                                            .limit_bytes = arguments_.cache_limit,
-                                            .on_trouble = say},
-                                           cluster::MakeFetcher(channel)));
   console_.Line("joined  " + manager_.ToString() + " as node " + std::to_string(ToInt(node_)) +
                 (arguments_.insecure ? " (INSECURE: no encryption)" : "") + ": job " + job_.name + ", " +
                 job_.model.name);
@@ -224,7 +310,8 @@ absl::Status JoinRun::Start() {
   if (runtime->threads() > 0) device += ", threads " + std::to_string(runtime->threads());
   if (pace_) device += ", paced: an emulated device";
   console_.Line(device);
-  if (samples_->row_count() > 0) {
+  if (own_) console_.Line("samples " + Grouped(own_->rows.size()) + " of this device's own, which stay here");
+  if (samples_ != nullptr && samples_->row_count() > 0) {
     console_.Line("samples " + Grouped(samples_->row_count()) + " of " + Grouped(job_.sample_count) +
                   " are here from an earlier time");
   }
@@ -241,7 +328,7 @@ absl::Status JoinRun::Start() {
                                            .on_refused = say};
   grpc_log_.emplace(say);
   EDDL_ASSIGN_OR_RETURN(session_,
-                        cluster::MemberSession::Open(job_, std::move(options), std::move(runtime), *samples_,
+                        cluster::MemberSession::Open(job_, std::move(options), std::move(runtime), *blocks_,
                                                      [this](const MemberStatus& status) { OnStatus(status); }));
   return absl::OkStatus();
 }
@@ -315,8 +402,9 @@ absl::Status JoinRun::Finish(const std::string& goodbye) {
                  {"node", ToInt(node_)},
                  {"samples", latest_.samples},
                  {"leases", latest_.leases},
-                 {"rows_fetched", samples_->fetched_count()},
-                 {"rows_cached", samples_->row_count()},
+                 {"rows_fetched", samples_ == nullptr ? 0 : samples_->fetched_count()},
+                 {"rows_cached", samples_ == nullptr ? 0 : samples_->row_count()},
+                 {"rows_own", own_ ? own_->rows.size() : 0},
                  {"why", goodbye}});
   if (!goodbye.empty()) outcome_ = ExitCode::kRefused;
   return absl::OkStatus();

@@ -18,12 +18,14 @@
 #include "runtime/base/rng.h"
 #include "runtime/base/status.h"
 #include "runtime/train/checkpoint.h"
+#include "tools/eddl_node/cluster/block_samples.h"
 #include "tools/eddl_node/cluster/cluster_access.h"
 #include "tools/eddl_node/cluster/cluster_options.h"
 #include "tools/eddl_node/cluster/cluster_service.h"
 #include "tools/eddl_node/cluster/manager_node.h"
 #include "tools/eddl_node/cluster/member_session.h"
 #include "tools/eddl_node/cluster/node_service.h"
+#include "tools/eddl_node/cluster/training_rows.h"
 #include "tools/eddl_node/commands.h"
 #include "tools/eddl_node/console.h"
 #include "tools/eddl_node/dashboard/manager_dashboard.h"
@@ -122,6 +124,7 @@ class ManageRun {
   std::unique_ptr<cluster::ManagerNode> manager_;
   std::unique_ptr<cluster::JournalFile> journal_;
   std::unique_ptr<cluster::CheckpointKeeper> keeper_;
+  std::unique_ptr<cluster::TrainingRows> rows_;
   std::unique_ptr<cluster::ClusterService> service_;
   std::unique_ptr<net::GrpcTransport> transport_;
   std::optional<net::GrpcLog> grpc_log_;
@@ -135,7 +138,9 @@ class ManageRun {
   absl::Status save_failure_;
 
   // With --work: a member of its own, beside the manager.
+  cluster::NoRows no_rows_;
   std::unique_ptr<cluster::SampleSource> worker_samples_;
+  std::thread bring_thread_;  // says what the worker has, where data stay on their devices
   std::unique_ptr<cluster::MemberSession> worker_;
   std::atomic<bool> worker_stop_ = false;
   std::thread worker_thread_;
@@ -144,6 +149,7 @@ class ManageRun {
 
 ManageRun::~ManageRun() {
   worker_stop_ = true;
+  if (bring_thread_.joinable()) bring_thread_.join();
   if (worker_thread_.joinable()) worker_thread_.join();
 }
 
@@ -273,6 +279,10 @@ absl::Status ManageRun::OpenJournal() {
       [this](const std::string& text) { manager_->OnTrouble(text); });
   if (!journal.ok()) return WithExitCode(ExitCode::kSave, journal.status());
   journal_ = *std::move(journal);
+  auto rows = cluster::TrainingRows::Open(session_->data().train, packet_.sample_count,
+                                          cluster_folder() + "/contributed", journal_->started().blocks);
+  if (!rows.ok()) return WithExitCode(ExitCode::kData, rows.status());
+  rows_ = *std::move(rows);
   return absl::OkStatus();
 }
 
@@ -322,7 +332,7 @@ absl::Status ManageRun::Listen() {
     return "";
   };
   service_ = std::make_unique<cluster::ClusterService>(
-      std::move(admission), packet_, *registry_, *manager_, session_->data().train,
+      std::move(admission), packet_, *registry_, *manager_, *rows_,
       cluster::ClusterService::Files{.model = newest_model, .initial = initial_path_});
   const auto on_refused = [this](const std::string& text) { manager_->OnRefused(text); };
   grpc_log_.emplace(on_refused);
@@ -365,7 +375,22 @@ absl::Status ManageRun::StartWorker() {
     };
     EDDL_RETURN_IF_ERROR(make());
   }
-  worker_samples_ = std::make_unique<cluster::DatasetSource>(session_->data().train);
+  if (packet_.local_data) {
+    const Dataset& train = session_->data().train;
+    worker_samples_ =
+        std::make_unique<cluster::BlockSamples>(no_rows_, 0, [&train, self = *node](const net::DataBlock& block) {
+          return block.owner == self ? absl::StatusOr<std::unique_ptr<cluster::SampleSource>>(
+                                           std::make_unique<cluster::OwnRows>(train, train.labels()))
+                                     : FailedPrecondition("rows of another node, which stay there");
+        });
+    // Answered by the manager's loop, which has yet to run.
+    bring_thread_ = std::thread([this, &train, self = *node] {
+      const auto brought = manager_->Bring(self, train.size(), cluster::OwnRows(train, train.labels()).Hash());
+      if (!brought.ok()) manager_->OnTrouble("the manager's own device has no data: " + MessageOf(brought.status()));
+    });
+  } else {
+    worker_samples_ = std::make_unique<cluster::TrainingRowsSource>(*rows_);
+  }
   cluster::MemberSessionOptions options = {.self = *node,
                                            .manager_address = "127.0.0.1:" + std::to_string(transport_->port()),
                                            .listen = HostPort{"0.0.0.0", std::to_string(port)}.ToString(),
@@ -417,6 +442,11 @@ void ManageRun::PrintBanner() {
   join += arguments_.insecure ? " --insecure" : " --token " + token_->ToString();
   console_.Line(join);
   if (arguments_.work) console_.Line("        this device trains, too");
+  if (packet_.local_data) {
+    console_.Line(
+        "data    stays on the devices: join with --data; " +
+        std::string(arguments_.work ? "the manager's is trained on here" : "the manager's is only tested on"));
+  }
   const std::string status = "eddl-node status " + HostPort{"127.0.0.1", own.port}.ToString();
   console_.Line("        to look: " + status + (arguments_.insecure ? " --insecure" : ""));
   if (dashboard_ != nullptr) {
@@ -530,6 +560,7 @@ absl::Status ManageRun::Execute() {
   cluster::ManagerObserver observer = {
       .on_step = [this](const StepReport& report) { progress_->OnStep(report, Now()); },
       .on_epoch = [this](const EpochReport& report, const Checkpoint& model) { OnEpoch(report, model); },
+      .on_growth = [this](int64_t samples) { progress_->SetSamples(samples); },
       .on_event = [this](const ClusterEvent& event) { OnEvent(event); },
       .on_sample = [this](const RunSample& sample) { history_->Add(sample); }};
   manager_ = std::make_unique<cluster::ManagerNode>(
@@ -542,8 +573,9 @@ absl::Status ManageRun::Execute() {
   for (const net::CommitRecord& record : records) samples_before_ += record.samples;
   EDDL_ASSIGN_OR_RETURN(metrics_, MetricsLog::Open(folder_.metrics_path(), static_cast<int64_t>(records.size())));
   progress_.emplace(
-      ProgressOptions{
-          .terminal = console_.is_terminal(), .epochs = packet_.options.epochs, .epoch_samples = packet_.sample_count},
+      ProgressOptions{.terminal = console_.is_terminal(),
+                      .epochs = packet_.options.epochs,
+                      .samples = packet_.options.epochs * packet_.sample_count},
       [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); },
       TrainState{.step = static_cast<int64_t>(records.size()), .samples = samples_before_}, Now());
   EDDL_RETURN_IF_ERROR(Listen());

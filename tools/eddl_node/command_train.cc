@@ -145,7 +145,9 @@ absl::Status TrainRun::Train() {
 
   const TrainOptions& options = session_->options();
   ProgressPrinter progress(
-      {.terminal = console_.is_terminal(), .epochs = options.epochs, .epoch_samples = session_->data().train.size()},
+      {.terminal = console_.is_terminal(),
+       .epochs = options.epochs,
+       .samples = options.epochs * session_->data().train.size()},
       [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); }, start, Now());
   const TrainObserver observer = {.on_step = [&](const StepReport& report) { OnStep(report, progress); },
                                   .on_epoch = [&](const EpochReport& report) { OnEpoch(report, progress); },

@@ -28,5 +28,7 @@ int RunCommand(const ManageArguments& arguments);
 int RunCommand(const JoinArguments& arguments);
 // Asks a running cluster: status, why, leave, stop, fetch.
 int RunCommand(const AskArguments& arguments);
+// Adds labelled entries to a running job.
+int RunCommand(const ContributeArguments& arguments);
 
 }  // namespace eddl

@@ -70,7 +70,8 @@ struct RunJob {
 
 struct JobConfig {
   int64_t seed = 1;
-  DataOptions data;  // its seed is the one above, set by MakeDataOptions
+  DataOptions data;                    // its seed is the one above, set by MakeDataOptions
+  std::string data_policy = "shared";  // shared | local; `train` does not look at it
   ModelJob model;
   TrainJob train;
   DeviceJob device;

@@ -17,6 +17,7 @@ constexpr JobRange kInsideUnit = {.min = 0, .max = 1, .min_excluded = true, .max
 constexpr std::string_view kFormats[] = {"auto", "idx", "csv", "npy", "npz", "cifar10", "generate"};
 constexpr std::string_view kHeaders[] = {"auto", "yes", "no"};
 constexpr std::string_view kBadRows[] = {"error", "skip"};
+constexpr std::string_view kPolicies[] = {"shared", "local"};
 constexpr std::string_view kScales[] = {"auto", "none", "unit", "standard"};
 constexpr std::string_view kModels[] = {"mlp", "pernet", "lenet5", "inception_small", "resnet20"};
 constexpr std::string_view kSparse[] = {"auto", "on", "off"};
@@ -44,6 +45,13 @@ const JobKey kKeys[] = {
      .doc = "The training data: a file (IDX, CSV, NPY, NPZ, CIFAR-10 binary; .gz where usual), or a folder with files "
             "under "
             "their usual names. Needed, unless data.format is \"generate\"."},
+    {.name = "data.policy",
+     .field = FIELD(data_policy),
+     .choices = kPolicies,
+     .doc =
+         "In a cluster: who has the training data. shared: the manager, who gives samples to all. local: each device "
+         "its own (`eddl-node join --data`), which never leave it; the manager's are for its own device (`manage "
+         "--work`), and schedules count by them."},
     {.name = "data.test_path",
      .field = FIELD(data.test_path),
      .on_resume = OnResume::kMayChange,
@@ -299,7 +307,7 @@ const JobKey kKeys[] = {
      .range = kFromZero,
      .unit = "devices",
      .on_resume = OnResume::kMayChange,
-     .doc = "How many devices share the leader's work of adding up gradients. 0: as many as pay."},
+     .doc = "At most so many devices share the leader's work of adding up gradients. 0: as many as pay."},
     {.name = "cluster.workers_min",
      .field = FIELD(cluster.workers_min),
      .range = kFromOne,

@@ -70,6 +70,14 @@ absl::StatusOr<LabelledData> Open(const std::string& path, const JobConfig& job,
   Dataset data = split.test.size() > 0 ? std::move(split.test) : std::move(split.train);
   EDDL_ASSIGN_OR_RETURN(std::vector<int32_t> labels, ModelLabels(data, model));
   if (UsableAsRead(data.info(), model)) return LabelledData{std::move(data), std::move(labels), std::move(split.notes)};
+  // Without names, columns are told apart by their number alone; one too few, and the label would be taken for a value.
+  const DatasetInfo& info = data.info();
+  const bool named = !info.feature_names.empty() && !model.feature_names.empty();
+  const bool is_table = info.sample_shape.rank() == 1 && model.sample_shape.rank() == 1;
+  if (is_table && !named && info.sample_shape.elements() != model.sample_shape.elements()) {
+    return InvalidArgument(path + " has samples " + TensorDesc{info.sample_shape, info.dtype}.ToString() +
+                           ", and the model takes " + TensorDesc{model.sample_shape, model.dtype}.ToString());
+  }
   // Read once more, as input for the model: columns by name, shape, dtype and scaling.
   EDDL_ASSIGN_OR_RETURN(InputRows input, OpenInput(model, {.paths = {path},
                                                            .label_column = options.label_column,

@@ -70,7 +70,7 @@ void ProgressPrinter::MeasureRate(int64_t samples, Instant now) {
 }
 
 ProgressView ProgressPrinter::ViewOf(const TrainState& state) const {
-  const int64_t left = options_.epochs * options_.epoch_samples - state.samples;
+  const int64_t left = options_.samples - state.samples;
   const auto done = static_cast<double>(std::max<int64_t>(1, state.position));
   return {.epoch = state.epoch + 1,
           .epochs = options_.epochs,

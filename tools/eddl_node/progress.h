@@ -34,7 +34,7 @@ std::string FormatEpoch(const EpochReport& report, int64_t epochs, double sample
 struct ProgressOptions {
   bool terminal = false;
   int64_t epochs = 0;
-  int64_t epoch_samples = 0;
+  int64_t samples = 0;  // of all epochs
 };
 
 class ProgressPrinter {
@@ -48,6 +48,8 @@ class ProgressPrinter {
   void OnStep(const StepReport& report, Instant now);
   // now: when the epoch's evaluation is done.
   void OnEpoch(const EpochReport& report, Instant now);
+  // The run has so many samples in all epochs: entries came.
+  void SetSamples(int64_t samples) { options_.samples = samples; }
   // Wipes the rewriting line, so that other text can follow.
   void Clear();
 

@@ -240,14 +240,17 @@ std::vector<Key> KeysOf(CellSpec& cell) {
 std::vector<Key> KeysOf(FaultEvent& event) {
   std::vector<Key> keys;
   Table table(keys, "faults.events.");
-  table.Add("kind", &event.kind, {},
-            "reset: connections break. crash: a process ends. hang: it stands still. partition: a node can't reach "
-            "anyone. manager_crash: as crash. slow: computes slower. leave: leaves and joins. pause: by its owner.");
+  table.Add(
+      "kind", &event.kind, {},
+      "reset: connections break. crash: a process ends. hang: it stands still. partition: a node can't reach "
+      "anyone. manager_crash: as crash. slow: computes slower. leave: leaves and joins. pause: by its owner. "
+      "contribute: no fault; the job's data grow, from the next epoch on, by samples that `node` alone has (0: all).");
   table.Add("at_seconds", &event.at_seconds, kSeconds, "When.");
   table.Add("node", &event.node, {kFromZero}, "Whom; nodes are numbered from 1. 0: drawn by seed.");
   table.Add("who", &event.who, {}, "Among whom it is drawn.");
   table.Add("seconds", &event.seconds, {kAny, "seconds"}, "How long. crash and leave: below 0 is for ever.");
   table.Add("factor", &event.factor, {kFromOne}, "slow: computing takes so many times longer.");
+  table.Add("samples", &event.samples, {kFromZero, "samples"}, "contribute: how many come.");
   return keys;
 }
 

@@ -20,8 +20,8 @@ constexpr std::string_view kModes[] = {"sync", "pipe", "async"};
 constexpr std::string_view kCodecs[] = {"f32", "f16", "exact"};
 constexpr std::string_view kOptimizers[] = {"sgd", "momentum", "adam"};
 constexpr std::string_view kTasks[] = {"none", "softmax", "mlp", "sparse"};
-constexpr std::string_view kFaults[] = {"reset",         "crash", "hang",  "partition",
-                                        "manager_crash", "slow",  "leave", "pause"};
+constexpr std::string_view kFaults[] = {"reset", "crash", "hang",  "partition", "manager_crash",
+                                        "slow",  "leave", "pause", "contribute"};
 constexpr std::string_view kWhos[] = {"any", "worker", "leader"};
 
 // The names of an enumeration's values, in their order.

@@ -190,6 +190,8 @@ class Cluster {
       journal_.map = start->map;
       journal_.histories = start->histories;
       std::erase_if(journal_.records, [&](const CommitRecord& record) { return record.round >= start->version; });
+    } else if (const auto* block = std::get_if<JournalBlock>(&action)) {
+      journal_.blocks.push_back(block->block);
     } else if (const auto* checkpoint = std::get_if<Checkpointed>(&action)) {
       journal_.checkpoint = checkpoint->version;
     } else if (const auto* halt = std::get_if<Halt>(&action)) {

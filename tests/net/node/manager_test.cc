@@ -242,5 +242,104 @@ TEST(ManagerTest, APersonStopsTheJob) {
   EXPECT_EQ(cluster.why(), "stopped by a person at version 3");
 }
 
+// Three epochs of six rounds of four micro-batches.
+Cluster::Options ThreeEpochs() {
+  Cluster::Options options;
+  options.manager.ledger.epoch_count = 3;
+  return options;
+}
+
+TEST(ManagerTest, EntriesThatComeAreUsedFromTheNextEpochOnAndJournaledFirst) {
+  Cluster cluster(ThreeEpochs());
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  ASSERT_TRUE(cluster.manager().CanGrow());
+  cluster.Handle(0, Contributed{{.row_count = 20, .hash = 7}});
+  ASSERT_EQ(cluster.journal().blocks.size(), 1u);
+  EXPECT_EQ(cluster.journal().blocks[0], (DataBlock{.first_row = 96, .row_count = 20, .first_epoch = 1, .hash = 7}));
+  EXPECT_TRUE(Says(cluster, "data: 20 entries more from epoch 2 on, for everybody")) << cluster.said();
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "82 micro-batches once") << "24, and two times 29";
+  EXPECT_EQ(cluster.manager().ledger().samples_done(), 96 + 2 * 116);
+  EXPECT_FALSE(cluster.manager().CanGrow());
+}
+
+TEST(ManagerTest, ARestartedManagerGoesOnWithTheEntriesThatCame) {
+  Cluster cluster(ThreeEpochs());
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.Handle(0, Contributed{{.row_count = 20}});
+  ASSERT_TRUE(cluster.RunToVersion(9));
+  cluster.Crash(0);
+  cluster.RestartManager(/*lost=*/1);
+  EXPECT_FALSE(cluster.manager().CanGrow()) << "what leaders know of more commits is not heard yet";
+  ASSERT_TRUE(cluster.RunToVersion(10));
+  ASSERT_TRUE(cluster.manager().CanGrow());
+  cluster.Handle(0, Contributed{{.row_count = 4}});
+  EXPECT_EQ(cluster.journal().blocks[1], (DataBlock{.first_row = 116, .row_count = 4, .first_epoch = 2}));
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "83 micro-batches once") << "24, 29 and 30";
+}
+
+// Nobody's rows, and some that nodes 1 and 2 own, from the start.
+Cluster::Options Owners() {
+  Cluster::Options options = ThreeEpochs();
+  options.manager.ledger.sample_count = 48;
+  return options;
+}
+
+// Who computed what, by the journal's records, is not known there: what each node computed is counted.
+TEST(ManagerTest, WhatANodeOwnsItComputesItself) {
+  Cluster::Options options = Owners();
+  options.manager.ledger.sample_count = 0;
+  options.workers = 3;
+  Cluster cluster(options);
+  EXPECT_EQ(cluster.manager().phase(), Manager::Phase::kAgreeing) << "there are no entries yet";
+  cluster.Handle(0, Contributed{{.row_count = 40, .owner = NodeId{1}}});
+  cluster.Handle(0, Contributed{{.row_count = 12, .owner = NodeId{2}}});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "39 micro-batches once");
+  EXPECT_EQ(cluster.computed(1), 3 * 10);
+  EXPECT_EQ(cluster.computed(2), 3 * 3);
+  EXPECT_EQ(cluster.computed(3), 0);
+}
+
+TEST(ManagerTest, AnOwnersEntriesAreLeftOutWhileItIsAwayAndUsedAgainWhenItIsBack) {
+  Cluster cluster(Owners());
+  ASSERT_TRUE(cluster.RunToVersion(1));
+  cluster.Handle(0, Contributed{{.row_count = 48, .owner = NodeId{1}}});
+  ASSERT_TRUE(cluster.RunToVersion(4)) << "in the second epoch";
+  cluster.Crash(1);
+  ASSERT_TRUE(cluster.Run([&] { return cluster.manager().ledger().closed_end() == 2; }));
+  EXPECT_TRUE(Says(cluster, "node 1: is away: the job goes on without its entries")) << cluster.said();
+  EXPECT_TRUE(Says(cluster, "data: epoch 2 ended without ")) << cluster.said();
+  cluster.Join(1);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  const EpochCount second = cluster.manager().ledger().Count(1);
+  EXPECT_GT(second.deferred, 0);
+  EXPECT_EQ(second.done + second.deferred, 24);
+  EXPECT_EQ(cluster.manager().ledger().Count(2).done, 24) << cluster.manager().ledger().ToString();
+  EXPECT_EQ(CoverOf(cluster), std::to_string(12 + second.done + 24) + " micro-batches once");
+}
+
+TEST(ManagerTest, WithoutAnyOwnerTheJobWaitsInsteadOfEndingOnNothing) {
+  Cluster::Options options = Owners();
+  options.manager.ledger.sample_count = 0;
+  options.workers = 2;
+  Cluster cluster(options);
+  cluster.Handle(0, Contributed{{.row_count = 40, .owner = NodeId{1}}});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.Crash(1);
+  int events = 0;
+  EXPECT_TRUE(cluster.Run([&] { return ++events > 5000; }));
+  EXPECT_FALSE(cluster.over());
+  cluster.Join(1);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "30 micro-batches once");
+}
+
 }  // namespace
 }  // namespace eddl::net

@@ -26,6 +26,7 @@ class Diary final : public TransportObserver {
     Write(NameOf(message.body) + (intact ? "" : " damaged"));
   }
   void OnDirectory(NodeId, Directory) override { Write("Directory"); }
+  void OnDataBlocks(NodeId, DataBlocks) override { Write("DataBlocks"); }
   void OnBadPeer(NodeId, const std::string& why) override { Write("bad: " + why); }
 
   // "1250 Pull": milliseconds since the start. The clock is asked from outside, as observers must not.

@@ -74,6 +74,11 @@ void Witness::OnDirectory(NodeId, Directory directory) {
   story_.directories.push_back(std::move(directory));
 }
 
+void Witness::OnDataBlocks(NodeId, DataBlocks blocks) {
+  const absl::MutexLock lock(&mutex_);
+  story_.data_blocks.push_back(std::move(blocks));
+}
+
 void Witness::OnBadPeer(NodeId peer, const std::string& why) {
   const absl::MutexLock lock(&mutex_);
   story_.peers.push_back("bad " + std::to_string(ToInt(peer)) + ": " + why);

@@ -25,6 +25,7 @@ class Witness : public TransportObserver {
     std::vector<std::string> peers;  // "up 1", "down 1: why", "bad 1: why"
     std::vector<Got> messages;
     std::vector<Directory> directories;
+    std::vector<DataBlocks> data_blocks;
 
     int64_t Count(const std::string& beginning) const;  // of lines of `peers`
     bool IsUp(NodeId peer) const;
@@ -48,6 +49,7 @@ class Witness : public TransportObserver {
   void OnPeerDown(NodeId peer, const std::string& why) override;
   void OnMessage(NodeId from, Message message, Bytes payload, bool intact) override;
   void OnDirectory(NodeId from, Directory directory) override;
+  void OnDataBlocks(NodeId from, DataBlocks blocks) override;
   void OnBadPeer(NodeId peer, const std::string& why) override;
 
  private:

@@ -200,8 +200,8 @@ TEST(CodecTest, FieldsOfANewerPeerArePassedOver) {
 TEST(CodecTest, AMessageOfANewerPeerIsNamed) {
   EXPECT_EQ(ErrorOf(FromHex("820103ca0200")),
             "no message of this protocol: parcel.body is message number 41 is not known here (a newer peer?)");
-  EXPECT_EQ(ErrorOf(FromHex("b20100")),
-            "no message of this protocol: parcel is message number 22 is not known here (a newer peer?)");
+  EXPECT_EQ(ErrorOf(FromHex("ba0100")),
+            "no message of this protocol: parcel is message number 23 is not known here (a newer peer?)");
 }
 
 TEST(CodecTest, ErrorsNameTheFieldAndTheReason) {

@@ -49,13 +49,20 @@ TEST(JournalCodecTest, GoldenBytes) {
       "9a0113080310051a0a0a08080110011a0210022201"
       "02");
   EXPECT_EQ(Hex(EncodeJournal(Checkpointed{.version = Version{5}})), "a201020805");
+  const DataBlock block = {.first_row = 100, .row_count = 7, .owner = NodeId{2}, .first_epoch = 3, .hash = 300};
+  EXPECT_EQ(Hex(EncodeJournal(JournalBlock{block})),
+            "aa010d0a0b0864100718022003"
+            "28ac02");
 }
 
 TEST(JournalCodecTest, WhatCantBeIsRefused) {
   EXPECT_EQ(ErrorOf(""), "no message of this protocol: it is empty");
-  EXPECT_EQ(ErrorOf(FromHex("aa0100")),
-            "no message of this protocol: entry is message number 21 is not known here (a newer peer?)");
+  EXPECT_EQ(ErrorOf(FromHex("b20100")),
+            "no message of this protocol: entry is message number 22 is not known here (a newer peer?)");
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalHeader{.format = 2})), "a journal of format 2, where this program knows 1");
+  EXPECT_EQ(ErrorOf(EncodeJournal(JournalBlock{{.first_row = 5}})), "a block of rows out of range");
+  EXPECT_EQ(ErrorOf(EncodeJournal(JournalBlock{{.first_row = kDataRowsMax, .row_count = 1}})),
+            "a block of rows out of range");
   EXPECT_EQ(ErrorOf(EncodeJournal(Journal{})), "a commit record out of range");  // step 0
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalView{.view = View{UINT64_MAX}})), "a view out of range");
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalStart{.histories = {View{UINT64_MAX}}})), "a view out of range");

@@ -111,6 +111,9 @@ void Mend(Rng& rng, T& value) {
     value.samples += 1;
   } else if constexpr (std::is_same_v<T, Start>) {
     while (value.map.shards.empty()) Fill(rng, value.map);
+  } else if constexpr (std::is_same_v<T, DataBlock>) {
+    value.first_row %= kDataRowsMax / 2;
+    value.row_count = 1 + value.row_count % (kDataRowsMax / 2);
   } else if constexpr (std::is_same_v<T, Pull>) {
     if (rng.Below(2) == 0) value.have = kNoVersion;
   }
@@ -204,6 +207,17 @@ Parcel RandomParcel(size_t kind, Rng& rng) {
     Opened opened = {.protocol = static_cast<uint32_t>(rng.Below(3))};
     Fill(rng, opened.error);
     return opened;
+  }
+  if (kind == 6) {
+    DataBlocks blocks;
+    for (uint64_t left = rng.Below(4); left > 0; --left) {
+      blocks.blocks.push_back({.first_row = static_cast<int64_t>(rng.Below(1000)),
+                               .row_count = 1 + static_cast<int64_t>(rng.Below(1000)),
+                               .owner = NodeId{static_cast<uint32_t>(rng.Below(3))},
+                               .first_epoch = static_cast<int64_t>(rng.Below(3)),
+                               .hash = rng.Next()});
+    }
+    return blocks;
   }
   int64_t sent_ns = 0;
   Fill(rng, sent_ns);

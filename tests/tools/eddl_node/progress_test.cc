@@ -48,8 +48,8 @@ struct Story {
   explicit Story(bool terminal, TrainState start = {})
       : state(start),
         printer(
-            {.terminal = terminal, .epochs = 2, .epoch_samples = 1000},
-            [this](std::string_view text) { written += text; }, [] { return size_t{81}; }, start, now) {}
+            {.terminal = terminal, .epochs = 2, .samples = 2000}, [this](std::string_view text) { written += text; },
+            [] { return size_t{81}; }, start, now) {}
 
   // A step of 100 samples that takes so long.
   void Step(double seconds) {

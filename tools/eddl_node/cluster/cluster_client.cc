@@ -16,6 +16,8 @@ namespace eddl::cluster {
 namespace {
 
 constexpr std::chrono::seconds kPatience{15};
+// Entries may be many, and the manager has to agree with its devices before it takes them.
+constexpr std::chrono::minutes kContributePatience{30};
 
 absl::StatusOr<nlohmann::ordered_json> Parse(const std::string& text) {
   auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -51,7 +53,10 @@ template <typename Request, typename Reply, typename Method>
 absl::Status ClusterClient::Call(Method method, const Request& request, Reply& reply) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kPatience);
-  const absl::Status status = FromGrpc((stub_.get()->*method)(&context, request, &reply));
+  return WithManager(FromGrpc((stub_.get()->*method)(&context, request, &reply)));
+}
+
+absl::Status ClusterClient::WithManager(const absl::Status& status) const {
   if (status.ok()) return status;
   const bool away = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
   if (!away) return WithExitCode(ExitCode::kRefused, status);
@@ -85,6 +90,27 @@ absl::Status ClusterClient::Leave(net::NodeId node) {
 absl::Status ClusterClient::Stop() {
   v1::StopReply reply;
   return Call(&v1::Cluster::Stub::Stop, v1::StopRequest(), reply);
+}
+
+absl::StatusOr<ClusterClient::Contributed> ClusterClient::Contribute(const std::function<bool(Entries&)>& next) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kContributePatience);
+  v1::ContributeReply reply;
+  const auto writer = stub_->Contribute(&context, &reply);
+  // A write fails when the manager has refused already; Finish says why.
+  bool open = true;
+  for (Entries entries; open && next(entries);) {
+    v1::SamplesPiece piece;
+    piece.set_rows(entries.rows.data(), entries.rows.size());
+    piece.mutable_labels()->Add(entries.labels.begin(), entries.labels.end());
+    open = writer->Write(piece);
+  }
+  v1::SamplesPiece end;
+  end.set_last(true);
+  if (open) writer->Write(end);
+  writer->WritesDone();
+  EDDL_RETURN_IF_ERROR(WithManager(FromGrpc(writer->Finish())));
+  return Contributed{.accepted = reply.accepted(), .first_epoch = reply.first_epoch()};
 }
 
 absl::Status ClusterClient::FetchModel(const std::string& path) { return FetchFile(channel_, "newest", path); }

@@ -3,7 +3,11 @@
 // Errors carry exit codes: kUsage, kRefused, kNetwork. One thread.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
@@ -33,6 +37,17 @@ class ClusterClient {
   absl::StatusOr<nlohmann::ordered_json> Why(net::NodeId node);
   absl::Status Leave(net::NodeId node);
   absl::Status Stop();
+  // Adds entries to the job's data: rows [labels.size(), row bytes] as its model takes them, one piece after the other
+  // from `next`, which returns false at the end.
+  struct Entries {
+    std::span<const std::byte> rows;
+    std::span<const int32_t> labels;
+  };
+  struct Contributed {
+    int64_t accepted = 0;
+    int64_t first_epoch = 0;  // counted from 1
+  };
+  absl::StatusOr<Contributed> Contribute(const std::function<bool(Entries&)>& next);
   // The newest model, onto this disk.
   absl::Status FetchModel(const std::string& path);
 
@@ -40,6 +55,8 @@ class ClusterClient {
   ClusterClient() = default;
   template <typename Request, typename Reply, typename Method>
   absl::Status Call(Method method, const Request& request, Reply& reply);
+  // What a call came to, in words of this command.
+  absl::Status WithManager(const absl::Status& status) const;
 
   HostPort manager_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -25,6 +25,11 @@ void HashBytes(uint64_t& hash, std::span<const std::byte> bytes) {
 }
 
 absl::Status CheckTogether(const JobConfig& job) {
+  if (job.data_policy == "local" && job.cluster.mode == "async") {
+    return WithExitCode(ExitCode::kUsage,
+                        InvalidArgument("data.policy = \"local\" and cluster.mode = \"async\" don't go together: the "
+                                        "data of fast devices would count more often"));
+  }
   if (job.cluster.codec != "exact") return absl::OkStatus();
   if (job.train.clip_norm > 0) {
     return WithExitCode(ExitCode::kUsage,
@@ -58,12 +63,13 @@ absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string&
                       .name = name,
                       .model = model,
                       .data = data.info,
-                      .sample_count = data.train.size(),
+                      .sample_count = job.data_policy == "local" ? 0 : data.train.size(),
                       .options = options,
                       .micro_batch = std::min(job.cluster.micro_batch, job.train.batch),
                       .stripe_count = StripeLayout::ChooseCount(layout.gradient_end()),
                       .exact = job.cluster.codec == "exact",
-                      .has_initial = !job.model.init.empty()};
+                      .has_initial = !job.model.init.empty(),
+                      .local_data = job.data_policy == "local"};
   auto fingerprint = CacheFingerprint(data.train);
   if (!fingerprint.ok()) return WithExitCode(ExitCode::kData, fingerprint.status());
   packet.data_fingerprint = *std::move(fingerprint);

@@ -79,7 +79,7 @@ std::string JoinHostPort(const std::string& host, uint32_t port) {
 }
 
 ClusterService::ClusterService(Admission admission, const JobPacket& job, MemberRegistry& registry,
-                               ManagerNode& manager, const Dataset& train, Files files)
+                               ManagerNode& manager, TrainingRows& train, Files files)
     : admission_(std::move(admission)),
       job_(job),
       job_json_(job.ToJson()),
@@ -156,6 +156,11 @@ grpc::Status ClusterService::Join(grpc::ServerContext* context, const v1::JoinRe
   reply->set_node(ToInt(*node));
   reply->set_job(job_json_);
   reply->set_address(info.address);
+  if (job_.local_data && returns) {
+    const auto owned = manager_.BlockOf(*node);
+    if (!owned.ok()) return ToGrpc(owned.status());
+    if (*owned) reply->set_owned_rows((*owned)->row_count);
+  }
   return grpc::Status::OK;
 }
 
@@ -224,7 +229,63 @@ grpc::Status ClusterService::GetModel(grpc::ServerContext* context, const v1::Ge
 grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,
                                         grpc::ServerWriter<v1::SamplesPiece>* writer) {
   if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  if (job_.local_data) return ToGrpc(FailedPrecondition("data.policy is \"local\": no entries leave their device"));
   return ServeSamples(train_, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
+}
+
+grpc::Status ClusterService::Contribute(grpc::ServerContext* context, grpc::ServerReader<v1::SamplesPiece>* reader,
+                                        v1::ContributeReply* reply) {
+  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  if (job_.local_data) {
+    return ToGrpc(
+        FailedPrecondition("this job's data.policy is \"local\": entries stay on their device; train on them "
+                           "there with `eddl-node join --data`"));
+  }
+  const bool is_welcome = ++contributions_ <= kContributionsMax;
+  const auto block =
+      is_welcome ? TakeContribution(*reader) : Unavailable("others are contributing just now; try again in a while");
+  --contributions_;
+  if (!block.ok()) return ToGrpc(block.status());
+  reply->set_accepted(block->row_count);
+  reply->set_first_epoch(block->first_epoch + 1);
+  return grpc::Status::OK;
+}
+
+absl::StatusOr<net::DataBlock> ClusterService::TakeContribution(grpc::ServerReader<v1::SamplesPiece>& reader) {
+  EDDL_ASSIGN_OR_RETURN(std::unique_ptr<Contribution> begun, train_.Begin());
+  // Shared: the manager may come to its turn when this call is over, and must not find it gone.
+  const std::shared_ptr<Contribution> contribution = std::move(begun);
+  v1::SamplesPiece piece;
+  while (reader.Read(&piece)) {
+    const std::span labels(piece.labels().data(), static_cast<size_t>(piece.labels_size()));
+    EDDL_RETURN_IF_ERROR(contribution->Add(std::as_bytes(std::span(piece.rows().data(), piece.rows().size())), labels));
+    if (piece.last()) break;
+  }
+  // Whoever is cut off while it sends has contributed nothing.
+  if (!piece.last()) return InvalidArgument("the entries ended without their last piece");
+  if (contribution->row_count() == 0) return InvalidArgument("no entries");
+  EDDL_RETURN_IF_ERROR(train_.Finish(*contribution));
+  return manager_.AddBlock(
+      contribution->row_count(), contribution->hash(), net::kManager,
+      [this, contribution](const net::DataBlock& block) { return train_.Keep(*contribution, block); });
+}
+
+grpc::Status ClusterService::Bring(grpc::ServerContext* context, const v1::BringRequest* request,
+                                   v1::BringReply* reply) {
+  const auto caller = CallerOf(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const net::NodeId node{request->node()};
+  const bool is_own = ToInt(node) > 0 && registry_.Find(node) && (admission_.insecure || caller->node == node);
+  if (!is_own) return ToGrpc(PermissionDenied("a node brings entries for itself alone"));
+  if (!job_.local_data) {
+    return ToGrpc(
+        FailedPrecondition("this job's data.policy is \"shared\": add entries for all with `eddl-node "
+                           "contribute`"));
+  }
+  const auto block = manager_.Bring(node, request->rows(), request->hash());
+  if (!block.ok()) return ToGrpc(block.status());
+  reply->set_first_epoch(block->first_epoch + 1);
+  return grpc::Status::OK;
 }
 
 grpc::Status ClusterService::ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) {

@@ -4,6 +4,7 @@
 // is insecure); Leave of another node and Stop the operator's. Thread-safe: gRPC calls from many threads.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,7 +13,6 @@
 #include "absl/status/statusor.h"
 #include "net/ids.h"
 #include "net/wire/cluster.grpc.pb.h"
-#include "runtime/data/dataset.h"
 #include "tools/eddl_node/cluster/job_packet.h"
 #include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/cluster/manager_node.h"
@@ -26,6 +26,8 @@ constexpr uint32_t kProtocolMin = 1;
 constexpr uint32_t kProtocolMax = 1;
 // A file is sent in pieces of this size.
 constexpr size_t kFilePieceBytes = size_t{1} << 18;
+// Contributions that come at once; more of them have to wait.
+constexpr int kContributionsMax = 4;
 // Lengths of what strangers say of themselves.
 constexpr size_t kNameMax = 64;
 
@@ -48,7 +50,7 @@ class ClusterService final : public v1::Cluster::Service {
 
   // All outlive the service.
   ClusterService(Admission admission, const JobPacket& job, MemberRegistry& registry, ManagerNode& manager,
-                 const Dataset& train, Files files);
+                 TrainingRows& train, Files files);
 
   grpc::Status Join(grpc::ServerContext* context, const v1::JoinRequest* request, v1::JoinReply* reply) override;
   grpc::Status Status(grpc::ServerContext* context, const v1::StatusRequest* request, v1::StatusReply* reply) override;
@@ -60,6 +62,9 @@ class ClusterService final : public v1::Cluster::Service {
                         grpc::ServerWriter<v1::FilePiece>* writer) override;
   grpc::Status GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,
                           grpc::ServerWriter<v1::SamplesPiece>* writer) override;
+  grpc::Status Bring(grpc::ServerContext* context, const v1::BringRequest* request, v1::BringReply* reply) override;
+  grpc::Status Contribute(grpc::ServerContext* context, grpc::ServerReader<v1::SamplesPiece>* reader,
+                          v1::ContributeReply* reply) override;
   grpc::Status ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) override;
 
  private:
@@ -69,6 +74,8 @@ class ClusterService final : public v1::Cluster::Service {
     net::NodeId node{};  // 0: no member
   };
   absl::StatusOr<Caller> CallerOf(const grpc::ServerContext& context) const;
+  // Reads the entries, keeps them, and adds them to the job.
+  absl::StatusOr<net::DataBlock> TakeContribution(grpc::ServerReader<v1::SamplesPiece>& reader);
   absl::Status CheckJoin(const v1::JoinRequest& request, const Caller* caller) const;
 
   Admission admission_;
@@ -76,8 +83,9 @@ class ClusterService final : public v1::Cluster::Service {
   std::string job_json_;
   MemberRegistry& registry_;
   ManagerNode& manager_;
-  const Dataset& train_;
+  TrainingRows& train_;
   SampleTurns turns_;
+  std::atomic<int> contributions_ = 0;  // that are coming just now
   Files files_;
   LinkProbeService link_probes_;
 };

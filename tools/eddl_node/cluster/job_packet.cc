@@ -39,7 +39,9 @@ absl::Status ReadNumbers(const nlohmann::json& json, JobPacket& packet) {
   EDDL_RETURN_IF_ERROR(Read(json, "stripe_count", packet.stripe_count));
   EDDL_RETURN_IF_ERROR(Read(json, "exact", packet.exact));
   EDDL_RETURN_IF_ERROR(Read(json, "has_initial", packet.has_initial));
-  EDDL_RETURN_IF_ERROR(CheckRange("sample_count", packet.sample_count, 1, INT64_MAX));
+  EDDL_RETURN_IF_ERROR(Read(json, "local_data", packet.local_data));
+  const int64_t least = packet.local_data ? 0 : 1;
+  EDDL_RETURN_IF_ERROR(CheckRange("sample_count", packet.sample_count, least, packet.local_data ? 0 : INT64_MAX));
   EDDL_RETURN_IF_ERROR(CheckRange("micro_batch", packet.micro_batch, 1, kMicroBatchMax));
   return CheckRange("stripe_count", packet.stripe_count, 1, UINT32_MAX);
 }
@@ -58,7 +60,8 @@ std::string JobPacket::ToJson() const {
                                {"micro_batch", micro_batch},
                                {"stripe_count", stripe_count},
                                {"exact", exact},
-                               {"has_initial", has_initial}};
+                               {"has_initial", has_initial},
+                               {"local_data", local_data}};
   return json.dump();
 }
 

@@ -29,6 +29,7 @@ struct JobPacket {
   uint32_t stripe_count = 1;
   bool exact = false;
   bool has_initial = false;  // version 0 is not made from the seed, but fetched
+  bool local_data = false;   // every device has rows of its own, and none of them travel: sample_count is 0
 
   std::string ToJson() const;
   // kInvalidArgument names the member that is missing, of another type, or out of range.

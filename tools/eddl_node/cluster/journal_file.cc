@@ -110,6 +110,7 @@ class Reader {
     std::erase_if(started_.records, [&](const net::CommitRecord& record) { return record.round >= start.version; });
     std::erase_if(checkpoints_, [&](net::Version version) { return version > start.version; });
   }
+  void Take(const net::JournalBlock& journal) { started_.blocks.push_back(journal.block); }
   void Take(const net::Checkpointed& checkpoint) { checkpoints_.push_back(checkpoint.version); }
 
   absl::StatusOr<net::Started> Finish() {
@@ -226,6 +227,12 @@ void JournalFile::Append(const net::Checkpointed& checkpoint) {
 
 absl::Status JournalFile::Append(const net::JournalView& view) {
   const std::string entry = net::EncodeJournal(view);
+  const absl::MutexLock lock(&mutex_);
+  return QueueAndWait(entry);
+}
+
+absl::Status JournalFile::Append(const net::JournalBlock& block) {
+  const std::string entry = net::EncodeJournal(block);
   const absl::MutexLock lock(&mutex_);
   return QueueAndWait(entry);
 }

@@ -53,6 +53,7 @@ class JournalFile {
   // Return when durable; wait while the disk is full.
   absl::Status Append(const net::JournalView& view);
   absl::Status Append(const net::JournalStart& start);
+  absl::Status Append(const net::JournalBlock& block);
 
  private:
   JournalFile(std::string path, int fd, std::function<void(net::Version)> on_durable,

@@ -76,6 +76,11 @@ void LeaseRunner::Abandon(const net::Abandon& action) {
   for (Request& request : queue_) request.abandoned = request.abandoned || is_meant(request);
 }
 
+void LeaseRunner::SetLedger(const net::Ledger& ledger) {
+  const absl::MutexLock lock(&mutex_);
+  next_ledger_ = ledger;
+}
+
 void LeaseRunner::SetPaused(bool paused) {
   const absl::MutexLock lock(&mutex_);
   paused_ = paused;
@@ -100,6 +105,7 @@ bool LeaseRunner::Begin() {
   if (next == queue_.end()) next = queue_.begin();
   current_ = std::move(*next);
   queue_.erase(next);
+  if (next_ledger_) ledger_ = *std::exchange(next_ledger_, std::nullopt);
   busy_ = true;
   return true;
 }

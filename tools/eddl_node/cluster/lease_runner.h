@@ -38,6 +38,9 @@ class SampleSource {
                             std::vector<int32_t>& labels, const std::function<bool()>& cancelled) = 0;
   // These will be read soon: leased ones first.
   virtual void Prefetch(std::span<const int64_t> samples) = 0;
+  // All blocks that came to the job's first one so far, in order of rows. A source that has the rows anyway need not
+  // know.
+  virtual void SetBlocks(std::span<const net::DataBlock>) {}
 };
 
 // Rows of a data set that is here.
@@ -91,6 +94,8 @@ class LeaseRunner {
   // Drops it from the queue, or stops it between micro-batches; its result is `cancelled` then, or finished if it was
   // too late. Every Compute ends in exactly one result, unless the runner ends before.
   void Abandon(const net::Abandon& action);
+  // What came to the job's data so far, for all leases from now on. `ledger`: with these blocks.
+  void SetLedger(const net::Ledger& ledger);
   // A paused runner begins no lease; what is abandoned is still answered.
   void SetPaused(bool paused);
 
@@ -127,7 +132,7 @@ class LeaseRunner {
   SampleSource& samples_;
   const LeaseRunnerOptions options_;
   const std::function<void(LeaseResult)> on_result_;
-  net::Ledger ledger_;
+  net::Ledger ledger_;                                   // the thread's
   std::vector<float> parameters_;                        // [layout.total()], as on the device
   std::shared_ptr<const std::vector<float>> on_device_;  // the base whose parameters they are
   std::vector<float> gradient_;                          // [layout.gradient_end()]
@@ -138,6 +143,7 @@ class LeaseRunner {
   mutable absl::Mutex mutex_;
   std::deque<Request> queue_ ABSL_GUARDED_BY(mutex_);
   Request current_ ABSL_GUARDED_BY(mutex_);
+  std::optional<net::Ledger> next_ledger_ ABSL_GUARDED_BY(mutex_);
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -62,10 +62,14 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   keeper_ = &keeper;
   stop_ = &stop;
   begin_ = Now();
+  for (const net::DataBlock& block : journal.started().blocks) progress_.Add(block);
   progress_.Restore(journal.started().records, seconds_before);
   epochs_reported_ = progress_.state().epoch;
   loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
-  loop_.Post([this] { Handle(journal_->started()); });
+  loop_.Post([this] {
+    Handle(journal_->started());
+    TellGrowth();
+  });
   loop_.Run([this](Loop::TimerKind kind) {
     if (kind == Loop::TimerKind::kMachine) {
       Handle(net::Timer{});
@@ -103,6 +107,75 @@ void ManagerNode::OnMessage(net::NodeId from, net::Message message, net::Bytes p
 
 void ManagerNode::OnDirectory(net::NodeId from, net::Directory) {
   loop_.Post([this, from] { AddEvent(NodeTopic(from), "sent a directory, which only the manager does; ignored"); });
+}
+
+void ManagerNode::OnDataBlocks(net::NodeId from, net::DataBlocks) {
+  loop_.Post([this, from] { AddEvent(NodeTopic(from), "told of rows, which only the manager does; ignored"); });
+}
+
+absl::StatusOr<net::DataBlock> ManagerNode::AddBlock(int64_t row_count, uint64_t hash, net::NodeId owner,
+                                                     const std::function<absl::Status(const net::DataBlock&)>& keep) {
+  const net::DataBlock block = {.row_count = row_count, .owner = owner, .hash = hash};
+  for (const Instant begin = Now(); Now() - begin <= kGrowPatience; absl::SleepFor(kGrowPause)) {
+    // Who has stopped waiting is told that nothing came of it: then nothing may.
+    const auto is_taken = std::make_shared<std::atomic<bool>>(false);
+    const auto growth = Ask<Growth>(
+        [this, block, keep, is_taken] { return is_taken->exchange(true) ? Growth{} : TryAddBlock(block, keep); });
+    if (!growth.ok() && is_taken->exchange(true)) {
+      return Unavailable("the manager is busy; `eddl-node status` says whether the entries are part of the job");
+    }
+    EDDL_RETURN_IF_ERROR(growth.status());
+    EDDL_RETURN_IF_ERROR(growth->status);
+    if (growth->block) return *growth->block;
+  }
+  return Unavailable("the devices are still agreeing on who leads; try again");
+}
+
+absl::StatusOr<std::optional<net::DataBlock>> ManagerNode::BlockOf(net::NodeId node) {
+  struct Found {
+    std::optional<net::DataBlock> block;
+  };
+  EDDL_ASSIGN_OR_RETURN(const Found found, Ask<Found>([this, node] {
+                          for (const net::DataBlock& block : manager_.ledger().blocks()) {
+                            if (block.owner == node) return Found{block};
+                          }
+                          return Found{};
+                        }));
+  return found.block;
+}
+
+absl::StatusOr<net::DataBlock> ManagerNode::Bring(net::NodeId node, int64_t row_count, uint64_t hash) {
+  if (row_count < 1 || row_count > net::kDataRowsMax) return InvalidArgument("no entries, or too many");
+  return AddBlock(row_count, hash, node, [](const net::DataBlock&) { return absl::OkStatus(); });
+}
+
+ManagerNode::Growth ManagerNode::TryAddBlock(net::DataBlock block,
+                                             const std::function<absl::Status(const net::DataBlock&)>& keep) {
+  const net::Ledger& ledger = manager_.ledger();
+  // An owner has one block: it comes once, however often it is brought.
+  for (const net::DataBlock& before : ledger.blocks()) {
+    if (block.owner == net::kManager || before.owner != block.owner) continue;
+    if (before.row_count == block.row_count && before.hash == block.hash) return {.block = before};
+    return {.status = FailedPrecondition("node " + std::to_string(ToInt(block.owner)) + " brought " +
+                                         std::to_string(before.row_count) +
+                                         " entries to this job before, and these are others: join with the same data, "
+                                         "or as another device (--state)")};
+  }
+  block.first_row = ledger.row_count();
+  block.first_epoch = ledger.next_epoch();
+  if (over_ || block.first_epoch >= options_.epochs) {
+    return {.status = FailedPrecondition("the last epoch has begun: nothing would be used any more")};
+  }
+  if (!ledger.CanAdd(block)) {
+    return {.status =
+                ResourceExhausted("the job has " + std::to_string(ledger.blocks().size()) + " blocks of entries, of " +
+                                  std::to_string(net::kDataBlocksMax) + ", and " + std::to_string(ledger.row_count()) +
+                                  " entries, of " + std::to_string(net::kDataRowsMax) + ": it takes no more")};
+  }
+  if (!manager_.CanGrow()) return {};
+  if (const absl::Status kept = keep(block); !kept.ok()) return {.status = kept};
+  Handle(net::Contributed{block});
+  return {.block = block};
 }
 
 void ManagerNode::OnBadPeer(net::NodeId peer, const std::string& why) {
@@ -301,6 +374,7 @@ void ManagerNode::SendOne(net::NodeId to, const net::Message& message) {
     peer.directory_generation = generation;
     transport_->Send(to, registry_.ToDirectory());
   }
+  if (tells_map || std::holds_alternative<net::Grant>(message.body)) TellBlocks(to);
   net::Bytes bytes;
   if (const auto* move = std::get_if<net::Move>(&message.body)) {
     auto part = keeper_->PartOf(move->version, *move);
@@ -312,6 +386,20 @@ void ManagerNode::SendOne(net::NodeId to, const net::Message& message) {
     bytes = *std::move(part);
   }
   transport_->Send(to, message, std::move(bytes));
+}
+
+void ManagerNode::TellBlocks(net::NodeId to) {
+  const std::vector<net::DataBlock>& all = manager_.ledger().blocks();
+  // The first is what a node hears when it joins.
+  const size_t first = options_.manager.ledger.sample_count > 0 ? 1 : 0;
+  Peer& peer = peers_[to];
+  if (peer.block_count == all.size() || all.size() == first) return;
+  peer.block_count = all.size();
+  transport_->Send(to, net::DataBlocks{{all.begin() + static_cast<ptrdiff_t>(first), all.end()}});
+}
+
+void ManagerNode::TellGrowth() {
+  if (observer_.on_growth) observer_.on_growth(manager_.ledger().SamplesBefore(options_.epochs));
 }
 
 void ManagerNode::Do(net::Send& action) { SendOne(action.to, action.message); }
@@ -354,6 +442,14 @@ void ManagerNode::Do(const net::Checkpointed& action) {
     EDDL_CHECK(state.has_value()) << "a checkpoint of version " << ToInt(version) << ", of which nothing is known";
     keeper_->Save(version, *state);
   });
+}
+
+void ManagerNode::Do(const net::JournalBlock& action) {
+  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+  progress_.Add(action.block);
+  TellGrowth();
+  // Long before they are leased, so that rows are fetched behind what is needed now.
+  for (const net::NodeId node : manager_.roster().Present()) TellBlocks(node);
 }
 
 void ManagerNode::Do(const net::Explain& action) { AddEvent(action.topic, action.text); }

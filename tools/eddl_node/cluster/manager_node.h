@@ -22,6 +22,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "net/node/manager.h"
 #include "net/transport/transport.h"
 #include "runtime/base/status.h"
@@ -42,6 +43,9 @@ constexpr size_t kEventsKept = 1000;
 constexpr Duration kStopPatience{30'000'000'000};
 // So long a question of a person waits for its turn.
 constexpr Duration kAskPatience{10'000'000'000};
+// So long rows that come wait for nodes to agree on a view, and so often they are tried.
+constexpr Duration kGrowPatience{60'000'000'000};
+constexpr absl::Duration kGrowPause = absl::Milliseconds(100);
 // Between two samples for the run's history.
 constexpr Duration kSamplePeriod{500'000'000};
 
@@ -56,6 +60,7 @@ struct ClusterEvent {
 struct ManagerObserver {
   std::function<void(const StepReport&)> on_step;
   std::function<void(const EpochReport&, const Checkpoint& model)> on_epoch;
+  std::function<void(int64_t samples)> on_growth;  // entries came: what the job has now, in all epochs
   std::function<void(const ClusterEvent&)> on_event;
   std::function<void(const RunSample&)> on_sample;  // every kSamplePeriod
 };
@@ -95,6 +100,17 @@ class ManagerNode final : public net::TransportObserver {
   // The node gets no leases until it is asked to go on, as if its owner needed it; node 0: all of them, also those that
   // are still to come. kNotFound: it is not here.
   absl::Status AskToPause(net::NodeId node, bool pause);
+  // What the node alone has, if it has brought any.
+  absl::StatusOr<std::optional<net::DataBlock>> BlockOf(net::NodeId node);
+  // The node has so many rows for itself; as AddBlock, but the same rows once more change nothing. kFailedPrecondition:
+  // it has brought others before. kInvalidArgument: none, or too many.
+  absl::StatusOr<net::DataBlock> Bring(net::NodeId node, int64_t row_count, uint64_t hash);
+  // Rows come to the training set; waits for a moment that suits. `keep` makes them last, before the journal says that
+  // they are there; it is called on the loop's thread. Returns the block as it is now part of the job.
+  // kFailedPrecondition: no epoch is left to use them; kResourceExhausted: the job has as many as it may; kUnavailable:
+  // nodes were agreeing on a view all the while.
+  absl::StatusOr<net::DataBlock> AddBlock(int64_t row_count, uint64_t hash, net::NodeId owner,
+                                          const std::function<absl::Status(const net::DataBlock&)>& keep);
   // What a member says of its machine. Thread-safe.
   void OnVitals(net::NodeId node, const NodeVitals& vitals);
   void Stop();
@@ -111,12 +127,14 @@ class ManagerNode final : public net::TransportObserver {
   void OnPeerDown(net::NodeId peer, const std::string& why) override;
   void OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) override;
   void OnDirectory(net::NodeId from, net::Directory directory) override;
+  void OnDataBlocks(net::NodeId from, net::DataBlocks blocks) override;
   void OnBadPeer(net::NodeId peer, const std::string& why) override;
 
  private:
   struct Peer {
     bool up = false;
     uint64_t directory_generation = 0;  // that it was told
+    size_t block_count = 0;             // likewise
     Instant last_heard;
     int32_t bad_count = 0;
     bool dialling = false;
@@ -146,12 +164,21 @@ class ManagerNode final : public net::TransportObserver {
   void Do(const net::JournalView& action);
   void Do(const net::JournalStart& action);
   void Do(const net::Checkpointed& action);
+  void Do(const net::JournalBlock& action);
   void Do(const net::Explain& action);
   void Do(const net::Halt& action);
   // A member's: never the manager's. A part of a checkpoint is made when it is sent.
   template <typename Other>
   void Do(const Other&) {}
   void SendOne(net::NodeId to, const net::Message& message);
+  // What came to the data, to a node that does not know all of it.
+  void TellBlocks(net::NodeId to);
+  void TellGrowth();
+  struct Growth {
+    absl::Status status;
+    std::optional<net::DataBlock> block;  // none if the rows can't be added just now
+  };
+  Growth TryAddBlock(net::DataBlock block, const std::function<absl::Status(const net::DataBlock&)>& keep);
 
   // manager_sample.cc: what the run's history is made of.
   void Watch(Instant now);

@@ -61,6 +61,17 @@ Json ToJson(const ClusterEvent& event) {
   return {{"seconds", event.seconds}, {"topic", event.topic}, {"text", event.text}};
 }
 
+Json BlocksJson(const net::Ledger& ledger) {
+  Json blocks = Json::array();
+  for (const net::DataBlock& block : ledger.blocks()) {
+    blocks.push_back({{"first_row", block.first_row},
+                      {"rows", block.row_count},
+                      {"owner", ToInt(block.owner)},
+                      {"first_epoch", block.first_epoch + 1}});
+  }
+  return blocks;
+}
+
 double ShareOf(const net::Plan& plan, net::NodeId node) {
   for (const net::LeaderShare& share : plan.leaders) {
     if (share.node == node) return share.fraction;
@@ -150,7 +161,7 @@ Json ManagerNode::StatusJson() const {
   const Instant now = Now();
   const TrainState& state = progress_.state();
   const double rate = progress_.SamplesPerSecond(now);
-  const int64_t total = options_.manager.ledger.sample_count * options_.epochs;
+  const int64_t total = manager_.ledger().SamplesBefore(options_.epochs);
   const int64_t epoch = std::min(manager_.ledger().current_epoch(), options_.epochs - 1);
   const RunProgress::EpochMeans means = progress_.MeansOf(epoch);
   Json members = Json::array();
@@ -178,6 +189,7 @@ Json ManagerNode::StatusJson() const {
                {"rejected", manager_.rejected_count()},
                {"backlog", loop_.backlog()},
                {"paused", all_paused_},
+               {"blocks", BlocksJson(manager_.ledger())},
                {"members", std::move(members)},
                {"events", std::move(events)}};
   if (const double predicted = PredictedRate(); std::isfinite(predicted))

@@ -34,8 +34,8 @@ MemberNode::MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorS
     : options_(options),
       store_(std::move(store)),
       samples_(samples),
+      ledger_options_(runner.ledger),
       ledger_(runner.ledger),
-      micro_batch_count_(ledger_.micro_batch_end()),
       on_status_(std::move(on_status)),
       member_({.self = options.self, .capabilities = options.capabilities, .beat_period = options.beat_period}),
       runner_(replica, samples, runner, [this](LeaseResult result) {
@@ -103,6 +103,25 @@ void MemberNode::OnDirectory(net::NodeId from, net::Directory directory) {
   });
 }
 
+void MemberNode::OnDataBlocks(net::NodeId from, net::DataBlocks blocks) {
+  if (from != net::kManager) return;
+  loop_.Post([this, blocks = std::move(blocks)] { TakeBlocks(blocks); });
+}
+
+void MemberNode::TakeBlocks(const net::DataBlocks& blocks) {
+  net::Ledger ledger(ledger_options_);
+  for (const net::DataBlock& block : blocks.blocks) {
+    if (!ledger.CanAdd(block)) {
+      status_.last_error = "the manager told of rows that do not follow one another; ignored";
+      return;
+    }
+    ledger.Add(block);
+  }
+  ledger_ = ledger;
+  runner_.SetLedger(ledger);
+  samples_.SetBlocks(blocks.blocks);
+}
+
 void MemberNode::OnBadPeer(net::NodeId peer, const std::string& why) {
   loop_.Post([this, peer, why] { status_.last_error = "node " + std::to_string(ToInt(peer)) + ": " + why; });
 }
@@ -154,7 +173,7 @@ void MemberNode::Deliver(Incoming incoming) {
 
 void MemberNode::Prefetch(const net::Grant& grant) {
   for (const net::MicroBatch mb : grant.micro_batches) {
-    if (ToInt(mb) >= micro_batch_count_) return;  // the lease's runner says so
+    if (ToInt(mb) >= ledger_.micro_batch_end()) return;  // the lease's runner says so
     samples_.Prefetch(ledger_.Samples(mb));
   }
 }

@@ -77,6 +77,7 @@ class MemberNode final : public net::TransportObserver {
   void OnPeerDown(net::NodeId peer, const std::string& why) override;
   void OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) override;
   void OnDirectory(net::NodeId from, net::Directory directory) override;
+  void OnDataBlocks(net::NodeId from, net::DataBlocks blocks) override;
   void OnBadPeer(net::NodeId peer, const std::string& why) override;
 
  private:
@@ -105,6 +106,7 @@ class MemberNode final : public net::TransportObserver {
   void Deliver(Incoming incoming);
   // Rows of a lease are fetched as soon as it is granted; it is computed when its base is here.
   void Prefetch(const net::Grant& grant);
+  void TakeBlocks(const net::DataBlocks& blocks);
   void OnDriverTimer();
   void OnResult(LeaseResult result);
   void Fail(const absl::Status& status);
@@ -136,6 +138,7 @@ class MemberNode final : public net::TransportObserver {
   void Do(const net::JournalView&) {}
   void Do(const net::JournalStart&) {}
   void Do(const net::Checkpointed&) {}
+  void Do(const net::JournalBlock&) {}
   void SendOne(net::NodeId to, const net::Message& message);
   // What somebody waits for at once; else when the link has sent that.
   void SendBytes(net::NodeId to, const net::Message& message, net::Bytes bytes);
@@ -145,8 +148,8 @@ class MemberNode final : public net::TransportObserver {
   MemberNodeOptions options_;
   std::unique_ptr<TensorStore> store_;
   SampleSource& samples_;
-  const net::Ledger ledger_;  // which samples a lease is of
-  const uint64_t micro_batch_count_;
+  const net::LedgerOptions ledger_options_;
+  net::Ledger ledger_;  // which samples a lease is of
   std::function<void(const MemberStatus&)> on_status_;
   Loop loop_;
   net::Member member_;

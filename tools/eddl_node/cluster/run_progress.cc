@@ -13,7 +13,7 @@ constexpr size_t kLeasesMax = 1 << 16;
 
 }  // namespace
 
-RunProgress::RunProgress(const net::LedgerOptions& options) : ledger_(options), sample_count_(options.sample_count) {}
+RunProgress::RunProgress(const net::LedgerOptions& options) : ledger_(options) {}
 
 void RunProgress::OnDone(Instant now, net::NodeId from, const net::Done& done) {
   if (done.cancelled || done.kind != net::LeaseKind::kTrain || done.micro_batches.empty()) return;
@@ -58,7 +58,7 @@ StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record, i
   const StepReport report = {.state = state_, .loss = loss, .learning_rate = record.learning_rate};
   if (epochs_done > state_.epoch) {
     state_.epoch = epochs_done;
-    state_.position = state_.samples - epochs_done * sample_count_;
+    state_.position = state_.samples - ledger_.SamplesBefore(epochs_done);
     state_.position = std::max<int64_t>(state_.position, 0);  // where samples were given up
     state_.epoch_loss = 0;
     state_.epoch_correct = 0;

@@ -22,6 +22,8 @@ class RunProgress {
  public:
   explicit RunProgress(const net::LedgerOptions& options);
 
+  // Rows came to the training set.
+  void Add(const net::DataBlock& block) { ledger_.Add(block); }
   // A worker finished a lease.
   void OnDone(Instant now, net::NodeId from, const net::Done& done);
   // The round is committed; the step's report. `epochs_done` by the manager's ledger: in async, rounds of two epochs
@@ -78,8 +80,7 @@ class RunProgress {
   static double Rate(const std::deque<Count>& recent, Instant now, Instant since);
   static void Forget(std::deque<Count>& recent, Instant now);
 
-  net::Ledger ledger_;  // only to tell epochs
-  int64_t sample_count_;
+  net::Ledger ledger_;  // only to tell epochs and their lengths
   TrainState state_;
   std::map<net::MicroBatch, Lease> leases_;  // by their first micro-batch; finished, not committed
   std::map<net::Version, Round> rounds_;     // the last ones

@@ -35,27 +35,20 @@ bool SampleTurns::AwaitTurn() {
   return mutex_.AwaitWithTimeout(absl::Condition(this, &SampleTurns::IsFree), kPatience);
 }
 
-grpc::Status ServeSamples(const Dataset& data, SampleTurns& turns, const v1::GetSamplesRequest& request,
+grpc::Status ServeSamples(const TrainingRows& data, SampleTurns& turns, const v1::GetSamplesRequest& request,
                           const std::function<bool(const v1::SamplesPiece&)>& write) {
   if (request.samples_size() > kSamplesPerRequestMax) return ToGrpc(InvalidArgument("too many samples at once"));
-  int64_t last = -1;
-  for (const int64_t sample : request.samples()) {
-    if (sample < 0 || sample >= data.size()) {
-      return ToGrpc(InvalidArgument("there is no sample " + std::to_string(sample)));
-    }
-    last = std::max(last, sample);
-  }
-  // Of a set that is still being decoded, the first rows are here first.
-  if (const absl::Status ready = data.WaitFor(last + 1); !ready.ok()) return ToGrpc(ready);
+  const std::vector<int64_t> samples(request.samples().begin(), request.samples().end());
+  if (const absl::Status ready = data.WaitFor(samples); !ready.ok()) return ToGrpc(ready);
   std::optional<SampleTurns::Leased> leased;
   if (!request.ahead()) leased.emplace(turns);
   v1::SamplesPiece piece;
   for (int i = 0; i < request.samples_size(); ++i) {
     const int64_t sample = request.samples(i);
-    const std::span<const std::byte> row = data.Row(sample);
+    int32_t label = 0;
+    if (const absl::Status read = data.Append(sample, *piece.mutable_rows(), label); !read.ok()) return ToGrpc(read);
     piece.add_samples(sample);
-    piece.add_labels(data.Label(sample));
-    piece.mutable_rows()->append(reinterpret_cast<const char*>(row.data()), row.size());
+    piece.add_labels(label);
     const bool full = static_cast<int64_t>(piece.rows().size()) >= kSamplesPieceBytes;
     if (!full && i + 1 < request.samples_size()) continue;
     if (request.ahead()) turns.AwaitTurn();

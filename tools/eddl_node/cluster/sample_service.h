@@ -14,7 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "net/wire/cluster.grpc.pb.h"
-#include "runtime/data/dataset.h"
+#include "tools/eddl_node/cluster/training_rows.h"
 
 namespace eddl::cluster {
 
@@ -53,7 +53,7 @@ class SampleTurns {
 
 // Answers a request with the rows in the order of asking. `write`: sends a piece; false: the receiver went away.
 // INVALID_ARGUMENT: an index that is not in the data.
-grpc::Status ServeSamples(const Dataset& data, SampleTurns& turns, const v1::GetSamplesRequest& request,
+grpc::Status ServeSamples(const TrainingRows& data, SampleTurns& turns, const v1::GetSamplesRequest& request,
                           const std::function<bool(const v1::SamplesPiece&)>& write);
 
 // Takes some of the samples that were asked for: rows [samples.size(), row bytes], labels [samples.size()]. An error

@@ -63,6 +63,18 @@ std::string MemberLine(const Json& member, double total) {
                 Number(member, "last_heard_seconds"));
 }
 
+// "data 1,600 entries, 320 more from epoch 3".
+std::string DataLine(const Json& status) {
+  std::string text;
+  if (!status.contains("blocks") || !status["blocks"].is_array()) return text;
+  for (const Json& block : status["blocks"]) {
+    text += text.empty() ? "data " + Count(block, "rows") + " entries" : ", " + Count(block, "rows") + " more";
+    if (Number(block, "first_epoch") > 1) text += Format(" from epoch %.0f", Number(block, "first_epoch"));
+    if (Number(block, "owner") > 0) text += Format(" on node %.0f alone", Number(block, "owner"));
+  }
+  return text.empty() ? text : text + "\n";
+}
+
 std::string EventLines(const Json& json, size_t most) {
   std::string text;
   if (!json.contains("events") || !json["events"].is_array()) return text;
@@ -84,7 +96,7 @@ std::string StatusText(const Json& status) {
   if (status.contains("test_accuracy")) text += "  test accuracy " + PercentText(Number(status, "test_accuracy"));
   text += "  " + Count(status, "samples_per_second") + " samples/s";
   if (status.contains("eta_seconds")) text += "  " + DurationText(Number(status, "eta_seconds")) + " left";
-  text += "\nplan " + Text(status, "plan") + "\n\n";
+  text += "\nplan " + Text(status, "plan") + "\n" + DataLine(status) + "\n";
   text +=
       "node  name               state                samples/s share   Mbit/s up/down  rtt ms  roles                "
       "  heard s ago\n";

@@ -54,7 +54,7 @@ class Server final : public v1::Cluster::Service {
   grpc::Status GetSamples(grpc::ServerContext*, const v1::GetSamplesRequest* request,
                           grpc::ServerWriter<v1::SamplesPiece>* writer) override {
     if (answer_) return answer_(*request, *writer);
-    return ServeSamples(data_, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
+    return ServeSamples(*rows_, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
   }
   // "ok" and all rows that were asked for, or what went wrong.
   std::string Fetch(const std::vector<int64_t>& samples, FetchKind kind = FetchKind::kLeased) {
@@ -77,6 +77,7 @@ class Server final : public v1::Cluster::Service {
  private:
   const Answer answer_;
   const Dataset data_ = MakeData();
+  const std::unique_ptr<TrainingRows> rows_ = *TrainingRows::Open(data_, data_.size(), "", {});
   SampleTurns turns_;
   std::unique_ptr<grpc::Server> server_;
   SampleFetcher fetch_;

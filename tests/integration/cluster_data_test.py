@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Data that come to a running cluster, real processes over TLS: entries that are contributed, and entries that stay
+on their device.
+
+Usage: cluster_data_test.py PROGRAM [unittest options]
+"""
+import json
+import random
+import signal
+import sys
+import unittest
+
+import cluster_case
+from cluster_case import PACE, TRAIN_SAMPLES
+
+FEATURES = 32
+CLASSES = 4
+
+
+def write_csv(path, count, seed, features=FEATURES, label=None, value=None):
+    """Entries of the form of the job's; of the last one, the label or first value may be another."""
+    rng = random.Random(seed)
+    lines = []
+    for i in range(count):
+        values = [str(int(rng.random() < 0.3)) for _ in range(features)]
+        name = str(rng.randrange(CLASSES)) if i >= CLASSES else str(i)
+        if i == count - 1:
+            values[0] = value or values[0]
+            name = label or name
+        lines.append(",".join(values + [name]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class ClusterDataTest(cluster_case.ClusterCase):
+    def contribute(self, path, *options):
+        return self.ask("contribute", self.address, "--data", path, "--format", "json", *options)
+
+    def accepted(self, path, *options):
+        answer = self.contribute(path, *options)
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        return json.loads(answer.stdout.splitlines()[-1])
+
+    def test_contributed_entries_are_used_from_the_next_epoch_by_everybody(self):
+        self.write_job(epochs=6)
+        manager = self.manage("--work", "--pace", f"0,{PACE}")
+        nodes = [self.join(name) for name in ("a", "b")]
+        self.wait_for_samples(500)
+        entries = write_csv(self.folder / "more.csv", 320, seed=1)
+        first = self.accepted(entries)
+        self.assertEqual(first["accepted"], 320)
+        self.assertGreaterEqual(first["first_epoch"], 2)
+        # A member may contribute, too.
+        second = self.accepted(write_csv(self.folder / "again.csv", 100, seed=2), "--state", self.folder / "a")
+        expected = 6 * TRAIN_SAMPLES + 320 * (7 - first["first_epoch"]) + 100 * (7 - second["first_epoch"])
+        status = self.status()
+        self.assertEqual([block["rows"] for block in status["blocks"]], [TRAIN_SAMPLES, 320, 100])
+        self.assertEqual(status["samples_total"], expected)
+        self.assertIn("320 more from epoch", self.ask("status", self.address).stdout)
+        result = self.finished(manager, epochs=6)
+        self.assertEqual(result["samples"], expected)
+        for node in nodes:
+            self.assertEqual(node.wait(), 0, "".join(node.err))
+            self.assertGreater(node.json()[-1]["samples"], 0)
+
+    def test_a_killed_manager_goes_on_with_what_was_contributed(self):
+        self.write_job(codec="exact", epochs=5)
+        entries = write_csv(self.folder / "more.csv", 320, seed=1)
+        hashes = []
+        for killed in (False, True):
+            manager = self.manage(run=f"run-{killed}")
+            # Nothing has begun: the first epoch has them already.
+            self.assertEqual(self.accepted(entries), {"schema": "eddl.contribute.v1", "accepted": 320,
+                                                      "first_epoch": 1})
+            nodes = [self.join(f"{name}-{killed}") for name in ("a", "b")]
+            if killed:
+                port = self.address.rpartition(":")[2]
+                self.wait_for_samples(2500)
+                manager.send(signal.SIGKILL)
+                manager.wait()
+                manager = self.manage("--resume", listen=f"127.0.0.1:{port}", run=f"run-{killed}")
+                status = self.wait_for("the devices", lambda s: s["samples"] > 0)
+                self.assertEqual(status["samples_total"], 5 * (TRAIN_SAMPLES + 320))
+            result = self.finished(manager, epochs=5)
+            self.assertEqual(result["samples"] < 5 * (TRAIN_SAMPLES + 320), killed)
+            hashes.append(result["parameters_hash"])
+            for node in nodes:
+                self.assertEqual(node.wait(), 0, "".join(node.err))
+        self.assertEqual(hashes[0], hashes[1])
+
+    def test_lost_entries_are_said_and_the_job_does_not_go_on_without_them(self):
+        self.write_job(epochs=1000)
+        manager = self.manage()
+        self.accepted(write_csv(self.folder / "more.csv", 320, seed=1))
+        self.join("a")
+        self.wait_for_samples(200)
+        manager.send(signal.SIGKILL)
+        manager.wait()
+        kept = self.folder / f"run/cluster/contributed/{TRAIN_SAMPLES}.rows"
+        damaged = bytearray(kept.read_bytes())
+        damaged[1000] ^= 1
+        kept.write_bytes(damaged)
+        answer = self.ask("manage", self.job, "--resume", "--listen", "127.0.0.1:0", "--set",
+                          f"run.dir={self.folder / 'run'}")
+        self.assertNotEqual(answer.returncode, 0)
+        self.assertIn(f"rows {TRAIN_SAMPLES} to {TRAIN_SAMPLES + 320}", answer.stderr)
+
+    def test_what_can_not_be_trained_on_is_refused_and_the_job_goes_on(self):
+        self.write_job(epochs=3)
+        manager = self.manage()
+        node = self.join("a", pace=4 * PACE)
+        self.wait_for_samples(100)
+        more = self.folder / "more.csv"
+        for bad, word in ((write_csv(self.folder / "short.csv", 40, seed=1, features=FEATURES - 1), "31"),
+                          (write_csv(self.folder / "label.csv", 40, seed=1, label="9"), "label"),
+                          (write_csv(self.folder / "nan.csv", 40, seed=1, value="nan"), "nan"),
+                          (self.folder / "absent.csv", "absent.csv")):
+            answer = self.contribute(bad)
+            self.assertNotEqual(answer.returncode, 0, bad)
+            self.assertIn(word, (answer.stdout + answer.stderr).lower(), bad)
+        stranger = self.contribute(write_csv(more, 40, seed=1), "--state", self.folder / "nobody")
+        self.assertNotEqual(stranger.returncode, 0)
+        self.assertEqual(self.status()["samples_total"], 3 * TRAIN_SAMPLES)
+        self.wait_for("the last epoch", lambda s: s["epoch"] == 3)
+        late = self.contribute(more)
+        self.assertEqual(late.returncode, 9, late.stderr)
+        self.assertIn("the last epoch has begun", late.stdout + late.stderr)
+        result = self.finished(manager, epochs=3)
+        self.assertEqual(result["samples"], 3 * TRAIN_SAMPLES)
+        self.assertEqual(node.wait(), 0, "".join(node.err))
+
+    # Data that stay where they are.
+
+    def join_with(self, name, count, seed, pace=PACE):
+        path = self.folder / f"{name}.csv"
+        if not path.exists():
+            write_csv(path, count, seed)
+        return self.join(name, "--data", path, pace=pace)
+
+    def test_entries_of_their_own_are_trained_on_where_they_are(self):
+        self.write_job(epochs=4, workers_min=3)
+        manager = self.manage("--set", "data.policy=local")
+        a = self.join_with("a", 480, 1)
+        b = self.join_with("b", 240, 2)
+        idle = self.join("idle")
+        result = self.finished(manager, epochs=4)
+        self.assertEqual(result["samples"], 4 * (480 + 240))
+        for node in (a, b, idle):
+            self.assertEqual(node.wait(), 0, "".join(node.err))
+        # Nobody else can have computed them: rows are not to be had.
+        self.assertEqual([node.json()[-1]["samples"] for node in (a, b, idle)], [4 * 480, 4 * 240, 0])
+        self.assertEqual([node.json()[-1]["rows_fetched"] for node in (a, b, idle)], [0, 0, 0])
+
+    def test_the_managers_own_data_stay_with_its_own_device(self):
+        self.write_job(epochs=3, workers_min=2)
+        manager = self.manage("--set", "data.policy=local", "--work")
+        a = self.join_with("a", 480, 1)
+        refused = self.ask("contribute", self.address, "--data", self.folder / "a.csv")
+        self.assertEqual(refused.returncode, 9, refused.stderr)
+        self.assertIn("join --data", refused.stdout + refused.stderr)
+        result = self.finished(manager, epochs=3)
+        self.assertEqual(result["samples"], 3 * (TRAIN_SAMPLES + 480))
+        self.assertEqual(a.wait(), 0, "".join(a.err))
+        self.assertEqual(a.json()[-1]["samples"], 3 * 480)
+
+    def test_an_owner_that_goes_is_left_out_and_welcome_again(self):
+        self.write_job(epochs=60, workers_min=3)
+        manager = self.manage("--set", "data.policy=local")
+        nodes = {name: self.join_with(name, 240, seed, pace=5 * PACE) for seed, name in enumerate(("a", "b", "c"))}
+        self.wait_for_samples(1500)
+        nodes["c"].send(signal.SIGKILL)
+        status = self.wait_for("an epoch without c", lambda s: "ended without" in json.dumps(s["events"]))
+        self.assertIn("of its 720 entries", json.dumps(status["events"]))
+        other = write_csv(self.folder / "other.csv", 240, seed=9)
+        wrong = self.ask("join", self.address, "--state", self.folder / "c", "--data", other)
+        self.assertEqual(wrong.returncode, 9, wrong.stderr)
+        self.assertIn("these are others", wrong.stdout + wrong.stderr)
+        without = self.ask("join", self.address, "--state", self.folder / "c")
+        self.assertEqual(without.returncode, 2, without.stderr)
+        back = self.join_with("c", 240, 2, pace=5 * PACE)
+        before = self.status()["samples"]
+        result = self.finished(manager, epochs=60)
+        self.assertLess(result["samples"], 60 * 720)
+        self.assertGreater(result["samples"], before)
+        self.assertEqual(back.wait(), 0, "".join(back.err))
+        self.assertGreater(back.json()[-1]["samples"], 0)
+
+    def test_a_killed_manager_goes_on_with_data_that_stay_where_they_are(self):
+        self.write_job(epochs=12, workers_min=2)
+        manager = self.manage("--set", "data.policy=local")
+        port = self.address.rpartition(":")[2]
+        nodes = [self.join_with(name, 480, seed) for seed, name in enumerate(("a", "b"))]
+        self.wait_for_samples(2500)
+        manager.send(signal.SIGKILL)
+        manager.wait()
+        manager = self.manage("--resume", "--set", "data.policy=local", listen=f"127.0.0.1:{port}")
+        result = self.finished(manager, epochs=12)
+        self.assertLess(result["samples"], 12 * 960)
+        for node in nodes:
+            self.assertEqual(node.wait(), 0, "".join(node.err))
+
+    def test_own_data_belong_to_jobs_that_ask_for_them(self):
+        self.manage()
+        wrong = self.join_with("a", 40, 1)
+        self.assertEqual(wrong.wait(), 2)
+        self.assertIn("eddl-node contribute", "".join(wrong.out + wrong.err))
+        together = self.ask("manage", self.job, "--set", "data.policy=local", "--set", "cluster.mode=async", "--set",
+                            f"run.dir={self.folder / 'other'}")
+        self.assertEqual(together.returncode, 2, together.stderr)
+
+
+if __name__ == "__main__":
+    cluster_case.PROGRAM = sys.argv.pop(1)
+    unittest.main(verbosity=2)
