@@ -65,6 +65,7 @@ void AddNodes(Summary& summary, const Scenario& scenario, const std::vector<Node
     summary.leases += node.leases;
     summary.samples_computed += node.samples;
     summary.bytes_sent += node.bytes_up;
+    if (node.bytes_up + node.bytes_down > 0) summary.links.push_back({node.node, node.bytes_up, node.bytes_down});
     if (node.share > 0) summary.leaders.push_back({.node = node.node, .fraction = node.share});
     if (node.leases > 0) {
       busy_seconds += node.compute_seconds;

@@ -79,6 +79,12 @@ struct Summary {
 
   int64_t messages = 0;
   int64_t bytes_sent = 0;
+  struct LinkBytes {
+    NodeId node{};
+    int64_t up = 0;
+    int64_t down = 0;
+  };
+  std::vector<LinkBytes> links;  // of nodes that sent or received anything
   int64_t events = 0;
 
   bool learns = false;

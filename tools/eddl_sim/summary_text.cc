@@ -205,6 +205,11 @@ nlohmann::ordered_json ToJson(const Summary& summary) {
   json["faults"] = summary.faults;
   json["messages"] = summary.messages;
   json["bytes_sent"] = summary.bytes_sent;
+  auto links = nlohmann::ordered_json::array();
+  for (const Summary::LinkBytes& link : summary.links) {
+    links.push_back({{"node", ToInt(link.node)}, {"up_bytes", link.up}, {"down_bytes", link.down}});
+  }
+  json["links"] = std::move(links);
   json["events"] = summary.events;
   json["accuracy"] = summary.learns ? nlohmann::ordered_json(summary.accuracy) : nlohmann::ordered_json();
   json["loss"] = summary.learns ? nlohmann::ordered_json(summary.loss) : nlohmann::ordered_json();

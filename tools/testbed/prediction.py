@@ -21,6 +21,22 @@ def epoch_seconds(epochs):
     return statistics.median(lengths) if lengths else None
 
 
+def compare_links(prediction, result):
+    """Rows (node, name, direction, MB a round predicted and measured) of all links; empty without a prediction."""
+    predicted = {link["node"]: link for link in prediction.get("links", [])}
+    rounds, steps = prediction.get("rounds"), result["measured"].get("steps")
+    if not rounds or not steps:
+        return []
+    rows = []
+    for node in result["nodes"]:
+        for direction in ("up", "down"):
+            a = predicted.get(node["node"], {}).get(f"{direction}_bytes", 0) * 1e-6 / rounds
+            b = node[f"{direction}_bytes"] * 1e-6 / steps
+            rows.append({"node": node["node"], "name": node["name"], "direction": direction, "predicted": a,
+                         "measured": b, "ratio": b / a if a else None})
+    return rows
+
+
 def compare(prediction, result):
     """Rows (what, unit, predicted, measured); what one side does not know is None."""
     measured = result["measured"]

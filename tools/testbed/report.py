@@ -44,6 +44,15 @@ def comparison_table(rows):
     return "\n".join(lines)
 
 
+def links_table(rows):
+    lines = [f"{'MB a round, by link':20} {'predicted':>12} {'measured':>12} {'ratio':>7}"]
+    for row in rows:
+        name = f"{row['node']} {row['name'][:12]} {row['direction']}"
+        lines.append(f"{name:20} {text_of(row['predicted'], 3):>12} {text_of(row['measured'], 3):>12} "
+                     f"{text_of(row['ratio'], 2):>7}")
+    return "\n".join(lines)
+
+
 def run_text(result):
     measured = result["measured"]
     lines = [f"{result['scenario']}: {result['outcome']}" + (f" ({result['why']})" if result["why"] else "")]
@@ -56,5 +65,7 @@ def run_text(result):
         lines.append(f"cell {cell} carried {sent * 1e-6:,.1f} MB")
     if result.get("comparison"):
         lines += ["", comparison_table(result["comparison"])]
+    if result.get("links"):
+        lines += ["", links_table(result["links"])]
     lines += [f"note: {note}" for note in result["notes"]]
     return "\n".join(lines)

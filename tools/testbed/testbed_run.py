@@ -78,6 +78,7 @@ def run(scenario, logs, programs, with_prediction, as_json):
               "epoch_seconds_median": prediction.epoch_seconds(result["epochs"]), "prediction": predicted,
               "quotas": fractions, "notes": scenario.notes + notes_on(scenario, result), "logs": str(logs)}
     result["comparison"] = prediction.compare(predicted, result) if predicted else []
+    result["links"] = prediction.compare_links(predicted, result) if predicted else []
     (logs / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result) if as_json else report.run_text(result))
     return 0 if result["outcome"] == "finished" else 1
