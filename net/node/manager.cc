@@ -74,7 +74,7 @@ void Manager::OnStarted(Step& step, const Started& started) {
   plan_.codec = options_.planner.codec.value_or(plan_.codec);
   view_ = started.last_view;
   EnterNextView(step);
-  agreeing_since_ = step.now;
+  agreeing_since_ = waiting_since_ = step.now;
   next_tick_ = step.now + options_.tick;
   step.out.Do(SetTimer{next_tick_});
 }
@@ -145,6 +145,9 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
     node.acked = true;
     node.held = hello.held;
     node.held_view = hello.held_view;
+    // Where one comes back, others may follow.
+    const auto holds = [](const Held& held) { return held.newest != kNoVersion; };
+    if (std::any_of(hello.held.begin(), hello.held.end(), holds)) waiting_since_ = step.now;
     node.records = hello.records;
   }
   step.out.SendTo(from, std::move(welcome));
@@ -187,6 +190,7 @@ void Manager::Remove(Step& step, NodeId id, const std::string& why) {
   NodeRecord& node = *roster_.Find(id);
   if (node.state == NodeRecord::State::kAbsent) return;
   const bool connected = node.state != NodeRecord::State::kDown;
+  node.closed = !connected;
   Say(step, "node " + std::to_string(ToInt(id)), "removed: " + why);
   EndLife(step, id);
   if (connected) step.out.SendTo(id, Fence{.node = id, .incarnation = node.incarnation, .why = why});

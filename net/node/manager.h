@@ -184,6 +184,10 @@ class Manager {
   // After a restart: a node that had a part in the last view has not connected yet. What it holds may be held nowhere
   // else, and a view that started without it would make it forget.
   bool AwaitsHolder() const;
+  // How long to wait for nodes that are away and may hold what is missing, before it is given up: not at all if all
+  // that had a part in the last view are here, for they have said what they hold; and no longer than doing the lost
+  // work again would take, so that waiting in vain never costs more than twice the best (ski rental).
+  Duration LossPatience() const;
   std::vector<LeaderShare> ChooseLeaders() const;
   std::vector<Held> UsableHoldings() const;
   std::vector<Transfer> PlanTransfers(const ShardMap& map, Version version, const std::vector<Held>& held) const;
@@ -336,6 +340,8 @@ class Manager {
   Instant next_tick_;
   Instant ask_again_{INT64_MAX};  // when somebody who is counted on is overdue, and parked ones may get its share
   Instant agreeing_since_;
+  Instant waiting_since_;  // since then nobody came who holds anything
+  Instant safe_since_{INT64_MIN / 2};  // the last checkpoint was safe then; long ago, after a restart
   bool patience_over_ = false;
   LearnedBound agree_bound_{kAgreeFloor};
   LearnedBound stage_bound_{kStageFloor};

@@ -8,8 +8,9 @@
 namespace eddl::net {
 namespace {
 
-// What all have applied is given up only after so many times the wait for answers: who is cut off may come back.
-constexpr int64_t kLossPatience = 5;
+// What all have applied is given up only after so many times the wait for answers, if somebody who is silent may hold
+// it: a node that hangs or is cut off may come back.
+constexpr int64_t kSilencePatience = 5;
 // Views whose holders are remembered as equal while no round commits.
 constexpr size_t kHistoriesMax = 16;
 
@@ -38,7 +39,7 @@ void Manager::EnterNextView(Step& step) {
 void Manager::ChangeView(Step& step, const std::string& why) {
   EDDL_CHECK(phase_ == Phase::kRunning) << "a change of view while agreeing on one";
   phase_ = Phase::kAgreeing;
-  agreeing_since_ = step.now;
+  agreeing_since_ = waiting_since_ = step.now;
   patience_over_ = false;
   rounds_.clear();
   duplicates_.clear();
@@ -93,7 +94,7 @@ void Manager::TryStart(Step& step) {
   if (lossless && AdoptRecords(step, *complete)) return StartView(step, *complete, held);
   // Somebody who is away may hold what is missing. If not, the best that is left: a shard that was kept when it moved,
   // or the checkpoint.
-  if (!patience_over_ || step.now - agreeing_since_ <= Duration{kLossPatience * agree_bound_.Get().ns}) return;
+  if (step.now - waiting_since_ < LossPatience()) return;
   if (complete && !lossless && *complete > checkpoint_) {
     ReplayTo(step, *complete);
     StartView(step, *complete, held);
@@ -112,6 +113,24 @@ bool Manager::AwaitsHolder() const {
   };
   return std::any_of(map_.shards.begin(), map_.shards.end(),
                      [&](const Shard& shard) { return is_unheard(shard.leader) || is_unheard(shard.backup); });
+}
+
+Duration Manager::LossPatience() const {
+  bool away = false;
+  bool silent = false;
+  const auto look = [&](NodeId id) {
+    const NodeRecord* node = roster_.Find(id);
+    if (node != nullptr && node->present()) return;
+    away = true;
+    silent = silent || node == nullptr || !node->closed;
+  };
+  for (const Shard& shard : map_.shards) {
+    look(shard.leader);
+    look(shard.backup);
+  }
+  if (!away) return Duration{};
+  const Duration most{(silent ? kSilencePatience : 1) * agree_bound_.Get().ns};
+  return std::min(most, agreeing_since_ - safe_since_);
 }
 
 std::vector<Held> Manager::UsableHoldings() const {
@@ -249,6 +268,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   next_attempt_ = 0;
   phase_ = Phase::kRunning;
   started_at_ = step.now;
+  if (version == checkpoint_) safe_since_ = step.now;  // nothing is done since
   step.out.Do(JournalStart{.view = view_, .version = version, .map = map_, .histories = histories_});
 
   Start start{.map = map_,
@@ -301,6 +321,7 @@ void Manager::SaveCheckpoint(Step& step) {
     checkpoint_ledger_ = checkpoint_ledgers_.at(version);
     std::erase_if(records_, [&](const CommitRecord& record) { return record.round < checkpoint_; });
     step.out.Do(Checkpointed{version});
+    safe_since_ = step.now;
     Say(step, "checkpoint", "version " + std::to_string(ToInt(version)) + " is safe");
   }
   std::erase_if(checkpoint_ledgers_, [&](const auto& entry) { return entry.first <= checkpoint_; });

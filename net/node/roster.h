@@ -55,6 +55,7 @@ struct NodeRecord {
   bool parked = false;  // by the planner
   bool asleep = false;  // was told that there is no work for it: it gets no versions until its next lease
   Instant down_since;
+  bool closed = false;     // its last life ended with its connection, which did not come back; else it fell silent
   int32_t strikes = 0;     // what it did wrong: damaged or non-finite contributions
   int32_t missed = 0;      // reminders in a row at which some leader missed its push
   int32_t missed_at = -1;  // the last of them

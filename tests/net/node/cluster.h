@@ -94,6 +94,7 @@ class Cluster {
   const Member& member(uint32_t node) const { return *members_[node]; }
   const Started& journal() const { return journal_; }
   bool over() const { return over_; }
+  Instant now() const { return now_; }
   const std::string& why() const { return why_; }
   // Micro-batches in computations so far, repeated ones counted again.
   int64_t computed(uint32_t node) const { return computed_.contains(node) ? computed_.at(node) : 0; }
