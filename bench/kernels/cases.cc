@@ -37,29 +37,33 @@ void AddMatmul(std::vector<Case>& out, int64_t m, int64_t n, int64_t k) {
 
 struct Conv {
   int64_t n, h, c, k, r, stride;
+  bool depthwise = false;  // each channel by itself; k equals c
 };
 
 // Same padding, square.
 void AddConv(std::vector<Case>& out, const Conv& v) {
   eddl_conv2d_attrs attrs = {};
-  attrs.groups = attrs.dilation_h = attrs.dilation_w = 1;
+  attrs.groups = static_cast<uint32_t>(v.depthwise ? v.c : 1);
+  attrs.dilation_h = attrs.dilation_w = 1;
+  const int64_t depth = v.c / attrs.groups;  // of one filter
   attrs.stride_h = attrs.stride_w = static_cast<uint32_t>(v.stride);
   attrs.pad_top = attrs.pad_left = attrs.pad_bottom = attrs.pad_right = static_cast<uint32_t>(v.r / 2);
   const int64_t p = (v.h + 2 * (v.r / 2) - v.r) / v.stride + 1;
   const auto x = Tensor({v.n, v.h, v.h, v.c});
-  const auto w = Tensor({v.k, v.r, v.r, v.c});
+  const auto w = Tensor({v.k, v.r, v.r, depth});
   const auto y = Tensor({v.n, p, p, v.k});
   const auto bias = Tensor({v.k});
-  const Work work = {.flops = 2 * Product({v.n, p, p, v.k, v.r, v.r, v.c})};
+  const Work work = {.flops = 2 * Product({v.n, p, p, v.k, v.r, v.r, depth})};
   const auto name = [&](const char* op) {
-    return Sized(op, {{"N", v.n}, {"H", v.h}, {"C", v.c}, {"K", v.k}, {"R", v.r}, {"stride", v.stride}});
+    const std::string full = std::string(v.depthwise ? "Depthwise" : "Conv2d") + op;
+    return Sized(full, {{"N", v.n}, {"H", v.h}, {"C", v.c}, {"K", v.k}, {"R", v.r}, {"stride", v.stride}});
   };
   OpSpec forward = {.kind = EDDL_OP_CONV2D, .inputs = {x, w, bias}, .outputs = {y}, .epilogue = EDDL_EPILOGUE_RELU};
   OpSpec grad_input = {.kind = EDDL_OP_CONV2D_GRAD_INPUT, .inputs = {y, w}, .outputs = {x}};
   OpSpec grad_weight = {.kind = EDDL_OP_CONV2D_GRAD_WEIGHT, .inputs = {x, y}, .outputs = {w, bias}};
-  out.push_back({name("Conv2d"), forward.With(attrs), work});
-  out.push_back({name("Conv2dGradInput"), grad_input.With(attrs), work});
-  out.push_back({name("Conv2dGradWeight"), grad_weight.With(attrs), work});
+  out.push_back({name(""), forward.With(attrs), work});
+  out.push_back({name("GradInput"), grad_input.With(attrs), work});
+  out.push_back({name("GradWeight"), grad_weight.With(attrs), work});
 }
 
 void AddMaxPool(std::vector<Case>& out, int64_t n, int64_t h, int64_t c) {
@@ -199,6 +203,13 @@ std::vector<Case> ZooCases(int64_t batch) {
   AddConv(cases, {.n = batch, .h = 14, .c = 32, .k = 64, .r = 3, .stride = 2});
   AddConv(cases, {.n = batch, .h = 14, .c = 32, .k = 64, .r = 1, .stride = 2});
   AddConv(cases, {.n = batch, .h = 7, .c = 64, .k = 64, .r = 3, .stride = 1});
+  AddConv(cases, {.n = batch, .h = 28, .c = 16, .k = 16, .r = 3, .stride = 1, .depthwise = true});  // MobileNet
+  AddConv(cases, {.n = batch, .h = 28, .c = 16, .k = 32, .r = 1, .stride = 1});
+  AddConv(cases, {.n = batch, .h = 28, .c = 32, .k = 32, .r = 3, .stride = 2, .depthwise = true});
+  AddConv(cases, {.n = batch, .h = 14, .c = 64, .k = 64, .r = 3, .stride = 1, .depthwise = true});
+  AddConv(cases, {.n = batch, .h = 14, .c = 64, .k = 64, .r = 1, .stride = 1});
+  AddConv(cases, {.n = batch, .h = 14, .c = 64, .k = 64, .r = 3, .stride = 2, .depthwise = true});
+  AddConv(cases, {.n = batch, .h = 7, .c = 128, .k = 128, .r = 3, .stride = 1, .depthwise = true});
   AddBatchNorm(cases, batch, 28, 16);
   AddBatchNorm(cases, batch, 14, 32);
   AddBatchNorm(cases, batch, 7, 64);

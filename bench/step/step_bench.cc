@@ -116,6 +116,7 @@ std::vector<Case> Cases(Device& device, Device* fallback) {
   cases.emplace_back(device, fallback, "lenet5", ModelSpec{.name = "lenet5"}, 128);
   cases.emplace_back(device, fallback, "inception_small", ModelSpec{.name = "inception_small"}, 128);
   cases.emplace_back(device, fallback, "resnet20", ModelSpec{.name = "resnet20"}, 128);
+  cases.emplace_back(device, fallback, "mobilenet_small", ModelSpec{.name = "mobilenet_small"}, 128);
   return cases;
 }
 

@@ -1,6 +1,6 @@
 // Model: a network by name, as a function from batch size and mode to a graph. Pure value; no weights.
 //
-// The zoo: mlp, pernet, lenet5, inception_small, resnet20. Widths follow the data set.
+// The zoo: mlp, pernet, lenet5, inception_small, resnet20, mobilenet_small. Widths follow the data set.
 #pragma once
 
 #include <cstdint>

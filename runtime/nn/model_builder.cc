@@ -82,13 +82,13 @@ ValueId ModelBuilder::Conv2d(ValueId x, const std::string& name, const Conv2dOpt
   if (failed()) return kNoValue;
   const uint32_t pad = PadOf(options.padding, options.kernel);
   const auto stride = static_cast<uint32_t>(options.stride);
-  const int64_t depth = channels(x);
+  const int64_t depth = channels(x) / options.groups;  // of one filter
   const ValueId weight = AddParameter(name + ".weight", {options.filters, options.kernel, options.kernel, depth},
                                       ParamInit::kHeUniform, options.kernel * options.kernel * depth);
   const ValueId bias = options.bias ? AddParameter(name + ".bias", {options.filters}, ParamInit::kZero) : kNoValue;
   const ValueId inputs[] = {x, weight, bias};
   return AddOp(EDDL_OP_CONV2D, inputs,
-               Attributes(eddl_conv2d_attrs{.groups = 1,
+               Attributes(eddl_conv2d_attrs{.groups = static_cast<uint32_t>(options.groups),
                                             .stride_h = stride,
                                             .stride_w = stride,
                                             .pad_top = pad,

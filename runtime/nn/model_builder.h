@@ -27,6 +27,7 @@ struct Conv2dOptions {
   int64_t stride = 1;
   Padding padding = Padding::kSame;
   bool bias = true;
+  int64_t groups = 1;  // equal to the input's channels: depthwise
 };
 
 struct PoolOptions {

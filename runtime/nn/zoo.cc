@@ -106,10 +106,40 @@ void BuildResnet20(ModelBuilder& b, const ModelSpec&, const ModelInput& input) {
   b.Head(b.Dense(b.GlobalAvgPool(x, "pool"), "fc", input.class_count));
 }
 
+// Each channel by itself, then all channels at each pixel: a ninth of a 3x3 convolution's work.
+ValueId BuildSeparable(ModelBuilder& b, ValueId x, const std::string& name, int64_t filters, int64_t stride) {
+  if (b.failed()) return kNoValue;
+  const int64_t channels = b.channels(x);
+  x = b.Conv2d(x, name + ".depthwise.conv",
+               {.filters = channels, .kernel = 3, .stride = stride, .bias = false, .groups = channels});
+  x = b.Relu(b.BatchNorm(x, name + ".depthwise.bn"), name + ".depthwise.relu");
+  x = b.Conv2d(x, name + ".pointwise.conv", {.filters = filters, .kernel = 1, .bias = false});
+  return b.Relu(b.BatchNorm(x, name + ".pointwise.bn"), name + ".pointwise.relu");
+}
+
+// MobileNet (Howard et al., 2017) for small images: half its widths, its first five blocks and one more like the fifth,
+// and a stem and a fourth block that keep every pixel.
+void BuildMobilenetSmall(ModelBuilder& b, const ModelSpec&, const ModelInput& input) {
+  struct Block {
+    int64_t filters;
+    int64_t stride;
+  };
+  constexpr Block kBlocks[] = {{32, 1}, {64, 2}, {64, 1}, {128, 2}, {128, 1}, {128, 1}};
+  ValueId x = b.Conv2d(b.Input(), "conv1", {.filters = 16, .kernel = 3, .bias = false});
+  x = b.Relu(b.BatchNorm(x, "bn1"), "relu1");
+  int index = 1;
+  for (const Block& block : kBlocks) {
+    x = BuildSeparable(b, x, "block" + std::to_string(index++), block.filters, block.stride);
+  }
+  b.Head(b.Dense(b.GlobalAvgPool(x, "pool"), "fc", input.class_count));
+}
+
 constexpr ZooEntry kZoo[] = {
     {"inception_small", "two small inception blocks, 32, classes; for images", true, 4, BuildInceptionSmall},
     {"lenet5", "LeNet-5: two 5x5 convolutions, 120, 84, classes; for small images", true, 4, BuildLenet5},
     {"mlp", "dense layers of model.widths, relu", false, 0, BuildMlp},
+    {"mobilenet_small", "MobileNet, half as wide: depthwise separable convolutions; for small images", true, 4,
+     BuildMobilenetSmall},
     {"pernet", "dense 512-512-256-256-128, relu: the malware network of the EDDL paper", false, 0, BuildPerNet},
     {"resnet20", "ResNet-20: 19 convolutions with batch norm; for small images", true, 4, BuildResnet20},
 };

@@ -19,7 +19,7 @@ constexpr std::string_view kHeaders[] = {"auto", "yes", "no"};
 constexpr std::string_view kBadRows[] = {"error", "skip"};
 constexpr std::string_view kPolicies[] = {"shared", "local"};
 constexpr std::string_view kScales[] = {"auto", "none", "unit", "standard"};
-constexpr std::string_view kModels[] = {"mlp", "pernet", "lenet5", "inception_small", "resnet20"};
+constexpr std::string_view kModels[] = {"mlp", "pernet", "lenet5", "inception_small", "resnet20", "mobilenet_small"};
 constexpr std::string_view kSparse[] = {"auto", "on", "off"};
 constexpr std::string_view kOptimizers[] = {"sgd", "adam", "adamw"};
 constexpr std::string_view kModes[] = {"auto", "sync", "pipe", "async"};
@@ -137,7 +137,7 @@ const JobKey kKeys[] = {
      .choices = kModels,
      .doc =
          "The network. mlp: dense layers of model.widths. pernet: dense 512-512-256-256-128. lenet5, inception_small, "
-         "resnet20: convolutional, for images. Input and output widths follow the data."},
+         "resnet20, mobilenet_small: convolutional, for images. Input and output widths follow the data."},
     {.name = "model.widths",
      .field = FIELD(model.widths),
      .range = kFromOne,

@@ -56,7 +56,7 @@ std::vector<float> GradientsOn(Device& device, const ModelSpec& spec) {
 }
 
 TEST_F(CheckedTraining, EveryModelOfTheZooKeepsTheContract) {
-  for (const char* name : {"lenet5", "inception_small", "resnet20", "pernet"}) {
+  for (const char* name : {"lenet5", "inception_small", "resnet20", "mobilenet_small", "pernet"}) {
     SCOPED_TRACE(name);
     const std::unique_ptr<Device> plain = Open("cpu"), checked = Open("cpu_checked");
     EXPECT_EQ(GradientsOn(*checked, {.name = name}), GradientsOn(*plain, {.name = name}));

@@ -156,7 +156,8 @@ TEST_P(OpenclStepTest, AllocatesNothingAndWaitsOnceForTheLoss) {
   EXPECT_EQ(calls.waits, kSteps);  // Train returns the loss
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, OpenclStepTest, testing::Values("pernet", "lenet5", "inception_small", "resnet20"),
+INSTANTIATE_TEST_SUITE_P(Zoo, OpenclStepTest,
+                         testing::Values("pernet", "lenet5", "inception_small", "resnet20", "mobilenet_small"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -101,6 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Zoo, OpenclTrainingTest,
                          testing::Values(TrainingCase{"lenet5", Shape{28, 28, 1}, 16, 60, 1e-4},
                                          TrainingCase{"pernet", Shape{100}, 16, 60, 1e-4},
                                          TrainingCase{"inception_small", Shape{12, 12, 1}, 4, 12, 1e-4},
+                                         TrainingCase{"mobilenet_small", Shape{12, 12, 3}, 4, 12, 1e-3},
                                          TrainingCase{"resnet20", Shape{12, 12, 3}, 4, 12, 1e-3}),
                          [](const auto& test) { return std::string(test.param.model); });
 

@@ -118,7 +118,8 @@ TEST_P(AllocationTest, AStepAfterTheFirstAllocatesNothing) {
 #endif
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, AllocationTest, testing::Values("mlp", "pernet", "lenet5", "inception_small", "resnet20"),
+INSTANTIATE_TEST_SUITE_P(Zoo, AllocationTest,
+                         testing::Values("mlp", "pernet", "lenet5", "inception_small", "resnet20", "mobilenet_small"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -140,6 +140,7 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair(ModelSpec{.name = "lenet5"}, Shape{6, 6, 2}),
                     std::pair(ModelSpec{.name = "lenet5", .frozen = {"conv2"}}, Shape{6, 6, 2}),
                     std::pair(ModelSpec{.name = "inception_small"}, Shape{5, 5, 2}),
+                    std::pair(ModelSpec{.name = "mobilenet_small"}, Shape{6, 6, 2}),
                     std::pair(ModelSpec{.name = "resnet20"}, Shape{6, 6, 2}),
                     std::pair(ModelSpec{.name = "resnet20", .frozen = {"stage2.block1"}}, Shape{6, 6, 1})),
     NameOf);

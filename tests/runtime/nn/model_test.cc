@@ -28,6 +28,12 @@ TEST(ModelTest, ZooHasTheParameterCountsOfThePapers) {
   EXPECT_EQ(ParamCount({.name = "mlp", .widths = {32, 16}}, kMalware), 427 * 32 + 32 + 32 * 16 + 16 + 16 * 71 + 71);
   // 19 3x3 convolutions, 2 projections, 21 batch norms, one dense layer.
   EXPECT_EQ(ParamCount({.name = "resnet20"}, kFashion), 272'186);
+  // A stem, six depthwise and six pointwise convolutions, thirteen batch norms, one dense layer.
+  constexpr int64_t kDepthwise = 9 * (16 + 32 + 64 + 64 + 128 + 128);
+  constexpr int64_t kPointwise = 16 * 32 + 32 * 64 + 64 * 64 + 64 * 128 + 128 * 128 + 128 * 128;
+  constexpr int64_t kNormalized = 16 + (16 + 32 + 64 + 64 + 128 + 128) + (32 + 64 + 64 + 128 + 128 + 128);
+  EXPECT_EQ(ParamCount({.name = "mobilenet_small"}, kFashion),
+            9 * 16 + kDepthwise + kPointwise + 2 * kNormalized + 129 * 10);
 }
 
 TEST(ModelTest, WidthsFollowTheData) {
@@ -77,9 +83,9 @@ TEST(ModelTest, FreezesByPrefix) {
 }
 
 TEST(ModelTest, SaysWhatIsWrongWithASpec) {
-  EXPECT_EQ(
-      ErrorOf({.name = "lenet"}, kFashion),
-      "no model named 'lenet'; did you mean 'lenet5'? (there are: inception_small, lenet5, mlp, pernet, resnet20)");
+  EXPECT_EQ(ErrorOf({.name = "lenet"}, kFashion),
+            "no model named 'lenet'; did you mean 'lenet5'? (there are: inception_small, lenet5, mlp, "
+            "mobilenet_small, pernet, resnet20)");
   EXPECT_EQ(ErrorOf({.name = "lenet5"}, kMalware),
             "model 'lenet5' needs images [height, width, channels] of at least 4 x 4, and the samples are [427]; try "
             "'mlp' or 'pernet'");

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "runtime/base/status.h"
+#include "runtime/train/param_shard.h"
 #include "tests/runtime/test_device.h"
 
 namespace eddl {
@@ -129,6 +131,35 @@ TEST_F(ReplicaTest, ADeviceThatLacksOpsTrainsToTheSameBits) {
   EXPECT_GT((*mixed->PlanFor(6, Mode::kTrain))->fallback_ops(), 0);
   EXPECT_EQ(mixed->Train(Samples(0, 6), {})->loss, whole->Train(Samples(0, 6), {})->loss);
   EXPECT_EQ(GradientsOf(*mixed), GradientsOf(*whole));
+}
+
+// Labels are no function of the images: only a network whose layers learn can tell them apart.
+TEST_F(ReplicaTest, EveryModelOfTheZooLearnsItsSamplesByHeart) {
+  const ModelInput input = {
+      .sample_shape = {10, 10, 1}, .dtype = DType::kU8, .class_count = 3, .scale = {1.0f / 255}, .shift = {-0.5f}};
+  for (const char* name : {"mlp", "pernet", "lenet5", "inception_small", "resnet20", "mobilenet_small"}) {
+    SCOPED_TRACE(name);
+    const bool features = std::string(name) == "pernet" || std::string(name) == "mlp";
+    ModelInput fitting = input;
+    if (features) fitting.sample_shape = {100};
+    const Model model = *Model::Create({.name = name}, fitting);
+    const std::unique_ptr<Replica> replica = *Replica::Create(model, *cpu_, nullptr, 7);
+    auto shard = ParamShard::Create(*cpu_, replica->queue(), model.layout(), {0, model.layout().total()}, {},
+                                    replica->parameters(), replica->gradients());
+    ASSERT_TRUE(shard.ok()) << MessageOf(shard.status());
+    constexpr double kScale = 1.0 / kCount;
+    BatchSums sums;
+    double first_loss = 0;
+    for (int64_t step = 1; step <= 100; ++step) {
+      sums = *replica->Train(Samples(0, kCount), {.seed = 1});
+      if (step == 1) first_loss = sums.loss;
+      const absl::Status applied =
+          shard->Apply({.learning_rate = 0.03, .gradient_scale = kScale, .statistic_scale = kScale, .step = step});
+      ASSERT_TRUE(applied.ok()) << MessageOf(applied);
+    }
+    EXPECT_LT(sums.loss, 0.1 * first_loss);
+    EXPECT_EQ(sums.correct, kCount);
+  }
 }
 
 }  // namespace
