@@ -1,5 +1,8 @@
 #include "bench/kernels/cases.h"
 
+#include <array>
+#include <cmath>
+
 namespace eddl::bench {
 namespace {
 
@@ -17,7 +20,7 @@ double Product(std::initializer_list<int64_t> sizes) {
 
 // y [m, n] = a [m, k] b [k, n] + bias, and the two products of its gradient in the layouts of a training step.
 void AddMatmul(std::vector<Case>& out, int64_t m, int64_t n, int64_t k) {
-  const Work work = {.flops = 2 * Product({m, n, k})};
+  const Work work = {.m = m, .n = n, .k = k};
   const auto name = [&](const char* op) { return Sized(op, {{"M", m}, {"N", n}, {"K", k}}); };
   OpSpec forward = {.kind = EDDL_OP_MATMUL,
                     .inputs = {Tensor({m, k}), Tensor({k, n}), Tensor({n})},
@@ -53,7 +56,7 @@ void AddConv(std::vector<Case>& out, const Conv& v) {
   const auto w = Tensor({v.k, v.r, v.r, depth});
   const auto y = Tensor({v.n, p, p, v.k});
   const auto bias = Tensor({v.k});
-  const Work work = {.flops = 2 * Product({v.n, p, p, v.k, v.r, v.r, depth})};
+  const Work work = {.m = v.n * p * p, .n = v.k, .k = v.r * v.r * depth};
   const auto name = [&](const char* op) {
     const std::string full = std::string(v.depthwise ? "Depthwise" : "Conv2d") + op;
     return Sized(full, {{"N", v.n}, {"H", v.h}, {"C", v.c}, {"K", v.k}, {"R", v.r}, {"stride", v.stride}});
@@ -137,7 +140,7 @@ void AddFlat(std::vector<Case>& out, int64_t p) {
 }
 
 void AddSparse(std::vector<Case>& out, int64_t n, int64_t f, int64_t m, double density) {
-  const Work work = {.flops = 2 * Product({n, f, m}) * density};
+  const Work work = {.m = n, .n = m, .k = std::llround(static_cast<double>(f) * density)};
   const int64_t percent = static_cast<int64_t>(density * 100);
   const auto name = [&](const char* op) {
     return Sized(op, {{"N", n}, {"F", f}, {"M", m}, {"density_percent", percent}});
@@ -225,6 +228,15 @@ std::vector<Case> FlatCases(int64_t size) {
 std::vector<Case> SquareMatmulCases(int64_t size) {
   std::vector<Case> cases;
   AddMatmul(cases, size, size, size);
+  return cases;
+}
+
+std::vector<Case> AllCases() {
+  std::vector<Case> cases;
+  for (const std::vector<Case>& part :
+       std::array{SquareMatmulCases(256), ZooCases(32), ZooCases(128), FlatCases(720967)}) {
+    cases.insert(cases.end(), part.begin(), part.end());
+  }
   return cases;
 }
 

@@ -10,10 +10,12 @@
 
 namespace eddl::bench {
 
-// What one run of a case moves or computes; a case has one of them.
+// What one run of a case moves, or computes: as much as the product [m, k] by [k, n]. A case has one of them.
 struct Work {
-  double flops = 0;
+  int64_t m = 0, n = 0, k = 0;
   double bytes = 0;
+
+  double flops() const { return 2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k); }
 };
 
 struct Case {
@@ -23,6 +25,9 @@ struct Case {
   OpSpec forward;         // kind 0, or the op whose state this one reads
   double zero_share = 0;  // of input 0, for products that skip zeros
 };
+
+// Every case of the benchmark, in the order of its rows.
+std::vector<Case> AllCases();
 
 // The ops of the model zoo's training steps, without flat vectors.
 std::vector<Case> ZooCases(int64_t batch);

@@ -4,7 +4,6 @@
 // 1). The label of a row is the implementation that the backend chose.
 #include <benchmark/benchmark.h>
 
-#include <array>
 #include <memory>
 
 #include "bench/kernels/cases.h"
@@ -33,7 +32,7 @@ void RunCase(benchmark::State& state, const Session& session, const Case& c) {
   for (auto _ : state) runner.Run();
   state.SetLabel(runner.info().implementation);
   using benchmark::Counter;
-  if (c.work.flops > 0) state.counters["FLOP/s"] = Counter(c.work.flops, Counter::kIsIterationInvariantRate);
+  if (c.work.flops() > 0) state.counters["FLOP/s"] = Counter(c.work.flops(), Counter::kIsIterationInvariantRate);
   if (c.work.bytes > 0) {
     state.counters["bytes/s"] = Counter(c.work.bytes, Counter::kIsIterationInvariantRate, Counter::kIs1024);
   }
@@ -54,11 +53,7 @@ void RunAll() {
   const char* threads = std::getenv("EDDL_THREADS");
   const eddl_backend* backend = LoadBackend(EDDL_DEFAULT_BACKEND_DIR);
   const Session session(backend, threads != nullptr ? static_cast<uint32_t>(std::atoi(threads)) : 1);
-  std::vector<Case> cases;
-  for (const std::vector<Case>& part :
-       std::array{SquareMatmulCases(256), ZooCases(32), ZooCases(128), FlatCases(720967)}) {
-    cases.insert(cases.end(), part.begin(), part.end());
-  }
+  const std::vector<Case> cases = AllCases();
   Register(session, cases);
   benchmark::AddCustomContext("backend", std::string(backend->name) + " " + backend->version);
   benchmark::RunSpecifiedBenchmarks();
