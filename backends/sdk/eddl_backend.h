@@ -258,7 +258,8 @@ typedef struct eddl_backend {
   eddl_code (*group_create)(eddl_device* const* devices, uint32_t device_count, eddl_group** group, eddl_error* error);
   /* Replaces count elements at targets[i], in a buffer of devices[i], by their sum over all i; enqueued on queues[i],
    * in its order, asynchronous. One call for the whole group, by the thread that has all these queues. The sum's order
-   * is the backend's. EDDL_UNIMPLEMENTED for a dtype that it does not add; f32 is always there. */
+   * is the backend's; all devices get the same bits. EDDL_UNIMPLEMENTED for a dtype that it does not add; f32 is always
+   * there. */
   eddl_code (*all_reduce)(eddl_group* group, eddl_queue* const* queues, const eddl_binding* targets, uint64_t count,
                           eddl_dtype dtype, eddl_error* error);
   /* REQUIRES: no enqueued all_reduce is unfinished. */

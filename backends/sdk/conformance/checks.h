@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "backends/sdk/conformance/conformance.h"
 #include "backends/sdk/conformance/device.h"
@@ -25,6 +26,13 @@ struct BackendCheck {
   Problem (*run)(const eddl_backend& backend, uint32_t device_index, const eddl_device_options& options);
 };
 std::span<const BackendCheck> BackendChecks();
+
+// Sums over all devices of the backend, which none of them is open for. A check without groups, or with one device, is
+// lacking.
+std::vector<std::string> GroupCheckNames();
+// REQUIRES: index < GroupCheckNames().size().
+Problem RunGroupCheck(size_t index, const eddl_backend& backend, const eddl_device_options& options,
+                      std::string* lacking);
 
 // A description that breaks its kind's contract.
 struct WrongOp {

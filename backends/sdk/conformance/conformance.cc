@@ -12,6 +12,9 @@ namespace eddl::conformance {
 namespace {
 
 constexpr const char* kInterface = "interface";
+constexpr const char* kGroup = "group";
+// A case only where it fails, or is asked for: all others need it.
+constexpr const char* kOpens = "interface/opens";
 constexpr const char* kWrongOps = "wrong descriptions";
 
 // A run in progress: the filter before each case, the report and the reporter after it.
@@ -32,11 +35,14 @@ class Suite {
     report_.version = backend_.version == nullptr ? "" : backend_.version;
     report_.seed = options_.seed;
     RunBackendChecks();
+    RunGroupChecks();
     Device device(backend_);
+    if (options_.on_start) options_.on_start(kOpens);
     if (Problem problem = device.Open(device_index_, device_options_)) {
-      Add({.kind = kInterface, .name = "interface/opens", .outcome = Outcome::kFail, .message = *problem});
+      Add(kInterface, kOpens, std::move(problem), "");
       return std::move(report_);
     }
+    if (options_.filter_is_name && options_.filter == kOpens) Add(kInterface, kOpens, std::nullopt, "");
     report_.device = device.info().name;
     RunInterfaceChecks(device);
     RunOps(device);
@@ -44,7 +50,12 @@ class Suite {
   }
 
  private:
-  bool IsChosen(const std::string& name) const { return name.starts_with(options_.filter); }
+  // Whether the case is to be run; if so, its run begins.
+  bool Begins(const std::string& name) const {
+    if (options_.filter_is_name ? name != options_.filter : !name.starts_with(options_.filter)) return false;
+    if (options_.on_start) options_.on_start(name);
+    return true;
+  }
 
   void Add(CaseResult result) {
     if (reporter_) reporter_(result);
@@ -68,14 +79,25 @@ class Suite {
   void RunBackendChecks() {
     for (const BackendCheck& check : BackendChecks()) {
       const std::string name = std::string(kInterface) + "/" + check.name;
-      if (IsChosen(name)) Add(kInterface, name, check.run(backend_, device_index_, device_options_), "");
+      if (Begins(name)) Add(kInterface, name, check.run(backend_, device_index_, device_options_), "");
+    }
+  }
+
+  void RunGroupChecks() {
+    const std::vector<std::string> names = GroupCheckNames();
+    for (size_t i = 0; i < names.size(); ++i) {
+      const std::string name = std::string(kGroup) + "/" + names[i];
+      if (!Begins(name)) continue;
+      std::string lacking;
+      Problem problem = RunGroupCheck(i, backend_, device_options_, &lacking);
+      Add(kGroup, name, std::move(problem), lacking);
     }
   }
 
   void RunInterfaceChecks(const Device& device) {
     for (const InterfaceCheck& check : InterfaceChecks()) {
       const std::string name = std::string(kInterface) + "/" + check.name;
-      if (!IsChosen(name)) continue;
+      if (!Begins(name)) continue;
       std::string lacking;
       Problem problem = check.run(device, &lacking);
       Add(kInterface, name, std::move(problem), lacking);
@@ -86,10 +108,10 @@ class Suite {
     const std::vector<OpCase> cases = MakeOpCases(options_.seed);
     for (const WrongOp& wrong : MakeWrongOps(cases)) {
       const std::string name = std::string(kWrongOps) + "/" + wrong.name;
-      if (IsChosen(name)) Add(kWrongOps, name, CheckRefusal(device, wrong.op), "");
+      if (Begins(name)) Add(kWrongOps, name, CheckRefusal(device, wrong.op), "");
     }
     for (const OpCase& one : cases) {
-      if (IsChosen(one.name)) Add(RunOpCase(device, one, options_.seed));
+      if (Begins(one.name)) Add(RunOpCase(device, one, options_.seed));
     }
   }
 

@@ -6,8 +6,8 @@
 // promises: copies, queues, limits, errors. A kind, shape or dtype that the backend refuses with EDDL_UNIMPLEMENTED is
 // lacking, not wrong.
 //
-// One run uses one device at a time, and the calling thread (but for one check with two). Deterministic: the same seed
-// makes the same cases.
+// One run uses one device at a time (but for sums over all of them), and the calling thread (but for one check with
+// two). Deterministic: the same seed makes the same cases.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,9 @@ struct Options {
   uint64_t seed = 1;
   // Only cases whose name begins with this: "conv2d", "conv2d/12", "interface". Empty: all.
   std::string filter;
+  bool filter_is_name = false;  // the filter is one case's whole name
+  // Called with the name of a case before it runs: who crashes or hangs can be told by it.
+  std::function<void(const std::string&)> on_start = nullptr;
   uint32_t thread_count = 0;  // as in eddl_device_options
   eddl_open_flags open_flags = 0;
   const char* cache_dir = nullptr;
@@ -31,7 +34,7 @@ struct Options {
 enum class Outcome { kPass, kFail, kLacking };
 
 struct CaseResult {
-  std::string kind;  // "conv2d", or "interface" for what is not an op
+  std::string kind;  // "conv2d", or "interface" and "group" for what is not an op
   std::string name;  // "conv2d/12"
   Outcome outcome = Outcome::kPass;
   double error = 0;        // worst, as a fraction of the tolerance; infinite where nothing else was allowed
