@@ -54,9 +54,9 @@ absl::StatusOr<std::unique_ptr<Device>> Device::Open(const Backend& backend, uin
   if (options.allow_tf32) abi.flags |= EDDL_OPEN_ALLOW_TF32;
   eddl_device* raw = nullptr;
   eddl_error error = NewError();
-  if (const eddl_code code = table.device_open(index, &abi, &raw, &error); code != EDDL_OK) {
-    return WithContext(StatusFromAbi(table, code, error), "opening device " + info.Id());
-  }
+  const eddl_code code = CallPlugin("device_open", error, [&] { return table.device_open(index, &abi, &raw, &error); });
+  if (code != EDDL_OK) return WithContext(StatusFromAbi(table, code, error), "opening device " + info.Id());
+  if (raw == nullptr) return FailedPrecondition("opening device " + info.Id() + ": device_open said OK and gave none");
   std::unique_ptr<Device> device(new Device(table, raw, std::move(info), options));
   if (table.buffer_host_pointer != nullptr) {
     EDDL_ASSIGN_OR_RETURN(const Buffer probe, Buffer::Create(*device, kProbeBytes));

@@ -18,9 +18,8 @@ std::string DeviceInfo::Id() const { return backend + ":" + std::to_string(index
 absl::StatusOr<uint32_t> CountDevices(const eddl_backend& table) {
   uint32_t count = 0;
   eddl_error error = {.struct_size = sizeof(eddl_error)};
-  if (const eddl_code code = table.device_count(&count, &error); code != EDDL_OK) {
-    return StatusFromAbi(table, code, error);
-  }
+  const eddl_code code = CallPlugin("device_count", error, [&] { return table.device_count(&count, &error); });
+  if (code != EDDL_OK) return StatusFromAbi(table, code, error);
   if (count == 0) return Unavailable(std::string(table.name) + ": no devices, and the backend gives no reason");
   return count;
 }
@@ -28,9 +27,8 @@ absl::StatusOr<uint32_t> CountDevices(const eddl_backend& table) {
 absl::StatusOr<DeviceInfo> QueryDevice(const eddl_backend& table, uint32_t index) {
   eddl_device_info abi = {.struct_size = sizeof(eddl_device_info)};
   eddl_error error = {.struct_size = sizeof(eddl_error)};
-  if (const eddl_code code = table.device_info(index, &abi, &error); code != EDDL_OK) {
-    return StatusFromAbi(table, code, error);
-  }
+  const eddl_code code = CallPlugin("device_info", error, [&] { return table.device_info(index, &abi, &error); });
+  if (code != EDDL_OK) return StatusFromAbi(table, code, error);
   DeviceInfo info = {.backend = table.name,
                      .index = index,
                      .name = std::string(abi.name, strnlen(abi.name, sizeof(abi.name))),

@@ -1,6 +1,7 @@
 // One plugin, built many times: each definition FAKE_... makes it wrong, or of another age, in one way.
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
 
 #include "backends/sdk/eddl_backend.h"
 #include "tests/runtime/device/fake_backend.h"
@@ -28,6 +29,14 @@ struct Table {
 [[maybe_unused]] eddl_code OpenFails(uint32_t, const eddl_device_options*, eddl_device**, eddl_error* error) {
   std::snprintf(error->message, sizeof(error->message), "the device is in use by another program");
   return EDDL_UNAVAILABLE;
+}
+
+[[maybe_unused]] eddl_code OpenThrows(uint32_t, const eddl_device_options*, eddl_device**, eddl_error*) {
+  throw std::runtime_error("no such file: firmware.bin");
+}
+
+[[maybe_unused]] eddl_code OpensNothing(uint32_t, const eddl_device_options*, eddl_device**, eddl_error*) {
+  return EDDL_OK;
 }
 
 [[maybe_unused]] eddl_code BadAlignment(uint32_t, eddl_device_info* info, eddl_error*) {
@@ -60,6 +69,12 @@ Table MakeTable() {
 #endif
 #ifdef FAKE_OPEN_FAILS
   table.known.device_open = OpenFails;
+#endif
+#ifdef FAKE_OPEN_THROWS
+  table.known.device_open = OpenThrows;
+#endif
+#ifdef FAKE_OPENS_NOTHING
+  table.known.device_open = OpensNothing;
 #endif
 #ifdef FAKE_BAD_ALIGNMENT
   table.known.device_info = BadAlignment;

@@ -36,8 +36,8 @@ std::string Open(BackendRegistry& registry, const std::string& spec) {
 TEST(BackendRegistryTest, GoesOnWithThePluginsThatWork) {
   BackendRegistry registry;
   registry.LoadFolder(kFolder);
-  EXPECT_THAT(Names(registry),
-              ElementsAre("bad_alignment", "good", "newer", "no_driver", "older", "open_fails", "talkative"));
+  EXPECT_THAT(Names(registry), ElementsAre("bad_alignment", "good", "newer", "no_driver", "older", "open_fails",
+                                           "open_throws", "opens_nothing", "talkative"));
   std::vector<std::string> refused;
   for (const std::string& problem : registry.problems()) {
     const size_t begin = problem.find("libeddl_backend_") + 16;
@@ -88,9 +88,9 @@ TEST(BackendRegistryTest, OpensAPluginOfTheCurrentFolder) {
 TEST(BackendRegistryTest, UnknownNameListsWhatWasFound) {
   BackendRegistry registry;
   registry.LoadFolder(kFolder);
-  EXPECT_EQ(Open(registry, "cuda"),
-            "no backend named 'cuda' in " + kFolder +
-                " (found: bad_alignment, good, newer, no_driver, older, open_fails, talkative); is it installed?");
+  EXPECT_EQ(Open(registry, "cuda"), "no backend named 'cuda' in " + kFolder +
+                                        " (found: bad_alignment, good, newer, no_driver, older, open_fails, "
+                                        "open_throws, opens_nothing, talkative); is it installed?");
   EXPECT_EQ(BackendRegistry().Find("cpu").status(), NotFound("no backend named 'cpu' (found: none); is it installed?"));
 }
 
@@ -132,6 +132,20 @@ TEST(BackendRegistryTest, AutoPassesOverWhatDoesNotOpen) {
   EXPECT_EQ(Open(registry, "auto"), "opened good:0");
   EXPECT_THAT(registry.problems(),
               ElementsAre("opening device open_fails:0: open_fails: the device is in use by another program"));
+}
+
+// A first draft must not end the program of whoever has it in the folder.
+TEST(BackendRegistryTest, AutoPassesOverWhatThrowsOrOpensNothing) {
+  BackendRegistry registry;
+  for (const char* plugin : {"open_throws", "opens_nothing", "good"}) {
+    ASSERT_TRUE(registry.LoadFile(PathOf(plugin)).ok()) << plugin;
+  }
+  EXPECT_EQ(Open(registry, "auto"), "opened good:0");
+  EXPECT_THAT(
+      registry.problems(),
+      ElementsAre("opening device open_throws:0: open_throws: device_open threw: no such file: firmware.bin; no "
+                  "exception may leave a plugin: catch it there, and return a code",
+                  "opening device opens_nothing:0: device_open said OK and gave none"));
 }
 
 TEST(BackendRegistryTest, AutoWithoutAnyDeviceSaysWhyForEach) {
