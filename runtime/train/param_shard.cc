@@ -94,9 +94,37 @@ absl::Status Validate(const OptimizerSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status ParamShard::Detour::Fetch(const Buffer& from, const Buffer& to) {
+  EDDL_RETURN_IF_ERROR(device_queue.Read(from, 0, {to.host_data(), to.size_bytes()}));
+  return device_queue.Wait();
+}
+
+absl::Status ParamShard::Detour::ReturnParameters() {
+  EDDL_RETURN_IF_ERROR(queue.Wait());
+  EDDL_RETURN_IF_ERROR(device_queue.Write(device_parameters, 0, {parameters.host_data(), parameters.size_bytes()}));
+  return device_queue.Wait();
+}
+
 absl::StatusOr<ParamShard> ParamShard::Create(Device& device, Queue& queue, const ParamLayout& layout, Range range,
                                               const OptimizerSpec& spec, const Buffer& parameters,
-                                              const Buffer& gradients) {
+                                              const Buffer& gradients, Device* fallback) {
+  auto shard = CreateOn(device, queue, layout, range, spec, parameters, gradients);
+  if (fallback == nullptr || shard.status().code() != absl::StatusCode::kUnimplemented) return shard;
+  EDDL_CHECK(fallback->host_visible()) << fallback->info().Id();
+  auto detour = std::unique_ptr<Detour>(
+      new Detour{.device_queue = queue, .device_parameters = parameters, .device_gradients = gradients});
+  const int64_t stepped_end = std::clamp(layout.gradient_end(), range.begin, range.end);
+  EDDL_ASSIGN_OR_RETURN(detour->parameters, Buffer::Create(*fallback, BytesOf(range.end - range.begin)));
+  EDDL_ASSIGN_OR_RETURN(detour->gradients, Buffer::Create(*fallback, BytesOf(stepped_end - range.begin)));
+  EDDL_ASSIGN_OR_RETURN(detour->queue, Queue::Create(*fallback));
+  auto detoured = CreateOn(*fallback, detour->queue, layout, range, spec, detour->parameters, detour->gradients);
+  if (detoured.ok()) detoured->detour_ = std::move(detour);
+  return detoured;
+}
+
+absl::StatusOr<ParamShard> ParamShard::CreateOn(Device& device, Queue& queue, const ParamLayout& layout, Range range,
+                                                const OptimizerSpec& spec, const Buffer& parameters,
+                                                const Buffer& gradients) {
   EDDL_CHECK(0 <= range.begin && range.begin <= range.end && range.end <= layout.total())
       << "range [" << range.begin << ", " << range.end << ") of a layout of " << layout.total();
   EDDL_CHECK(range.begin % ParamLayout::kSliceAlignment == 0 && range.end % ParamLayout::kSliceAlignment == 0)
@@ -158,9 +186,13 @@ absl::Status ParamShard::PrepareStatistics(Device& device) {
 
 absl::Status ParamShard::Apply(const StepScalars& scalars) {
   EDDL_CHECK(scalars.step >= 1) << scalars.step;
+  if (detour_ != nullptr) {
+    EDDL_RETURN_IF_ERROR(detour_->Fetch(detour_->device_gradients, detour_->gradients));
+    EDDL_RETURN_IF_ERROR(detour_->Fetch(detour_->device_parameters, detour_->parameters));
+  }
   if (trainable_count_ > 0) EDDL_RETURN_IF_ERROR(StepTrainable(scalars));
   if (statistic_count_ > 0) EDDL_RETURN_IF_ERROR(StepStatistics(scalars));
-  return absl::OkStatus();
+  return detour_ == nullptr ? absl::OkStatus() : detour_->ReturnParameters();
 }
 
 absl::Status ParamShard::StepTrainable(const StepScalars& scalars) {
@@ -194,6 +226,7 @@ absl::Status ParamShard::StepStatistics(const StepScalars& scalars) {
 
 absl::StatusOr<double> ParamShard::GradientSumSquares() {
   if (trainable_count_ == 0) return 0.0;
+  if (detour_ != nullptr) EDDL_RETURN_IF_ERROR(detour_->Fetch(detour_->device_gradients, detour_->gradients));
   const eddl_binding input = {gradients_, 0};
   const eddl_binding output = {norm_.raw(), 0};
   const eddl_op_args args = {

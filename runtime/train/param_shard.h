@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,22 +55,28 @@ class ParamShard {
   };
   // Element `range.begin` of the vector lies at the start of both buffers; gradients may end at layout.gradient_end().
   // Of the range, trainable parameters and running statistics are stepped; what lies behind them is left alone. State
-  // starts at zero. The device, queue and buffers outlive the shard; the queue stays where it is.
+  // starts at zero. The device, queue and buffers outlive the shard; queue and buffers stay where they are.
+  // fallback, whose memory the host sees, steps what the device can't: both vectors are copied there, and the
+  // parameters back, in every step. Null: none.
   // kInvalidArgument: the spec, as Validate says. kUnimplemented: the device lacks the op, or its alignment is coarser
-  // than the layout's.
+  // than the layout's, and there is no fallback.
   // REQUIRES: the range lies in the layout, begins and ends at multiples of ParamLayout::kSliceAlignment, and fits the
   // buffers.
   static absl::StatusOr<ParamShard> Create(Device& device, Queue& queue, const ParamLayout& layout, Range range,
-                                           const OptimizerSpec& spec, const Buffer& parameters,
-                                           const Buffer& gradients);
+                                           const OptimizerSpec& spec, const Buffer& parameters, const Buffer& gradients,
+                                           Device* fallback = nullptr);
   ParamShard(ParamShard&&) = default;
 
-  // parameters <- optimizer(parameters, gradients); running statistics <- their averages. Asynchronous.
+  // parameters <- optimizer(parameters, gradients); running statistics <- their averages. Asynchronous, but on a
+  // fallback.
   // REQUIRES: scalars.step >= 1.
   absl::Status Apply(const StepScalars& scalars);
   // Sum of squares of the trainable gradients in the range; not finite iff one of them is not, or the sum exceeds
   // float. Waits.
   absl::StatusOr<double> GradientSumSquares();
+
+  // Whether the fallback steps the vectors.
+  bool on_fallback() const { return detour_ != nullptr; }
 
   // Names of the optimizer's state vectors: "velocity" (none without momentum), or "m" and "v".
   std::vector<std::string> StateNames() const;
@@ -80,6 +87,21 @@ class ParamShard {
   absl::Status WriteState(size_t i, std::span<const float> values);
 
  private:
+  // What a shard on the fallback needs beside itself: the device's vectors, and its own copies of them.
+  struct Detour {
+    Queue& device_queue;
+    const Buffer& device_parameters;
+    const Buffer& device_gradients;
+    Buffer parameters, gradients;
+    Queue queue;  // the fallback's
+
+    absl::Status Fetch(const Buffer& from, const Buffer& to);
+    absl::Status ReturnParameters();
+  };
+
+  static absl::StatusOr<ParamShard> CreateOn(Device& device, Queue& queue, const ParamLayout& layout, Range range,
+                                             const OptimizerSpec& spec, const Buffer& parameters,
+                                             const Buffer& gradients);
   ParamShard(Queue& queue, const OptimizerSpec& spec, const Buffer& parameters, const Buffer& gradients)
       : queue_(&queue), spec_(spec), parameters_(parameters.raw()), gradients_(gradients.raw()) {}
   absl::Status PrepareTrainable(Device& device);
@@ -96,6 +118,7 @@ class ParamShard {
   std::vector<Buffer> state_;
   Buffer norm_, workspace_;
   PreparedOp step_op_, statistic_op_, norm_op_;
+  std::unique_ptr<Detour> detour_;  // null: the vectors are stepped where they are. Its queue goes, and waits, first.
 };
 
 }  // namespace eddl

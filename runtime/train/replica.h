@@ -45,6 +45,7 @@ class Replica {
   const Model& model() const { return model_; }
   const ParamLayout& layout() const { return model_.layout(); }
   Device& device() { return device_; }
+  Device* fallback() { return fallback_; }
   Queue& queue() { return queue_; }
   const Buffer& parameters() const { return parameters_; }
   const Buffer& gradients() const { return gradients_; }

@@ -76,7 +76,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(Replica& replica, const
   const ParamLayout& layout = replica.layout();
   EDDL_ASSIGN_OR_RETURN(ParamShard shard,
                         ParamShard::Create(replica.device(), replica.queue(), layout, {0, layout.total()},
-                                           options.optimizer, replica.parameters(), replica.gradients()));
+                                           options.optimizer, replica.parameters(), replica.gradients(),
+                                           replica.fallback()));
   return std::unique_ptr<Trainer>(new Trainer(replica, train, test, options, std::move(batcher), std::move(shard)));
 }
 

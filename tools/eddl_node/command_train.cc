@@ -228,6 +228,11 @@ absl::Status TrainRun::Execute() {
     session_->replica().set_recorder(recorder_.get());
   }
   console_.Write(StartBanner(*session_, folder_.path()));
+  if (trainer_->shard().on_fallback()) {
+    console_.Line("        " + session_->compute().device->info().Id() + " lacks " +
+                  NameOf(session_->options().optimizer.kind) + ": all parameters go to " +
+                  session_->compute().fallback->info().Id() + " and back in every step");
+  }
   if (earlier_.has_value()) {
     console_.Line("resume  after " + std::to_string(trainer_->state().step) + " steps");
   }

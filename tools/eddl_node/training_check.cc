@@ -43,7 +43,7 @@ absl::StatusOr<std::vector<double>> LossCurve(const Model& model, Device& device
   EDDL_ASSIGN_OR_RETURN(const auto replica, Replica::Create(model, device, fallback, kSeed));
   const ParamLayout& layout = model.layout();
   EDDL_ASSIGN_OR_RETURN(ParamShard shard, ParamShard::Create(device, replica->queue(), layout, {0, layout.total()}, {},
-                                                             replica->parameters(), replica->gradients()));
+                                                             replica->parameters(), replica->gradients(), fallback));
   const double scale = 1.0 / static_cast<double>(options.batch);
   std::vector<double> losses;
   for (int64_t step = 0; step < options.steps; ++step) {

@@ -2,6 +2,7 @@
 #include "runtime/train/param_shard.h"
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <memory>
 #include <string>
@@ -415,6 +416,69 @@ TEST_F(ParamShardTest, ADeviceWithCoarserAlignmentThanTheLayoutIsRefused) {
   const absl::Status status = ParamShard::Create(**device, queue, layout_, Whole(), {}, buffer, buffer).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(MessageOf(status), HasSubstr("coarse:0 needs multiples of 4096"));
+}
+
+// The cpu backend without one op, and without memory that the host sees.
+const eddl_backend& CpuWithout(const eddl_backend& cpu, eddl_op_kind lacking) {
+  static const eddl_backend* whole = nullptr;
+  static eddl_op_kind absent = 0;
+  static eddl_backend table;
+  whole = &cpu;
+  absent = lacking;
+  table = cpu;
+  table.name = "poor";
+  table.buffer_host_pointer = nullptr;
+  table.op_prepare = [](eddl_device* device, const eddl_op_desc* desc, eddl_op** op, eddl_op_info* info,
+                        eddl_error* error) -> eddl_code {
+    if (desc->kind != absent) return whole->op_prepare(device, desc, op, info, error);
+    std::snprintf(error->message, sizeof(error->message), "this backend lacks it");
+    return EDDL_UNIMPLEMENTED;
+  };
+  return table;
+}
+
+// Parameters and state after two steps, and the norm of the gradient, with what the device lacks done by the fallback.
+struct Stepped {
+  std::vector<float> parameters, state;
+  double norm = 0.0;
+};
+
+Stepped StepTwice(Device& device, Device* fallback, const ParamLayout& layout) {
+  Queue queue = Queue::Create(device).value();
+  const auto bytes = static_cast<uint64_t>(layout.total()) * sizeof(float);
+  const Buffer parameters = Buffer::Create(device, bytes).value(), gradients = Buffer::Create(device, bytes).value();
+  Stepped stepped = {.parameters = RandomVector(layout, 1)};
+  EXPECT_TRUE(queue.Write(parameters, 0, std::as_bytes(std::span(stepped.parameters))).ok());
+  auto shard = ParamShard::Create(device, queue, layout, {.begin = 0, .end = layout.total()}, {}, parameters, gradients,
+                                  fallback);
+  EXPECT_TRUE(shard.ok()) << shard.status();
+  for (int64_t step = 1; shard.ok() && step <= 2; ++step) {
+    const std::vector<float> gradient = RandomVector(layout, 10 + static_cast<uint64_t>(step));
+    EXPECT_TRUE(queue.Write(gradients, 0, std::as_bytes(std::span(gradient))).ok());
+    stepped.norm = shard->GradientSumSquares().value_or(-1.0);
+    EXPECT_TRUE(shard->Apply({.learning_rate = 0.1, .step = step}).ok());
+    EXPECT_TRUE(queue.Wait().ok());
+  }
+  EXPECT_TRUE(queue.Read(parameters, 0, std::as_writable_bytes(std::span(stepped.parameters))).ok());
+  EXPECT_TRUE(queue.Wait().ok());
+  if (!shard.ok()) return stepped;
+  stepped.state.resize(static_cast<size_t>(shard->state_size()));
+  EXPECT_TRUE(shard->ReadState(0, stepped.state).ok());
+  return stepped;
+}
+
+TEST_F(ParamShardTest, WhatTheDeviceLacksTheFallbackSteps) {
+  const Stepped expected = StepTwice(*device_, nullptr, layout_);
+  for (const eddl_op_kind kind : {EDDL_OP_SGD, EDDL_OP_STATISTICS_UPDATE, EDDL_OP_SUM_SQUARES}) {
+    const auto backend = Backend::FromTable(&CpuWithout(device_->table(), kind), "poor");
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    const auto poor = Device::Open(**backend, 0, {.thread_count = 1});
+    ASSERT_TRUE(poor.ok()) << poor.status();
+    const Stepped stepped = StepTwice(**poor, device_.get(), layout_);
+    EXPECT_EQ(stepped.parameters, expected.parameters) << kind;
+    EXPECT_EQ(stepped.state, expected.state) << kind;
+    EXPECT_EQ(stepped.norm, expected.norm) << kind;
+  }
 }
 
 TEST(OptimizerSpecTest, NamesAreReadBack) {
