@@ -42,7 +42,7 @@ struct RoundSample {
 
 // Who did what from when to when.
 struct Span {
-  enum class Kind : uint8_t { kCompute, kPush, kPublish, kReplica, kMove, kControl, kDown, kHang, kBurst };
+  enum class Kind : uint8_t { kCompute, kPush, kPublish, kReplica, kMove, kAggregate, kApply, kDown, kHang, kBurst };
   NodeId node{};
   Kind kind{};
   Instant begin;
@@ -86,7 +86,8 @@ struct NodeTotals {
   int64_t bytes_down = 0;
   int64_t messages_received = 0;
   uint32_t lives = 0;
-  double share = 0;  // of the parameters that it leads, at the end
+  Duration clock_error;  // of a real node: how far its instants may be off the manager's clock
+  double share = 0;      // of the parameters that it leads, at the end
 };
 
 // A broken invariant: what, when, and the events that led there, oldest first.

@@ -8,8 +8,8 @@
 
 namespace eddl::net::sim {
 std::string ToString(Span::Kind kind) {
-  static constexpr const char* kNames[] = {"compute", "push", "publish", "replica", "move",
-                                           "control", "down", "hang",    "burst"};
+  static constexpr const char* kNames[] = {"compute",   "push",  "publish", "replica", "move",
+                                           "aggregate", "apply", "down",    "hang",    "burst"};
   return kNames[static_cast<size_t>(kind)];
 }
 

@@ -181,6 +181,8 @@ class World {
   // world_actions.cc
   // All of `actions_`, one after the other.
   void CarryOut(Node& node, double cost_seconds);
+  // Adding up gradients, or the optimizer's step.
+  void AddControlSpan(NodeId node, Instant begin, Duration length, const Action& action);
   double CostSeconds(const Node& node, const Action& action) const;
   void Do(Node& node, Instant at, Send& action);
   void Do(Node& node, Instant at, Multicast& action);

@@ -23,7 +23,9 @@ void World::CarryOut(Node& node, double cost_seconds) {
   // Moved out: an action may end in another call.
   Actions actions = std::move(actions_);
   for (Action& action : actions) {
-    at = at + FromSeconds(CostSeconds(node, action));
+    const Duration cost = FromSeconds(CostSeconds(node, action));
+    AddControlSpan(node.id, at, cost, action);
+    at = at + cost;
     std::visit([&](auto& a) { Do(node, at, a); }, action);
   }
   node.busy_until = std::max(node.busy_until, at);
@@ -32,6 +34,24 @@ void World::CarryOut(Node& node, double cost_seconds) {
   if (!node.halted) return;
   Kill(node.id, "left");
   if (node.back_seconds >= 0) queue_.Push(now_ + FromSeconds(node.back_seconds), kStart, ToInt(node.id));
+}
+
+void World::AddControlSpan(NodeId node, Instant begin, Duration length, const Action& action) {
+  if (length.ns == 0) return;
+  Span span = {.node = node, .begin = begin, .end = begin + length};
+  if (const auto* fold = std::get_if<Fold>(&action)) {
+    span.kind = Span::Kind::kAggregate;
+    span.round = fold->round;
+  } else if (const auto* apply = std::get_if<Apply>(&action)) {
+    span.kind = Span::Kind::kApply;
+    span.round = apply->record.round;
+  } else if (const auto* backup = std::get_if<ApplyBackup>(&action)) {
+    span.kind = Span::Kind::kApply;
+    span.round = backup->record.round;
+  } else {
+    return;
+  }
+  recorder_.AddSpan(span);
 }
 
 double World::CostSeconds(const Node& node, const Action& action) const {

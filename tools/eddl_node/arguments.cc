@@ -174,6 +174,7 @@ struct CommandLine {
         ->type_name("HOST:PORT")
         ->expected(0, 1)
         ->default_str("127.0.0.1:7448");
+    command->add_option("--trace", manage.trace, "write who did what when, for ui.perfetto.dev")->type_name("FILE");
     command->add_option("--record", manage.record, "write the manager's events to a file, for eddl-sim replay")
         ->type_name("FILE");
     AddSet(command, shared);

@@ -68,6 +68,7 @@ struct ManageArguments : CommonArguments {
   std::string pace;  // as in JoinArguments, with --work
   std::string record;
   std::string dashboard;  // HOST:PORT; empty: none
+  std::string trace;      // file; empty: none
 };
 
 struct JoinArguments : CommonArguments {

@@ -38,6 +38,7 @@
 #include "tools/eddl_node/run_folder.h"
 #include "tools/eddl_node/stop_signal.h"
 #include "tools/eddl_node/text_format.h"
+#include "tools/eddl_node/trace/run_trace.h"
 #include "tools/eddl_node/train_report.h"
 #include "tools/eddl_node/train_session.h"
 
@@ -48,6 +49,8 @@ using cluster::ClusterEvent;
 using cluster::HostPort;
 using cluster::JobPacket;
 
+// After the end, until nodes have told the rest of what they did.
+constexpr Duration kTracePatience{3'000'000'000};
 constexpr char kManageSchema[] = "eddl.manage.v1";
 
 // This machine's first address that others may reach; the loopback's if there is none.
@@ -96,6 +99,9 @@ class ManageRun {
   absl::Status StartDashboard();
   absl::Status Finish(const cluster::ManagerEnd& end);
   void WriteReportOfRun();
+  void OnStep(const StepReport& report);
+  absl::Status StartTrace();
+  absl::Status WriteTrace();
   void PrintBanner();
   void OnEpoch(const EpochReport& report, const Checkpoint& model);
   void OnEvent(const ClusterEvent& event);
@@ -125,6 +131,8 @@ class ManageRun {
   std::unique_ptr<cluster::JournalFile> journal_;
   std::unique_ptr<cluster::CheckpointKeeper> keeper_;
   std::unique_ptr<cluster::TrainingRows> rows_;
+  std::optional<RunTrace> trace_;
+  std::optional<AtomicFile> trace_file_;
   std::unique_ptr<cluster::ClusterService> service_;
   std::unique_ptr<net::GrpcTransport> transport_;
   std::optional<net::GrpcLog> grpc_log_;
@@ -336,6 +344,7 @@ absl::Status ManageRun::Listen() {
       cluster::ClusterService::Files{.model = newest_model, .initial = initial_path_});
   const auto on_refused = [this](const std::string& text) { manager_->OnRefused(text); };
   grpc_log_.emplace(on_refused);
+  if (trace_) service_->set_trace(&*trace_);
   auto transport = net::GrpcTransport::Create({.self = net::kManager,
                                                .job_id = packet_.job_id,
                                                .listen = listen_.ToString(),
@@ -460,6 +469,34 @@ void ManageRun::PrintBanner() {
                  {"token", token_ ? nlohmann::ordered_json(token_->ToString()) : nlohmann::ordered_json()}});
 }
 
+void ManageRun::OnStep(const StepReport& report) {
+  progress_->OnStep(report, Now());
+  if (!trace_) return;
+  trace_->AddCommit(Now(), net::Version{static_cast<uint64_t>(report.state.step - 1)}, report.state.samples,
+                    report.loss);
+}
+
+absl::Status ManageRun::StartTrace() {
+  if (arguments_.trace.empty()) return absl::OkStatus();
+  // Now, so that a folder that can't be written is known before hours of training.
+  auto file = AtomicFile::Create(arguments_.trace);
+  if (!file.ok()) return WithExitCode(ExitCode::kSave, WithContext(file.status(), "--trace"));
+  trace_file_.emplace(*std::move(file));
+  trace_.emplace(packet_.name, Now(), samples_before_);
+  return absl::OkStatus();
+}
+
+absl::Status ManageRun::WriteTrace() {
+  if (!trace_) return absl::OkStatus();
+  trace_->AwaitLast(kTracePatience);
+  EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, trace_->Write(*trace_file_)));
+  console_.Line("trace: " + arguments_.trace + " (open it in ui.perfetto.dev or chrome://tracing)");
+  if (const int64_t count = trace_->lacking_count(); count > 0) {
+    console_.Line("the trace lacks " + Grouped(count) + " spans: more than it holds, lost on the way, or refused");
+  }
+  return absl::OkStatus();
+}
+
 void ManageRun::OnEpoch(const EpochReport& report, const Checkpoint& model) {
   progress_->OnEpoch(report, Now());
   const std::optional<double> best = metrics_->best_test_accuracy();
@@ -481,6 +518,7 @@ void ManageRun::OnEpoch(const EpochReport& report, const Checkpoint& model) {
 
 void ManageRun::OnEvent(const ClusterEvent& event) {
   history_->AddExplained(event.seconds, event.topic, event.text);
+  if (trace_) trace_->AddExplained(Now(), event.topic, event.text);
   progress_->Clear();
   char seconds[32];
   std::snprintf(seconds, sizeof(seconds), "%8.1f s  ", event.seconds);
@@ -558,11 +596,15 @@ absl::Status ManageRun::Execute() {
       .epochs = packet_.options.epochs,
       .record_path = arguments_.record};
   cluster::ManagerObserver observer = {
-      .on_step = [this](const StepReport& report) { progress_->OnStep(report, Now()); },
+      .on_step = [this](const StepReport& report) { OnStep(report); },
       .on_epoch = [this](const EpochReport& report, const Checkpoint& model) { OnEpoch(report, model); },
       .on_growth = [this](int64_t samples) { progress_->SetSamples(samples); },
       .on_event = [this](const ClusterEvent& event) { OnEvent(event); },
-      .on_sample = [this](const RunSample& sample) { history_->Add(sample); }};
+      .on_sample =
+          [this](const RunSample& sample) {
+            history_->Add(sample);
+            if (trace_) trace_->SetMode(sample.mode);
+          }};
   manager_ = std::make_unique<cluster::ManagerNode>(
       std::move(options), *registry_, std::move(observer), [this](net::NodeId node, const std::string& address) {
         return cluster::ProbeNode(node, address.starts_with(':') ? "127.0.0.1" + address : address, credentials_);
@@ -578,6 +620,7 @@ absl::Status ManageRun::Execute() {
                       .samples = packet_.options.epochs * packet_.sample_count},
       [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); },
       TrainState{.step = static_cast<int64_t>(records.size()), .samples = samples_before_}, Now());
+  EDDL_RETURN_IF_ERROR(StartTrace());
   EDDL_RETURN_IF_ERROR(Listen());
   EDDL_RETURN_IF_ERROR(SaveOperator());
   EDDL_RETURN_IF_ERROR(StartDashboard());
@@ -589,7 +632,9 @@ absl::Status ManageRun::Execute() {
   if (worker_thread_.joinable()) worker_thread_.join();
   dashboard_.reset();
   EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, history_->Save()));
-  return Finish(end);
+  const absl::Status finished = Finish(end);
+  const absl::Status traced = WriteTrace();
+  return finished.ok() ? traced : finished;
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ std::optional<int> SeriesOf(Span::Kind kind) {
     case Span::Kind::kHang:
     case Span::Kind::kBurst:
       return 4;
-    case Span::Kind::kControl:
+    case Span::Kind::kAggregate:
+    case Span::Kind::kApply:
       return std::nullopt;
   }
   return std::nullopt;

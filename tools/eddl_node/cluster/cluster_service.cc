@@ -204,12 +204,26 @@ grpc::Status ClusterService::Stop(grpc::ServerContext* context, const v1::StopRe
   return grpc::Status::OK;
 }
 
-grpc::Status ClusterService::Report(grpc::ServerContext* context, const v1::ReportRequest* request, v1::ReportReply*) {
+grpc::Status ClusterService::Report(grpc::ServerContext* context, const v1::ReportRequest* request,
+                                    v1::ReportReply* reply) {
   const auto caller = CallerOf(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
   const net::NodeId node{request->node()};
   if (!admission_.insecure && caller->node != node) return ToGrpc(PermissionDenied("a node reports of itself alone"));
+  const Instant now = Now();
+  reply->set_manager_ns(now.ns);
+  reply->set_wants_spans(trace_ != nullptr);
   manager_.OnVitals(node, VitalsOf(*request));
+  const auto info = registry_.Find(node);
+  if (trace_ != nullptr && info) {
+    trace_->AddReport(node,
+                      {.name = info->name,
+                       .clock_error = {request->clock_error_ns()},
+                       .lost_count = request->lost_spans(),
+                       .last = request->last(),
+                       .spans = SpansOf(*request)},
+                      now);
+  }
   return grpc::Status::OK;
 }
 

@@ -18,6 +18,7 @@
 #include "tools/eddl_node/cluster/manager_node.h"
 #include "tools/eddl_node/cluster/member_registry.h"
 #include "tools/eddl_node/cluster/sample_service.h"
+#include "tools/eddl_node/trace/run_trace.h"
 
 namespace eddl::cluster {
 
@@ -51,6 +52,9 @@ class ClusterService final : public v1::Cluster::Service {
   // All outlive the service.
   ClusterService(Admission admission, const JobPacket& job, MemberRegistry& registry, ManagerNode& manager,
                  TrainingRows& train, Files files);
+
+  // From now on members are asked what they do when. Before the service is called; outlives it.
+  void set_trace(RunTrace* trace) { trace_ = trace; }
 
   grpc::Status Join(grpc::ServerContext* context, const v1::JoinRequest* request, v1::JoinReply* reply) override;
   grpc::Status Status(grpc::ServerContext* context, const v1::StatusRequest* request, v1::StatusReply* reply) override;
@@ -88,6 +92,7 @@ class ClusterService final : public v1::Cluster::Service {
   std::atomic<int> contributions_ = 0;  // that are coming just now
   Files files_;
   LinkProbeService link_probes_;
+  RunTrace* trace_ = nullptr;
 };
 
 // absl and gRPC codes are the same numbers.

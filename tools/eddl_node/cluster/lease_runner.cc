@@ -181,6 +181,7 @@ absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& resu
   EDDL_RETURN_IF_ERROR(samples_.Read(indices_, rows_, labels_, [this] { return IsAbandoned(); }));
   EDDL_CHECK(labels_.size() == indices_.size()) << labels_.size() << " rows of " << indices_.size();
   const Instant begin = Now();
+  result.begin = begin;
   EDDL_RETURN_IF_ERROR(WriteBase(request));
   EDDL_RETURN_IF_ERROR(grant.kind == net::LeaseKind::kTrain ? Train(grant, result) : Evaluate(grant, result));
   if (!result.done.finite) {

@@ -77,6 +77,7 @@ struct LeaseRunnerOptions {
 struct LeaseResult {
   net::Done done;                       // as in LeaseFinished
   std::optional<GradientSum> gradient;  // none if cancelled, not finite or an evaluation
+  Instant begin;                        // of `done.compute`
   absl::Status error;                   // the device or the data failed, or there is no such lease: `done` is cancelled
 };
 

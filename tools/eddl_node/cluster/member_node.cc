@@ -90,6 +90,9 @@ void MemberNode::OnPeerDown(net::NodeId peer, const std::string& why) {
 }
 
 void MemberNode::OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) {
+  if (options_.spans != nullptr && payload != nullptr) {
+    options_.spans->AddMessage(NodeSpan::Kind::kReceived, from, message.body, payload->size(), Now());
+  }
   auto incoming = std::make_shared<Incoming>(
       Incoming{.from = from, .message = std::move(message), .payload = std::move(payload), .intact = intact});
   loop_.Post([this, incoming] { Take(std::move(*incoming)); });
@@ -246,6 +249,13 @@ void MemberNode::OnResult(LeaseResult result) {
   if (!finished.done.cancelled) {
     status_.samples += finished.done.samples;
     ++status_.leases;
+    if (options_.spans != nullptr) {
+      options_.spans->Add({.kind = NodeSpan::Kind::kCompute,
+                           .round = finished.done.round,
+                           .begin = result.begin,
+                           .end = result.begin + finished.done.compute,
+                           .amount = finished.done.samples});
+    }
   }
   Handle(finished);
 }
@@ -314,16 +324,23 @@ void MemberNode::SendBytes(net::NodeId to, const net::Message& message, net::Byt
   const Instant now = Now();
   if (!net::IsBackground(to, message.body)) {
     backlog_.Add(now, static_cast<double>(bytes->size()), link_rates().up);
-    return transport_->Send(to, message, std::move(bytes));
+    return SendTraced(to, message, std::move(bytes));
   }
   background_.push_back({.due = backlog_.Depart(now), .to = to, .message = message, .bytes = std::move(bytes)});
   SendBackground();
 }
 
+void MemberNode::SendTraced(net::NodeId to, const net::Message& message, net::Bytes bytes) {
+  if (options_.spans != nullptr) {
+    options_.spans->AddMessage(NodeSpan::Kind::kSent, to, message.body, bytes->size(), Now());
+  }
+  transport_->Send(to, message, std::move(bytes));
+}
+
 void MemberNode::SendBackground() {
   while (!background_.empty() && background_.front().due <= Now()) {
     Outgoing& first = background_.front();
-    transport_->Send(first.to, first.message, std::move(first.bytes));
+    SendTraced(first.to, first.message, std::move(first.bytes));
     background_.pop_front();
   }
   if (!background_.empty()) loop_.SetTimer(Loop::TimerKind::kBackground, background_.front().due);
@@ -354,7 +371,16 @@ void MemberNode::Do(const net::Adopt& action) { store_->Adopt(action); }
 
 void MemberNode::Do(const net::Discard& action) { store_->Discard(action); }
 
-void MemberNode::Do(const net::Fold& action) { store_->Fold(action); }
+void MemberNode::AddSpan(NodeSpan::Kind kind, net::Version round, Instant begin) {
+  if (options_.spans == nullptr) return;
+  options_.spans->Add({.kind = kind, .round = round, .begin = begin, .end = Now()});
+}
+
+void MemberNode::Do(const net::Fold& action) {
+  const Instant begin = Now();
+  store_->Fold(action);
+  AddSpan(NodeSpan::Kind::kAggregate, action.round, begin);
+}
 
 void MemberNode::Do(const net::ClearFold& action) { store_->ClearFold(action); }
 
@@ -363,11 +389,15 @@ void MemberNode::Do(const net::Seal& action) {
 }
 
 void MemberNode::Do(const net::Apply& action) {
+  const Instant begin = Now();
   if (const absl::Status status = store_->Apply(action); !status.ok()) Fail(status);
+  AddSpan(NodeSpan::Kind::kApply, action.record.round, begin);
 }
 
 void MemberNode::Do(const net::ApplyBackup& action) {
+  const Instant begin = Now();
   if (const absl::Status status = store_->ApplyBackup(action); !status.ok()) Fail(status);
+  AddSpan(NodeSpan::Kind::kApply, action.record.round, begin);
 }
 
 void MemberNode::Do(const net::Rollback& action) { store_->Rollback(action); }

@@ -26,6 +26,7 @@
 #include "tools/eddl_node/cluster/loop.h"
 #include "tools/eddl_node/cluster/owner_load.h"
 #include "tools/eddl_node/cluster/tensor_store.h"
+#include "tools/eddl_node/trace/span_log.h"
 
 namespace eddl::cluster {
 
@@ -42,6 +43,7 @@ struct MemberNodeOptions {
   std::string record_path;                     // every event and a hash of its answer, for eddl-sim replay; empty: none
   Duration manager_patience{600'000'000'000};  // without the manager, then it goes
   double owner_load_max = 0;  // cores that the device's owner may use before training pauses; 0: it never does
+  SpanLog* spans = nullptr;   // where to say what was done when; null: nowhere. Outlives the node
 };
 
 // Where a node stands, for its console.
@@ -110,6 +112,8 @@ class MemberNode final : public net::TransportObserver {
   void OnDriverTimer();
   void OnResult(LeaseResult result);
   void Fail(const absl::Status& status);
+  // What the loop's thread has done since `begin`.
+  void AddSpan(NodeSpan::Kind kind, net::Version round, Instant begin);
 
   void CarryOut(net::Actions& actions);
   void Do(net::Send& action);
@@ -142,6 +146,8 @@ class MemberNode final : public net::TransportObserver {
   void SendOne(net::NodeId to, const net::Message& message);
   // What somebody waits for at once; else when the link has sent that.
   void SendBytes(net::NodeId to, const net::Message& message, net::Bytes bytes);
+  // Of a message with bytes.
+  void SendTraced(net::NodeId to, const net::Message& message, net::Bytes bytes);
   void SendBackground();
   LinkRates link_rates() const;
 

@@ -51,7 +51,8 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
                                   .capabilities = capabilities,
                                   .manager_address = options.manager_address,
                                   .record_path = options.record_path,
-                                  .owner_load_max = options.owner_load_max};
+                                  .owner_load_max = options.owner_load_max,
+                                  .spans = &session->spans_};
   const LeaseRunnerOptions runner = {.ledger = job.ledger(),
                                      .seed = job.options.seed,
                                      .exact = job.exact,
@@ -76,7 +77,7 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
 
 absl::StatusOr<std::string> MemberSession::Run(const std::atomic<bool>& stop) {
   const LinkProber prober(manager_, [this](const LinkRates& rates) { node_->SetLinkRates(rates); });
-  const NodeReporter reporter(self_, manager_, *transport_);
+  const NodeReporter reporter(self_, manager_, *transport_, spans_);
   return node_->Run(*transport_, stop);
 }
 

@@ -55,6 +55,7 @@ class MemberSession {
   MemberSession() = default;
 
   net::NodeId self_{};
+  SpanLog spans_;
 
   // In the order in which each uses those before it.
   std::unique_ptr<NodeRuntime> runtime_;

@@ -2,6 +2,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace eddl::cluster {
@@ -30,9 +31,40 @@ NodeVitals VitalsOf(const v1::ReportRequest& request) {
                     .received_bytes_per_second = request.received_bytes_per_second()});
 }
 
+void AddSpans(const std::vector<NodeSpan>& spans, Duration offset, v1::ReportRequest& request) {
+  for (const NodeSpan& span : spans) {
+    v1::TraceSpan& message = *request.add_spans();
+    message.set_kind(static_cast<uint32_t>(span.kind));
+    message.set_body(span.body);
+    message.set_peer(ToInt(span.peer));
+    message.set_round(ToInt(span.round));
+    message.set_begin_ns((span.begin + offset).ns);
+    message.set_end_ns((span.end + offset).ns);
+    message.set_amount(span.amount);
+  }
+}
+
+// Numbers that are too large for a kind become one that nobody has.
+std::vector<NodeSpan> SpansOf(const v1::ReportRequest& request) {
+  std::vector<NodeSpan> spans;
+  for (const v1::TraceSpan& message : request.spans()) {
+    if (spans.size() == SpanLog::kTakeMax) break;
+    spans.push_back({.kind = static_cast<NodeSpan::Kind>(std::min(message.kind(), 255u)),
+                     .body = static_cast<uint8_t>(std::min(message.body(), 255u)),
+                     .peer = net::NodeId{message.peer()},
+                     .round = net::Version{message.round()},
+                     .begin = {message.begin_ns()},
+                     .end = {message.end_ns()},
+                     .amount = message.amount()});
+  }
+  return spans;
+}
+
 NodeReporter::NodeReporter(net::NodeId self, const std::shared_ptr<grpc::Channel>& manager,
-                           const net::Transport& transport)
-    : self_(self), stub_(v1::Cluster::NewStub(manager)), transport_(transport), thread_([this] { Run(); }) {}
+                           const net::Transport& transport, SpanLog& spans)
+    : self_(self), stub_(v1::Cluster::NewStub(manager)), transport_(transport), spans_(spans), thread_([this] {
+        Run();
+      }) {}
 
 NodeReporter::~NodeReporter() {
   {
@@ -40,28 +72,60 @@ NodeReporter::~NodeReporter() {
     stopped_ = true;
   }
   thread_.join();
+  // What a trace still lacks.
+  if (spans_.enabled()) Report(/*last=*/true);
+}
+
+void NodeReporter::ReadVitals() {
+  const net::LinkCounters total = transport_.Total();
+  vitals_ = reader_.Read(Now(), total.sent_bytes, total.received_bytes);
+}
+
+void NodeReporter::AlignClock() {
+  for (size_t i = 0; i < ClockOffset::kCalls; ++i) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (stopped_) return;
+    }
+    if (!Report(/*last=*/false)) return;
+  }
 }
 
 void NodeReporter::Run() {
-  const auto is_stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_; };
+  ReadVitals();
+  Report(/*last=*/false);
+  if (spans_.enabled()) AlignClock();
   while (true) {
     {
       const absl::MutexLock lock(&mutex_);
       const absl::Duration period = absl::Nanoseconds(kReportPeriod.ns);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&is_stopped), period)) return;
+      if (mutex_.AwaitWithTimeout(absl::Condition(this, &NodeReporter::is_stopped), period)) return;
     }
-    Report();
+    ReadVitals();
+    Report(/*last=*/false);
   }
 }
 
-void NodeReporter::Report() {
-  const net::LinkCounters total = transport_.Total();
-  const NodeVitals vitals = reader_.Read(Now(), total.sent_bytes, total.received_bytes);
+bool NodeReporter::Report(bool last) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kCallPatience);
+  v1::ReportRequest request = ToProto(self_, vitals_);
+  request.set_last(last);
+  if (const auto clock = offset_.Get(); clock && offset_.is_full()) {
+    AddSpans(spans_.Take(), clock->offset, request);
+    request.set_clock_error_ns(clock->error.ns);
+    request.set_lost_spans(spans_.lost_count());
+  }
   v1::ReportReply reply;
+  const Instant begin = Now();
   // A manager that is away, or of an older version, does without.
-  (void)stub_->Report(&context, ToProto(self_, vitals), &reply);
+  if (!stub_->Report(&context, request, &reply).ok()) {
+    spans_.Lose(static_cast<size_t>(request.spans_size()));
+    return false;
+  }
+  offset_.Add(begin, Instant{reply.manager_ns()}, Now());
+  spans_.set_enabled(reply.wants_spans());
+  return true;
 }
 
 }  // namespace eddl::cluster

@@ -5,11 +5,14 @@
 
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "net/ids.h"
 #include "net/transport/transport.h"
 #include "net/wire/cluster.grpc.pb.h"
+#include "tools/eddl_node/trace/clock_offset.h"
+#include "tools/eddl_node/trace/span_log.h"
 #include "tools/eddl_node/vitals/node_vitals.h"
 
 namespace eddl::cluster {
@@ -19,17 +22,27 @@ constexpr Duration kReportPeriod{1'000'000'000};
 class NodeReporter {
  public:
   // `transport` outlives the reporter.
-  NodeReporter(net::NodeId self, const std::shared_ptr<grpc::Channel>& manager, const net::Transport& transport);
+  // `spans` outlives it, too: sent along while the manager wants them.
+  NodeReporter(net::NodeId self, const std::shared_ptr<grpc::Channel>& manager, const net::Transport& transport,
+               SpanLog& spans);
   ~NodeReporter();
 
  private:
   void Run();
-  void Report();
+  // `last`: the node goes. False: the manager did not answer.
+  bool Report(bool last);
+  // Spans that come before the clocks are aligned would lie wrong: a few calls at once.
+  void AlignClock();
+  void ReadVitals();
+  bool is_stopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_; }
 
   const net::NodeId self_;
   const std::unique_ptr<v1::Cluster::Stub> stub_;
   const net::Transport& transport_;
+  SpanLog& spans_;
+  ClockOffset offset_;  // to the manager's clock
   VitalsReader reader_;
+  NodeVitals vitals_;  // as last read
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last: it uses the others
@@ -38,5 +51,8 @@ class NodeReporter {
 // The message, and back; what a peer says is made plausible.
 v1::ReportRequest ToProto(net::NodeId node, const NodeVitals& vitals);
 NodeVitals VitalsOf(const v1::ReportRequest& request);
+// Shifted by `offset`.
+void AddSpans(const std::vector<NodeSpan>& spans, Duration offset, v1::ReportRequest& request);
+std::vector<NodeSpan> SpansOf(const v1::ReportRequest& request);
 
 }  // namespace eddl::cluster
