@@ -19,6 +19,8 @@ struct Shared {
   std::string threads;
   std::string backend_dir;
   std::string format = "text";
+  std::string log_format = "plain";
+  std::string log_level = "info";
 };
 
 void AddFormat(CLI::App* command, Shared& shared) {
@@ -26,6 +28,20 @@ void AddFormat(CLI::App* command, Shared& shared) {
       ->add_option("--format", shared.format, "text for people; json: one object a line on stdout, the text on stderr")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
+}
+
+CLI::Option* AddLogLevel(CLI::App* command, Shared& shared, const char* option, const char* text) {
+  return command->add_option(option, shared.log_level, text)
+      ->check(CLI::IsMember({"error", "warning", "info", "debug"}));
+}
+
+void AddLog(CLI::App* command, Shared& shared) {
+  command
+      ->add_option("--log-format", shared.log_format,
+                   "plain: for people; text, json: lines with time, level, node and round")
+      ->check(CLI::IsMember({"plain", "text", "json"}))
+      ->capture_default_str();
+  AddLogLevel(command, shared, "--log-level", "say less or more: error, warning, info, debug")->capture_default_str();
 }
 
 void AddBackendDir(CLI::App* command, Shared& shared) {
@@ -48,6 +64,10 @@ void AddSet(CLI::App* command, Shared& shared) {
 CommonArguments CommonOf(const Shared& shared) {
   CommonArguments common = {.format = shared.format == "json" ? OutputFormat::kJson : OutputFormat::kText,
                             .overrides = shared.sets};
+  common.log.format = shared.log_format == "json"   ? LogFormat::kJson
+                      : shared.log_format == "text" ? LogFormat::kText
+                                                    : LogFormat::kPlain;
+  common.log.level = *ParseLogLevel(shared.log_level);  // checked by the parser
   if (!shared.device.empty()) common.overrides.push_back("device.name=" + shared.device);
   if (!shared.threads.empty()) common.overrides.push_back("device.threads=" + shared.threads);
   if (!shared.backend_dir.empty()) common.overrides.push_back("device.backend_dir=" + shared.backend_dir);
@@ -97,6 +117,7 @@ struct CommandLine {
   AskArguments ask;
   ContributeArguments contribute;
   std::string job_format = "toml";
+  std::optional<int64_t> log_node;
   bool version = false;
 
   CommandLine() {
@@ -125,6 +146,7 @@ struct CommandLine {
         command->add_flag("--resume", train.resume, "go on from the last checkpoint in run.dir, if there is one");
     command->add_flag("--overwrite", train.overwrite, "remove an earlier run from run.dir instead of setting it aside")
         ->excludes(resume);
+    AddLog(command, shared);
     AddFormat(command, shared);
   }
 
@@ -177,6 +199,7 @@ struct CommandLine {
     command->add_option("--trace", manage.trace, "write who did what when, for ui.perfetto.dev")->type_name("FILE");
     command->add_option("--record", manage.record, "write the manager's events to a file, for eddl-sim replay")
         ->type_name("FILE");
+    AddLog(command, shared);
     AddSet(command, shared);
     AddDevice(command, shared);
     AddFormat(command, shared);
@@ -214,6 +237,7 @@ struct CommandLine {
         ->type_name("HOST:PORT");
     command->add_option("--record", join.record, "write this node's events to a file, for eddl-sim replay")
         ->type_name("FILE");
+    AddLog(command, shared);
     AddDevice(command, shared);
     AddFormat(command, shared);
   }
@@ -239,6 +263,9 @@ struct CommandLine {
         ->add_option("node", ask.node, "the device's number in `status`")
         ->required();
     AddQuestion("stop", "take a checkpoint and end the job; `manage --resume` goes on");
+    CLI::App* log = AddQuestion("log", "change how much a running cluster's nodes log; the operator's alone");
+    AddLogLevel(log, shared, "--level", "error, warning, info or debug")->required();
+    log->add_option("--node", log_node, "only of this one: its number in `status`; 0: the manager (all)");
     AddQuestion("fetch", "fetch the newest model of a cluster")
         ->add_option("output", ask.output, "the file to write")
         ->required()
@@ -269,6 +296,9 @@ struct CommandLine {
   AskArguments Ask(AskArguments::Kind kind) const {
     AskArguments arguments = ask;
     arguments.kind = kind;
+    arguments.level = *ParseLogLevel(shared.log_level);
+    arguments.all = !log_node;
+    if (log_node) arguments.node = *log_node;
     return arguments;
   }
 
@@ -321,6 +351,7 @@ struct CommandLine {
     if (app.got_subcommand("why")) return fill(Ask(AskArguments::Kind::kWhy));
     if (app.got_subcommand("leave")) return fill(Ask(AskArguments::Kind::kLeave));
     if (app.got_subcommand("stop")) return fill(Ask(AskArguments::Kind::kStop));
+    if (app.got_subcommand("log")) return fill(Ask(AskArguments::Kind::kLog));
     if (app.got_subcommand("fetch")) return fill(Ask(AskArguments::Kind::kModel));
     if (app.got_subcommand("report")) return fill(report);
     if (app.got_subcommand("contribute")) return fill(contribute);

@@ -13,6 +13,7 @@ namespace eddl {
 // Most commands take these.
 struct CommonArguments {
   OutputFormat format = OutputFormat::kText;
+  LogOptions log;                      // of train, manage and join
   std::vector<std::string> overrides;  // "key=value", also from --device and --threads
   std::string resume_command;          // the command line, made one that resumes
 };
@@ -92,7 +93,7 @@ struct JoinArguments : CommonArguments {
 
 // What a person asks a running cluster.
 struct AskArguments : CommonArguments {
-  enum class Kind : uint8_t { kStatus, kTop, kWhy, kLeave, kStop, kModel };
+  enum class Kind : uint8_t { kStatus, kTop, kWhy, kLeave, kStop, kModel, kLog };
   Kind kind = Kind::kStatus;
   std::string manager;
   int64_t node = 0;
@@ -100,6 +101,8 @@ struct AskArguments : CommonArguments {
   bool insecure = false;
   std::string state;
   std::string output;  // kModel
+  LogLevel level{};    // kLog
+  bool all = true;     // kLog: of the manager and all nodes; else of `node`
 };
 
 struct ReportArguments : CommonArguments {

@@ -1,4 +1,4 @@
-// eddl-node status, top, why, leave, stop, fetch: what people ask a running cluster.
+// eddl-node status, top, why, leave, stop, log, fetch: what people ask a running cluster.
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -95,6 +95,16 @@ absl::Status Ask(const AskArguments& arguments, const Console& console) {
       EDDL_RETURN_IF_ERROR(client.Stop());
       console.Line("the job ends as soon as a checkpoint is saved; `manage --resume` goes on with it");
       return absl::OkStatus();
+    case AskArguments::Kind::kLog: {
+      EDDL_RETURN_IF_ERROR(
+          client.SetLogLevel(arguments.level, arguments.all ? std::nullopt : std::optional<net::NodeId>(node)));
+      const std::string who = arguments.all         ? "the manager and all nodes log"
+                              : arguments.node == 0 ? "the manager logs"
+                                                    : "node " + std::to_string(arguments.node) + " logs";
+      console.Line(who + " at level " + std::string(ToString(arguments.level)) +
+                   " from their next report on, in a second");
+      return absl::OkStatus();
+    }
     case AskArguments::Kind::kModel:
       EDDL_RETURN_IF_ERROR(client.FetchModel(arguments.output));
       console.Line("model saved: " + arguments.output);

@@ -199,6 +199,7 @@ absl::Status JoinRun::Join() {
                         Unavailable("can't reach a manager at " + manager_.ToString() + ": " + MessageOf(error)));
   }
   node_ = net::NodeId{reply_.node()};
+  console_.log().set_node(node_);
   if (!arguments_.insecure) {
     credentials_ = net::Credentials{
         .ca = reply_.ca_certificate(), .certificate = reply_.certificate() + reply_.ca_certificate(), .key = key};
@@ -274,7 +275,7 @@ absl::Status JoinRun::OpenSamples(const std::shared_ptr<grpc::Channel>& channel)
                                                       [this](const net::DataBlock& block) { return OpenBlock(block); });
     return absl::OkStatus();
   }
-  const auto say = [this](const std::string& text) { console_.Line(text); };
+  const auto say = [this](const std::string& text) { console_.log().Warning(text); };
   EDDL_ASSIGN_OR_RETURN(
       samples_, cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
                                             .fingerprint = job_.data_fingerprint,
@@ -302,7 +303,7 @@ absl::Status JoinRun::Start() {
     std::filesystem::remove(path, ignored);
   }
   EDDL_RETURN_IF_ERROR(OpenSamples(channel));
-  const auto say = [this](const std::string& text) { console_.Line(text); };
+  const auto say = [this](const std::string& text) { console_.log().Warning(text); };
   console_.Line("joined  " + manager_.ToString() + " as node " + std::to_string(ToInt(node_)) +
                 (arguments_.insecure ? " (INSECURE: no encryption)" : "") + ": job " + job_.name + ", " +
                 job_.model.name);
@@ -325,6 +326,7 @@ absl::Status JoinRun::Start() {
                                            .owner_load_max = arguments_.owner_load_max,
                                            .record_path = arguments_.record,
                                            .initial = std::move(initial),
+                                           .log = &console_.log(),
                                            .on_refused = say};
   grpc_log_.emplace(say);
   EDDL_ASSIGN_OR_RETURN(session_,
@@ -352,6 +354,7 @@ absl::Status JoinRun::ServeMetrics() {
 
 void JoinRun::OnStatus(const MemberStatus& status) {
   latest_ = status;
+  if (status.active) console_.log().set_round(static_cast<int64_t>(status.version));
   {
     const absl::MutexLock lock(&figures_mutex_);
     figures_ = {.node = ToInt(node_),
@@ -424,7 +427,7 @@ absl::Status JoinRun::Execute() {
 }  // namespace
 
 int RunCommand(const JoinArguments& arguments) {
-  const Console console(arguments.format);
+  const Console console(arguments.format, arguments.log);
   JoinRun run(arguments, console);
   const absl::Status status = run.Execute();
   return status.ok() ? static_cast<int>(run.outcome()) : ReportFailure(console, kJoinSchema, status);

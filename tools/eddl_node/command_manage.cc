@@ -73,6 +73,13 @@ std::string OwnAddress() {
   return found;
 }
 
+// What a person should look at.
+bool IsTrouble(const ClusterEvent& event) {
+  const std::string& text = event.text;
+  return event.topic == "strangers" || (event.topic == "disk" && text != "can be written again") ||
+         text.starts_with("connection lost") || text.starts_with("quarantined") || text.starts_with("sent ");
+}
+
 class ManageRun {
  public:
   ManageRun(const ManageArguments& arguments, const Console& console, JobConfig job, RunFolder folder)
@@ -147,6 +154,7 @@ class ManageRun {
 
   // With --work: a member of its own, beside the manager.
   cluster::NoRows no_rows_;
+  std::optional<Log> worker_log_;
   std::unique_ptr<cluster::SampleSource> worker_samples_;
   std::thread bring_thread_;  // says what the worker has, where data stay on their devices
   std::unique_ptr<cluster::MemberSession> worker_;
@@ -344,6 +352,7 @@ absl::Status ManageRun::Listen() {
       cluster::ClusterService::Files{.model = newest_model, .initial = initial_path_});
   const auto on_refused = [this](const std::string& text) { manager_->OnRefused(text); };
   grpc_log_.emplace(on_refused);
+  service_->set_log(&console_.log());
   if (trace_) service_->set_trace(&*trace_);
   auto transport = net::GrpcTransport::Create({.self = net::kManager,
                                                .job_id = packet_.job_id,
@@ -400,11 +409,14 @@ absl::Status ManageRun::StartWorker() {
   } else {
     worker_samples_ = std::make_unique<cluster::TrainingRowsSource>(*rows_);
   }
+  worker_log_.emplace(arguments_.log, /*to_stderr=*/console_.json());
+  worker_log_->set_node(*node);
   cluster::MemberSessionOptions options = {.self = *node,
                                            .manager_address = "127.0.0.1:" + std::to_string(transport_->port()),
                                            .listen = HostPort{"0.0.0.0", std::to_string(port)}.ToString(),
                                            .credentials = credentials,
-                                           .pace = pace};
+                                           .pace = pace,
+                                           .log = &*worker_log_};
   if (!initial_path_.empty()) options.initial = initial_;
   EDDL_ASSIGN_OR_RETURN(worker_, cluster::MemberSession::Open(packet_, std::move(options), std::move(runtime),
                                                               *worker_samples_, [](const cluster::MemberStatus&) {}));
@@ -470,10 +482,17 @@ void ManageRun::PrintBanner() {
 }
 
 void ManageRun::OnStep(const StepReport& report) {
-  progress_->OnStep(report, Now());
+  const Instant now = Now();
+  const int64_t round = report.state.step - 1;
+  progress_->OnStep(report, now);
+  const Log& log = console_.log();
+  log.set_round(round);
+  if (log.Has(LogLevel::kDebug)) {
+    log.Debug("round " + std::to_string(round) + " committed: " + std::to_string(report.state.samples) +
+              " samples so far, loss " + std::to_string(report.loss));
+  }
   if (!trace_) return;
-  trace_->AddCommit(Now(), net::Version{static_cast<uint64_t>(report.state.step - 1)}, report.state.samples,
-                    report.loss);
+  trace_->AddCommit(now, net::Version{static_cast<uint64_t>(round)}, report.state.samples, report.loss);
 }
 
 absl::Status ManageRun::StartTrace() {
@@ -520,9 +539,13 @@ void ManageRun::OnEvent(const ClusterEvent& event) {
   history_->AddExplained(event.seconds, event.topic, event.text);
   if (trace_) trace_->AddExplained(Now(), event.topic, event.text);
   progress_->Clear();
-  char seconds[32];
-  std::snprintf(seconds, sizeof(seconds), "%8.1f s  ", event.seconds);
-  console_.Line(seconds + event.topic + ": " + event.text);
+  const Log& log = console_.log();
+  const bool bad = IsTrouble(event);
+  char seconds[32] = "";
+  if (log.format() == LogFormat::kPlain) {
+    std::snprintf(seconds, sizeof(seconds), bad ? "%.1f s  " : "%8.1f s  ", event.seconds);
+  }
+  log.Write(bad ? LogLevel::kWarning : LogLevel::kInfo, seconds + event.topic + ": " + event.text);
 }
 
 // A run is none the worse without a report.
@@ -640,7 +663,8 @@ absl::Status ManageRun::Execute() {
 }  // namespace
 
 int RunCommand(const ManageArguments& arguments) {
-  const Console console(arguments.format);
+  const Console console(arguments.format, arguments.log);
+  console.log().set_node(net::kManager);
   auto job = LoadJob(arguments.job, arguments.overrides);
   if (!job.ok()) return ReportFailure(console, kManageSchema, job.status());
   auto folder = RunFolder::Open(job->run.dir);

@@ -126,6 +126,7 @@ absl::Status TrainRun::SaveAs(const std::string& path, CheckpointKind kind) {
 
 void TrainRun::OnStep(const StepReport& report, ProgressPrinter& progress) {
   progress.OnStep(report, Now());
+  console_.log().set_round(report.state.step);
   const int64_t every = job_.run.log_every;
   if (every > 0 && report.state.step % every == 0 && save_failure_.ok()) save_failure_ = metrics_->Write(report);
 }
@@ -245,7 +246,7 @@ absl::Status TrainRun::Execute() {
 }  // namespace
 
 int RunCommand(const TrainArguments& arguments) {
-  const Console console(arguments.format);
+  const Console console(arguments.format, arguments.log);
   auto job = LoadJob(arguments.job, arguments.overrides);
   if (!job.ok()) return ReportFailure(console, kTrainSchema, job.status());
   auto folder = RunFolder::Open(job->run.dir);

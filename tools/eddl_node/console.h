@@ -1,6 +1,7 @@
 // Console: where a command's words go. People read text; programs read JSON, one object a line.
 //
-// In text format all goes to stdout; in JSON format stdout has JSON only, and the text goes to stderr. One thread.
+// In text format all goes to stdout; in JSON format stdout has JSON only, and the text goes to stderr. Where log lines
+// are asked for, all text becomes such. Line is thread-safe, the others are one thread's.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "tools/eddl_node/exit_code.h"
+#include "tools/eddl_node/log/log.h"
 
 namespace eddl {
 
@@ -20,14 +22,16 @@ enum class OutputFormat : uint8_t { kText, kJson };
 
 class Console {
  public:
-  explicit Console(OutputFormat format) : format_(format) {}
+  explicit Console(OutputFormat format, const LogOptions& log = {})
+      : format_(format), log_(log, /*to_stderr=*/format == OutputFormat::kJson) {}
 
   OutputFormat format() const { return format_; }
   bool json() const { return format_ == OutputFormat::kJson; }
   // Text for people, as it is.
   void Write(std::string_view text) const;
-  // The same, ended by a line feed.
+  // A line of the log, for information.
   void Line(std::string_view text) const;
+  const Log& log() const { return log_; }
   // An object on a line of its own on stdout; nothing in text format.
   void Json(const nlohmann::ordered_json& object) const;
   // Whether the text goes to a terminal, and how wide that is now.
@@ -38,6 +42,7 @@ class Console {
   FILE* text_stream() const { return json() ? stderr : stdout; }
 
   OutputFormat format_;
+  Log log_;
 };
 
 // Tells people (stderr) and, in JSON format, programs what went wrong: {"schema", "status": "error", "error": {...}}.

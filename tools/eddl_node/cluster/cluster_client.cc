@@ -113,6 +113,15 @@ absl::StatusOr<ClusterClient::Contributed> ClusterClient::Contribute(const std::
   return Contributed{.accepted = reply.accepted(), .first_epoch = reply.first_epoch()};
 }
 
+absl::Status ClusterClient::SetLogLevel(LogLevel level, std::optional<net::NodeId> node) {
+  v1::SetLogLevelRequest request;
+  request.set_level(std::string(ToString(level)));
+  request.set_all(!node.has_value());
+  if (node) request.set_node(ToInt(*node));
+  v1::SetLogLevelReply reply;
+  return Call(&v1::Cluster::Stub::SetLogLevel, request, reply);
+}
+
 absl::Status ClusterClient::FetchModel(const std::string& path) { return FetchFile(channel_, "newest", path); }
 
 }  // namespace eddl::cluster

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -16,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "net/wire/cluster.grpc.pb.h"
 #include "tools/eddl_node/cluster/cluster_access.h"
+#include "tools/eddl_node/log/log.h"
 
 namespace eddl::cluster {
 
@@ -48,6 +50,8 @@ class ClusterClient {
     int64_t first_epoch = 0;  // counted from 1
   };
   absl::StatusOr<Contributed> Contribute(const std::function<bool(Entries&)>& next);
+  // Of one node, the manager being kManager; nothing: of all.
+  absl::Status SetLogLevel(LogLevel level, std::optional<net::NodeId> node);
   // The newest model, onto this disk.
   absl::Status FetchModel(const std::string& path);
 

@@ -204,6 +204,26 @@ grpc::Status ClusterService::Stop(grpc::ServerContext* context, const v1::StopRe
   return grpc::Status::OK;
 }
 
+grpc::Status ClusterService::SetLogLevel(grpc::ServerContext* context, const v1::SetLogLevelRequest* request,
+                                         v1::SetLogLevelReply*) {
+  const auto caller = CallerOf(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  if (!caller->is_operator) {
+    return ToGrpc(PermissionDenied("only the operator, on the manager's machine, can change what nodes log"));
+  }
+  const auto level = ParseLogLevel(request->level());
+  if (!level.ok()) return ToGrpc(level.status());
+  const net::NodeId node{request->node()};
+  const bool manager = request->all() || node == net::kManager;
+  if (!manager && !registry_.Find(node)) {
+    return ToGrpc(NotFound("there is no node " + std::to_string(ToInt(node)) + ": see eddl-node status"));
+  }
+  if (request->all()) log_levels_.SetAll(*level);
+  if (!manager) log_levels_.Set(node, *level);
+  if (manager && log_ != nullptr) log_->set_level(*level);
+  return grpc::Status::OK;
+}
+
 grpc::Status ClusterService::Report(grpc::ServerContext* context, const v1::ReportRequest* request,
                                     v1::ReportReply* reply) {
   const auto caller = CallerOf(*context);
@@ -213,6 +233,7 @@ grpc::Status ClusterService::Report(grpc::ServerContext* context, const v1::Repo
   const Instant now = Now();
   reply->set_manager_ns(now.ns);
   reply->set_wants_spans(trace_ != nullptr);
+  if (const auto level = log_levels_.Get(node)) reply->set_log_level(std::string(ToString(*level)));
   manager_.OnVitals(node, VitalsOf(*request));
   const auto info = registry_.Find(node);
   if (trace_ != nullptr && info) {

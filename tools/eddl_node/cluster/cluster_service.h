@@ -1,7 +1,7 @@
 // ClusterService: the calls that a manager answers: joining, status, why, leave, stop, and files and rows to fetch.
 //
 // Who may call what: Join needs the token's secret; everything else a certificate of this cluster (or that the cluster
-// is insecure); Leave of another node and Stop the operator's. Thread-safe: gRPC calls from many threads.
+// is insecure); Leave of another node, Stop and SetLogLevel the operator's. Thread-safe: gRPC calls from many threads.
 #pragma once
 
 #include <atomic>
@@ -18,6 +18,7 @@
 #include "tools/eddl_node/cluster/manager_node.h"
 #include "tools/eddl_node/cluster/member_registry.h"
 #include "tools/eddl_node/cluster/sample_service.h"
+#include "tools/eddl_node/log/log_levels.h"
 #include "tools/eddl_node/trace/run_trace.h"
 
 namespace eddl::cluster {
@@ -53,6 +54,8 @@ class ClusterService final : public v1::Cluster::Service {
   ClusterService(Admission admission, const JobPacket& job, MemberRegistry& registry, ManagerNode& manager,
                  TrainingRows& train, Files files);
 
+  // Of the manager, whose level the operator may change. Before the service is called; outlives it.
+  void set_log(const Log* log) { log_ = log; }
   // From now on members are asked what they do when. Before the service is called; outlives it.
   void set_trace(RunTrace* trace) { trace_ = trace; }
 
@@ -61,6 +64,8 @@ class ClusterService final : public v1::Cluster::Service {
   grpc::Status Why(grpc::ServerContext* context, const v1::WhyRequest* request, v1::WhyReply* reply) override;
   grpc::Status Leave(grpc::ServerContext* context, const v1::LeaveRequest* request, v1::LeaveReply* reply) override;
   grpc::Status Stop(grpc::ServerContext* context, const v1::StopRequest* request, v1::StopReply* reply) override;
+  grpc::Status SetLogLevel(grpc::ServerContext* context, const v1::SetLogLevelRequest* request,
+                           v1::SetLogLevelReply* reply) override;
   grpc::Status Report(grpc::ServerContext* context, const v1::ReportRequest* request, v1::ReportReply* reply) override;
   grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
                         grpc::ServerWriter<v1::FilePiece>* writer) override;
@@ -93,6 +98,8 @@ class ClusterService final : public v1::Cluster::Service {
   Files files_;
   LinkProbeService link_probes_;
   RunTrace* trace_ = nullptr;
+  const Log* log_ = nullptr;
+  LogLevels log_levels_;
 };
 
 // absl and gRPC codes are the same numbers.

@@ -77,6 +77,7 @@ void MemberNode::SetLinkRates(const LinkRates& rates) {
 
 void MemberNode::OnPeerUp(net::NodeId peer) {
   loop_.Post([this, peer] {
+    Debug([&] { return "connected with node " + std::to_string(ToInt(peer)); });
     if (peer == net::kManager) connected_ = true;
     Handle(net::PeerUp{peer});
   });
@@ -84,6 +85,7 @@ void MemberNode::OnPeerUp(net::NodeId peer) {
 
 void MemberNode::OnPeerDown(net::NodeId peer, const std::string& why) {
   loop_.Post([this, peer, why] {
+    Debug([&] { return "lost the connection with node " + std::to_string(ToInt(peer)) + ": " + why; });
     if (peer == net::kManager) connected_ = false;
     Handle(net::PeerDown{peer, why});
   });
@@ -211,6 +213,9 @@ void MemberNode::EnterView(const net::Event& event) {
   }
   if (map == nullptr || map->shards.empty() || !member_.active() || member_.view() != message.view) return;
   map_ = *map;
+  Debug([&] {
+    return "view " + std::to_string(ToInt(message.view)) + ": " + std::to_string(map_.shards.size()) + " leaders";
+  });
   store_->EnterView(map_, options_.self, codec);
   ConnectPeers(map_);
 }
@@ -249,6 +254,11 @@ void MemberNode::OnResult(LeaseResult result) {
   if (!finished.done.cancelled) {
     status_.samples += finished.done.samples;
     ++status_.leases;
+    Debug([&] {
+      return "lease of round " + std::to_string(ToInt(finished.done.round)) + ": " +
+             std::to_string(finished.done.samples) + " samples in " + std::to_string(finished.done.compute.ns / 1'000) +
+             " us";
+    });
     if (options_.spans != nullptr) {
       options_.spans->Add({.kind = NodeSpan::Kind::kCompute,
                            .round = finished.done.round,
@@ -331,6 +341,10 @@ void MemberNode::SendBytes(net::NodeId to, const net::Message& message, net::Byt
 }
 
 void MemberNode::SendTraced(net::NodeId to, const net::Message& message, net::Bytes bytes) {
+  Debug([&] {
+    return net::NameOf(message.body) + " to node " + std::to_string(ToInt(to)) + ": " + std::to_string(bytes->size()) +
+           " bytes";
+  });
   if (options_.spans != nullptr) {
     options_.spans->AddMessage(NodeSpan::Kind::kSent, to, message.body, bytes->size(), Now());
   }

@@ -26,6 +26,7 @@
 #include "tools/eddl_node/cluster/loop.h"
 #include "tools/eddl_node/cluster/owner_load.h"
 #include "tools/eddl_node/cluster/tensor_store.h"
+#include "tools/eddl_node/log/log.h"
 #include "tools/eddl_node/trace/span_log.h"
 
 namespace eddl::cluster {
@@ -43,6 +44,7 @@ struct MemberNodeOptions {
   std::string record_path;                     // every event and a hash of its answer, for eddl-sim replay; empty: none
   Duration manager_patience{600'000'000'000};  // without the manager, then it goes
   double owner_load_max = 0;  // cores that the device's owner may use before training pauses; 0: it never does
+  const Log* log = nullptr;   // what it does, at level debug; null: nowhere. Outlives the node
   SpanLog* spans = nullptr;   // where to say what was done when; null: nowhere. Outlives the node
 };
 
@@ -112,6 +114,11 @@ class MemberNode final : public net::TransportObserver {
   void OnDriverTimer();
   void OnResult(LeaseResult result);
   void Fail(const absl::Status& status);
+  // `text` makes the line, if it is wanted.
+  template <typename Text>
+  void Debug(const Text& text) const {
+    if (options_.log != nullptr && options_.log->Has(LogLevel::kDebug)) options_.log->Debug(text());
+  }
   // What the loop's thread has done since `begin`.
   void AddSpan(NodeSpan::Kind kind, net::Version round, Instant begin);
 

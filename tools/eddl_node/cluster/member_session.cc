@@ -52,6 +52,7 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
                                   .manager_address = options.manager_address,
                                   .record_path = options.record_path,
                                   .owner_load_max = options.owner_load_max,
+                                  .log = options.log,
                                   .spans = &session->spans_};
   const LeaseRunnerOptions runner = {.ledger = job.ledger(),
                                      .seed = job.options.seed,
@@ -72,12 +73,13 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
   session->transport_ = *std::move(transport);
   session->manager_ = net::MakeChannel(options.manager_address, net::kManager, options.credentials);
   session->self_ = options.self;
+  session->log_ = options.log;
   return session;
 }
 
 absl::StatusOr<std::string> MemberSession::Run(const std::atomic<bool>& stop) {
   const LinkProber prober(manager_, [this](const LinkRates& rates) { node_->SetLinkRates(rates); });
-  const NodeReporter reporter(self_, manager_, *transport_, spans_);
+  const NodeReporter reporter(self_, manager_, *transport_, spans_, log_);
   return node_->Run(*transport_, stop);
 }
 

@@ -32,6 +32,7 @@ struct MemberSessionOptions {
   double owner_load_max = 0;
   std::string record_path;
   std::vector<float> initial;                               // version 0; empty: the seed's
+  const Log* log = nullptr;                                 // outlives the session; null: says nothing
   std::function<void(const std::string&)> on_refused = {};  // as GrpcTransport's
 };
 
@@ -56,6 +57,7 @@ class MemberSession {
 
   net::NodeId self_{};
   SpanLog spans_;
+  const Log* log_ = nullptr;
 
   // In the order in which each uses those before it.
   std::unique_ptr<NodeRuntime> runtime_;

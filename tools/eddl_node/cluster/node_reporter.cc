@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "runtime/base/status.h"
+
 namespace eddl::cluster {
 namespace {
 
@@ -61,10 +63,13 @@ std::vector<NodeSpan> SpansOf(const v1::ReportRequest& request) {
 }
 
 NodeReporter::NodeReporter(net::NodeId self, const std::shared_ptr<grpc::Channel>& manager,
-                           const net::Transport& transport, SpanLog& spans)
-    : self_(self), stub_(v1::Cluster::NewStub(manager)), transport_(transport), spans_(spans), thread_([this] {
-        Run();
-      }) {}
+                           const net::Transport& transport, SpanLog& spans, const Log* log)
+    : self_(self),
+      stub_(v1::Cluster::NewStub(manager)),
+      transport_(transport),
+      spans_(spans),
+      log_(log),
+      thread_([this] { Run(); }) {}
 
 NodeReporter::~NodeReporter() {
   {
@@ -106,6 +111,16 @@ void NodeReporter::Run() {
   }
 }
 
+// Only what is new, so that the level stays where somebody else put it meanwhile.
+void NodeReporter::TakeLogLevel(const std::string& level) {
+  if (log_ == nullptr || level.empty() || level == log_level_) return;
+  log_level_ = level;
+  const auto parsed = ParseLogLevel(level);
+  if (!parsed.ok()) return log_->Warning("the manager asks for it: " + MessageOf(parsed.status()));
+  log_->set_level(*parsed);
+  log_->Info("log level " + level + ", as the operator wants it");
+}
+
 bool NodeReporter::Report(bool last) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kCallPatience);
@@ -125,6 +140,7 @@ bool NodeReporter::Report(bool last) {
   }
   offset_.Add(begin, Instant{reply.manager_ns()}, Now());
   spans_.set_enabled(reply.wants_spans());
+  TakeLogLevel(reply.log_level());
   return true;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "net/ids.h"
 #include "net/transport/transport.h"
 #include "net/wire/cluster.grpc.pb.h"
+#include "tools/eddl_node/log/log.h"
 #include "tools/eddl_node/trace/clock_offset.h"
 #include "tools/eddl_node/trace/span_log.h"
 #include "tools/eddl_node/vitals/node_vitals.h"
@@ -22,9 +24,9 @@ constexpr Duration kReportPeriod{1'000'000'000};
 class NodeReporter {
  public:
   // `transport` outlives the reporter.
-  // `spans` outlives it, too: sent along while the manager wants them.
+  // So do `spans`, sent along while the manager wants them, and `log`, whose level it may change; null: none.
   NodeReporter(net::NodeId self, const std::shared_ptr<grpc::Channel>& manager, const net::Transport& transport,
-               SpanLog& spans);
+               SpanLog& spans, const Log* log);
   ~NodeReporter();
 
  private:
@@ -34,13 +36,16 @@ class NodeReporter {
   // Spans that come before the clocks are aligned would lie wrong: a few calls at once.
   void AlignClock();
   void ReadVitals();
+  void TakeLogLevel(const std::string& level);
   bool is_stopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_; }
 
   const net::NodeId self_;
   const std::unique_ptr<v1::Cluster::Stub> stub_;
   const net::Transport& transport_;
   SpanLog& spans_;
-  ClockOffset offset_;  // to the manager's clock
+  const Log* const log_;
+  std::string log_level_;  // as last told
+  ClockOffset offset_;     // to the manager's clock
   VitalsReader reader_;
   NodeVitals vitals_;  // as last read
   absl::Mutex mutex_;
