@@ -340,7 +340,7 @@ class Manager {
   Instant next_tick_;
   Instant ask_again_{INT64_MAX};  // when somebody who is counted on is overdue, and parked ones may get its share
   Instant agreeing_since_;
-  Instant waiting_since_;  // since then nobody came who holds anything
+  Instant waiting_since_;              // since then nobody came who holds anything
   Instant safe_since_{INT64_MIN / 2};  // the last checkpoint was safe then; long ago, after a restart
   bool patience_over_ = false;
   LearnedBound agree_bound_{kAgreeFloor};

@@ -74,10 +74,10 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(Replica& replica, const
   if (test != nullptr) EDDL_RETURN_IF_ERROR(CheckData(replica.model(), *test));
   EDDL_ASSIGN_OR_RETURN(Batcher batcher, Batcher::Create(train, {.batch_size = options.batch}));
   const ParamLayout& layout = replica.layout();
-  EDDL_ASSIGN_OR_RETURN(ParamShard shard,
-                        ParamShard::Create(replica.device(), replica.queue(), layout, {0, layout.total()},
-                                           options.optimizer, replica.parameters(), replica.gradients(),
-                                           replica.fallback()));
+  EDDL_ASSIGN_OR_RETURN(
+      ParamShard shard,
+      ParamShard::Create(replica.device(), replica.queue(), layout, {0, layout.total()}, options.optimizer,
+                         replica.parameters(), replica.gradients(), replica.fallback()));
   return std::unique_ptr<Trainer>(new Trainer(replica, train, test, options, std::move(batcher), std::move(shard)));
 }
 
