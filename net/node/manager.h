@@ -184,10 +184,11 @@ class Manager {
   // After a restart: a node that had a part in the last view has not connected yet. What it holds may be held nowhere
   // else, and a view that started without it would make it forget.
   bool AwaitsHolder() const;
-  // How long to wait for nodes that are away and may hold what is missing, before it is given up: not at all if all
-  // that had a part in the last view are here, for they have said what they hold; and no longer than doing the lost
-  // work again would take, so that waiting in vain never costs more than twice the best (ski rental).
-  Duration LossPatience() const;
+  // Whether to wait for nodes that are away and may hold what is missing, before it is given up: not at all if all that
+  // had a part in the last view are here, for they have said what they hold; else while answers are waited for, and
+  // then no longer than doing the lost work again would take, so that waiting in vain never costs more than twice the
+  // best (ski rental).
+  bool AwaitsLost(Instant now) const;
   std::vector<LeaderShare> ChooseLeaders() const;
   std::vector<Held> UsableHoldings() const;
   std::vector<Transfer> PlanTransfers(const ShardMap& map, Version version, const std::vector<Held>& held) const;
@@ -215,6 +216,8 @@ class Manager {
   void SendRoundGrant(Step& step, Round& round, NodeId node, std::vector<MicroBatch> mbs);
   bool GrantAsync(Step& step, const Round& round, NodeId node);
   bool GrantDuplicate(Step& step, NodeId node);
+  // What it takes the node to send one sum of gradients to all leaders, by what is measured of links.
+  Duration PushTime(NodeId node) const;
   void SendGrant(Step& step, NodeId node, const Round& round, Part part, std::vector<MicroBatch> mbs, bool duplicate);
   bool OpenRound();
   void OnDone(Step& step, NodeId from, const Done& done);

@@ -265,7 +265,8 @@ bool Manager::GrantDuplicate(Step& step, NodeId id) {
     slowest_end = likely_end;
   }
   if (slowest == nullptr) return false;
-  const Instant own_end = step.now + Seconds(node.fit.Predict(static_cast<double>(slowest->samples)));
+  // What it has computed of the round is on its way by then: a sum more has to follow it, which nobody would have sent.
+  const Instant own_end = step.now + Seconds(node.fit.Predict(static_cast<double>(slowest->samples))) + PushTime(id);
   if (own_end >= slowest_end) return false;
   slowest->doubled = true;
   NodeRecord::Parts& parts = node.parts[round.round()];
@@ -278,6 +279,24 @@ bool Manager::GrantDuplicate(Step& step, NodeId id) {
                          .samples = slowest->samples});
   SendGrant(step, id, round, part, slowest->micro_batches, /*duplicate=*/true);
   return true;
+}
+
+Duration Manager::PushTime(NodeId id) const {
+  const double bytes = static_cast<double>(options_.parameter_count) * BytesPerParameter(plan_.codec);
+  double seconds = 0;
+  double sent = bytes;
+  for (const LeaderShare& leader : plan_.leaders) {
+    if (leader.node == id) {
+      sent -= leader.fraction * bytes;
+      continue;
+    }
+    const NodeRecord* const receiver = roster_.Find(leader.node);
+    const double rate = receiver == nullptr ? 0 : receiver->down_bytes_per_second;
+    if (rate > 0) seconds = std::max(seconds, leader.fraction * bytes / rate);
+  }
+  const double rate = roster_.Find(id)->up_bytes_per_second;
+  if (rate > 0) seconds = std::max(seconds, sent / rate);
+  return Seconds(seconds);
 }
 
 Lease* Manager::FindLease(NodeId id, Version round, MicroBatch mb) {

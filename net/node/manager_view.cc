@@ -94,7 +94,7 @@ void Manager::TryStart(Step& step) {
   if (lossless && AdoptRecords(step, *complete)) return StartView(step, *complete, held);
   // Somebody who is away may hold what is missing. If not, the best that is left: a shard that was kept when it moved,
   // or the checkpoint.
-  if (step.now - waiting_since_ < LossPatience()) return;
+  if (AwaitsLost(step.now)) return;
   if (complete && !lossless && *complete > checkpoint_) {
     ReplayTo(step, *complete);
     StartView(step, *complete, held);
@@ -115,7 +115,7 @@ bool Manager::AwaitsHolder() const {
                      [&](const Shard& shard) { return is_unheard(shard.leader) || is_unheard(shard.backup); });
 }
 
-Duration Manager::LossPatience() const {
+bool Manager::AwaitsLost(Instant now) const {
   bool away = false;
   bool silent = false;
   const auto look = [&](NodeId id) {
@@ -128,9 +128,10 @@ Duration Manager::LossPatience() const {
     look(shard.leader);
     look(shard.backup);
   }
-  if (!away) return Duration{};
+  if (!away) return false;
+  if (!patience_over_) return true;  // a connection that broke is made anew before that
   const Duration most{(silent ? kSilencePatience : 1) * agree_bound_.Get().ns};
-  return std::min(most, agreeing_since_ - safe_since_);
+  return now - waiting_since_ < std::min(most, agreeing_since_ - safe_since_);
 }
 
 std::vector<Held> Manager::UsableHoldings() const {

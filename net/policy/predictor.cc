@@ -40,6 +40,11 @@ double MedianOf(const std::vector<NodeProfile>& nodes, double NodeProfile::*fiel
   return *middle;
 }
 
+// Replicas carry what leaders have summed up, before any rounding for the wire.
+double BackupBytesPerParameter(Codec codec) { return codec == Codec::kExact ? 8 : 4; }
+
+}  // namespace
+
 double BytesPerParameter(Codec codec) {
   switch (codec) {
     case Codec::kF32:
@@ -51,11 +56,6 @@ double BytesPerParameter(Codec codec) {
   }
   return 4;
 }
-
-// Replicas carry what leaders have summed up, before any rounding for the wire.
-double BackupBytesPerParameter(Codec codec) { return codec == Codec::kExact ? 8 : 4; }
-
-}  // namespace
 
 absl::StatusOr<Predictor> Predictor::Create(const ClusterView& view, const PredictorOptions& options,
                                             std::vector<NodeId> parked) {

@@ -83,6 +83,9 @@ struct PredictorOptions {
   bool backups = true;  // leaders ship their slices to their successors
 };
 
+// Of a gradient or a parameter on the wire.
+double BytesPerParameter(Codec codec);
+
 class Predictor {
  public:
   // For this cluster with these nodes parked (sorted; they may still lead).
