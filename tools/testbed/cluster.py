@@ -47,11 +47,11 @@ def json_lines(path):
 
 
 class ClusterRun:
-    """`quotas`: None unless the speed is made so; `fractions`: number of device to part of a core."""
+    """`quotas`: None unless the speed is made so; `fractions`: number of device to part of a core; `trace`: file."""
 
-    def __init__(self, scenario, net, node_program, logs, quotas=None, fractions=None):
+    def __init__(self, scenario, net, node_program, logs, quotas=None, fractions=None, trace=None):
         self.scenario, self.net, self.node_program, self.logs = scenario, net, node_program, logs
-        self.quotas, self.fractions = quotas, fractions or {}
+        self.quotas, self.fractions, self.trace = quotas, fractions or {}, trace
         self.settings = scenario.settings
         self.environment = {"XDG_STATE_HOME": str(logs / "state")}
         self.random = random.Random(scenario.job.get("seed", 1))
@@ -79,6 +79,7 @@ class ClusterRun:
         for key, value in keys.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         command += ["--insecure"] if self.settings["insecure"] else []
+        command += ["--trace", self.trace] if self.trace else []
         return command + (["--resume"] if resume else ["--overwrite"])
 
     def device_command(self, device, token):

@@ -6,9 +6,10 @@ import commands
 from commands import TestbedError
 
 
-def predict(simulator, path):
-    """The simulator's summary. TestbedError if it finds an invariant broken or refuses the scenario."""
-    done = commands.run(simulator, "run", path, "--format", "json", check=False)
+def predict(simulator, path, trace=None):
+    """The simulator's summary; `trace`: file for its trace, if one is wanted. TestbedError if it finds an invariant broken or refuses the scenario."""
+    options = ["--trace", trace] if trace else []
+    done = commands.run(simulator, "run", path, "--format", "json", *options, check=False)
     if done.returncode != 0:
         raise TestbedError(f"{simulator} run {path}: {(done.stderr or done.stdout).strip()}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -2,7 +2,7 @@
 """Many emulated edge devices on this Linux machine: namespaces, shaped links, slowed processors. README.md tells all.
 
 Usage:
-  testbed.py run SCENARIO.toml [--logs FOLDER] [--format text|json] [--no-prediction]   a job of eddl-node
+  testbed.py run SCENARIO.toml [--logs FOLDER] [--format text|json] [--no-prediction] [--trace]   a job
   testbed.py exec SCENARIO.toml [--logs FOLDER] [--format text|json] -- COMMAND...      any command on each device
   testbed.py show SCENARIO.toml             devices, addresses, speeds, and what cannot be emulated; needs no root
   testbed.py selftest                       whether links, queues and quotas of this machine hold what they promise
@@ -47,6 +47,8 @@ def parse():
         command.add_argument("--format", choices=("text", "json"), default="text")
         if verb == "run":
             command.add_argument("--no-prediction", action="store_true", help="do not run the simulator beside it")
+            command.add_argument("--trace", action="store_true",
+                                 help="write trace.json and, of the simulator, trace_predicted.json to the logs")
         if verb == "exec":
             command.add_argument("command", nargs="+", help="the command and its arguments, behind --")
     selftest_command = verbs.add_parser("selftest", help="does this machine hold what a testbed promises")
@@ -109,7 +111,7 @@ def act(options):
     if options.verb == "exec":
         return execution.run(scenario, logs, options.command, options.format == "json")
     return testbed_run.run(scenario, logs, pathlib.Path(options.programs), not options.no_prediction,
-                           options.format == "json")
+                           options.format == "json", options.trace)
 
 
 def main():

@@ -58,19 +58,23 @@ def prepare(scenario, logs):
             path.unlink()
 
 
-def run(scenario, logs, programs, with_prediction, as_json):
+def run(scenario, logs, programs, with_prediction, as_json, with_trace=False):
     """Prints the result and writes it to result.json in the logs; the exit code."""
     node_program = programs / "eddl-node"
     prepare(scenario, logs)
     for note in scenario.notes:
         say(f"note: {note}")
-    predicted = prediction.predict(programs / "eddl-sim", scenario.path) if with_prediction else None
+    predicted = None
+    if with_prediction:
+        trace = logs / "trace_predicted.json" if with_trace else None
+        predicted = prediction.predict(programs / "eddl-sim", scenario.path, trace)
     fractions = quotas_of(scenario, node_program, logs)
     with testbed.build(scenario) as bed:
         testbed.add_nodes(bed, scenario)
         quotas = bed.add_quotas() if fractions else None
         say(f"{len(scenario.devices)} devices, logs in {logs}")
-        cluster = ClusterRun(scenario, bed.network, node_program, logs, quotas, fractions)
+        cluster = ClusterRun(scenario, bed.network, node_program, logs, quotas, fractions,
+                             logs / "trace.json" if with_trace else None)
         result = cluster.run(say)
         counters, cells = bed.network.counters(), bed.network.cell_bytes()
     nodes = report.node_rows(cluster.programs, counters, cluster.samples_of)

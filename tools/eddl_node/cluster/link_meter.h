@@ -1,5 +1,8 @@
 // LinkMeter: what a node's own link can carry, told from byte counters that are read many times a second.
 //
+// The counters are those of the interface (InterfaceCounters), which say what passed the wire and when; only where they
+// can't be had are they the program's own, which run ahead of the wire by what buffers hold.
+//
 // Only runs of spans in which the link was the limit say anything: sending, with bytes waiting all the time; receiving,
 // with bytes coming all the time. What a run carries is a lower bound (the other side, or a busy processor, may have
 // held it up), so the fastest one counts; it is forgotten slowly, so that a link that got worse is seen. What comes in
@@ -15,7 +18,7 @@ namespace eddl::cluster {
 
 class LinkMeter {
  public:
-  // Totals over all peers at this instant; call every kPeriod or so.
+  // Totals at this instant; call every kPeriod or so. `queued_bytes`: of this program, not yet given to the kernel.
   void Add(Instant now, int64_t sent_bytes, int64_t queued_bytes, int64_t received_bytes) {
     if (last_.ns > 0 && now > last_) {
       const double seconds = (now - last_).seconds();
@@ -27,15 +30,18 @@ class LinkMeter {
     queued_ = queued_bytes;
     received_ = received_bytes;
   }
-  double up_bytes_per_second() const { return up_.rate; }      // 0: never the limit so far
-  double down_bytes_per_second() const { return down_.rate; }  // 0: nothing to speak of so far
+  // Payload of TCP. 0: never the limit so far, or nothing to speak of.
+  double up_bytes_per_second() const { return kPayload * up_.rate; }
+  double down_bytes_per_second() const { return kPayload * down_.rate; }
 
   static constexpr Duration kPeriod{10'000'000};
 
  private:
+  // Of a full frame of 1,514 bytes, the counters' unit, TCP carries 1,448.
+  static constexpr double kPayload = 0.956;
   // A run counts if it has so much, and lasts so long; one that goes on is looked at from time to time.
   static constexpr double kBytesMin = 65536;
-  static constexpr double kSecondsMin = 0.02;
+  static constexpr double kSecondsMin = 0.05;
   static constexpr double kSecondsMax = 0.5;
   static constexpr double kMemorySeconds = 120;
 

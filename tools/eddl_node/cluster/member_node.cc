@@ -55,6 +55,7 @@ absl::StatusOr<std::string> MemberNode::Run(net::Transport& transport, const std
   transport_ = &transport;
   stop_ = &stop;
   transport.Connect(net::kManager, options_.manager_address);
+  if (auto found = InterfaceCounters::Open(options_.manager_address); found.ok()) interface_ = *std::move(found);
   loop_.SetTimer(Loop::TimerKind::kDriver, Now() + LinkMeter::kPeriod);
   loop_.Run([this](Loop::TimerKind kind) {
     switch (kind) {
@@ -276,11 +277,22 @@ void MemberNode::Fail(const absl::Status& status) {
   loop_.Stop();
 }
 
+void MemberNode::MeterLink(Instant now) {
+  const net::LinkCounters total = transport_->Total();
+  if (interface_ != nullptr) {
+    if (const auto passed = interface_->Read()) {
+      return meter_.Add(now, passed->sent, total.queued_bytes, passed->received);
+    }
+    interface_.reset();
+    meter_ = LinkMeter();  // other counters
+  }
+  meter_.Add(now, total.sent_bytes, total.queued_bytes, total.received_bytes);
+}
+
 void MemberNode::OnDriverTimer() {
   const Instant now = Now();
   loop_.SetTimer(Loop::TimerKind::kDriver, now + LinkMeter::kPeriod);
-  const net::LinkCounters total = transport_->Total();
-  meter_.Add(now, total.sent_bytes, total.queued_bytes, total.received_bytes);
+  MeterLink(now);
   if (connected_) alone_since_ = Instant{-1};
   if (!connected_ && alone_since_.ns < 0) alone_since_ = now;
   if (!connected_ && now - alone_since_ > options_.manager_patience) {

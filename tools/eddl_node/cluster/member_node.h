@@ -20,6 +20,7 @@
 #include "net/node/member.h"
 #include "net/policy/link_backlog.h"
 #include "net/transport/transport.h"
+#include "tools/eddl_node/cluster/interface_counters.h"
 #include "tools/eddl_node/cluster/lease_runner.h"
 #include "tools/eddl_node/cluster/link_meter.h"
 #include "tools/eddl_node/cluster/link_probe.h"
@@ -111,6 +112,8 @@ class MemberNode final : public net::TransportObserver {
   // Rows of a lease are fetched as soon as it is granted; it is computed when its base is here.
   void Prefetch(const net::Grant& grant);
   void TakeBlocks(const net::DataBlocks& blocks);
+  // What passed this node's link until now.
+  void MeterLink(Instant now);
   void OnDriverTimer();
   void OnResult(LeaseResult result);
   void Fail(const absl::Status& status);
@@ -173,6 +176,7 @@ class MemberNode final : public net::TransportObserver {
   std::set<net::NodeId> dialled_;
   net::ShardMap map_;
   std::vector<Incoming> early_;
+  std::unique_ptr<InterfaceCounters> interface_;  // over which the manager is reached; null: not known
   LinkMeter meter_;
   LinkRates probed_;
   net::LinkBacklog backlog_;
