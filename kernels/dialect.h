@@ -75,6 +75,24 @@
 #error "kernels are OpenCL C or CUDA C++"
 #endif
 
+/* As many floats as one work-item takes at a time where a kernel says so: 1 on GPUs, whose work-items are lanes
+ * themselves; a vector's on CPUs (-DLANES=16), whose compilers make none of work-items that loop. The memory needs no
+ * alignment but a float's. Comparisons of Lanes are IntLanes, joined by & and | and read by ?: alone. */
+#ifndef LANES
+#define LANES 1
+#endif
+#if LANES == 16
+typedef float16 Lanes;
+typedef int16 IntLanes;
+#define LOAD_LANES(from) vload16(0, from)
+#define STORE_LANES(value, to) vstore16(value, 0, to)
+#else
+typedef float Lanes;
+typedef int IntLanes;
+#define LOAD_LANES(from) (*(from))
+#define STORE_LANES(value, to) (*(to) = (value))
+#endif
+
 /* The work-item's number among all of dimension 0. */
 #define FLAT_ID (GROUP_ID(0) * GROUP + LOCAL_ID)
 
@@ -101,5 +119,12 @@ DEVICE float AtMost(float x, float high) { return x > high ? high : x; }
 DEVICE float Epilogue(float y, int epilogue, float low, float high) {
   if (epilogue == EPILOGUE_RELU) return AtLeast(y, 0.0f);
   if (epilogue == EPILOGUE_CLAMP) return AtMost(AtLeast(y, low), high);
+  return y;
+}
+DEVICE Lanes LanesEpilogue(Lanes y, int epilogue, float low, float high) {
+  const Lanes least = epilogue == EPILOGUE_RELU ? 0.0f : low;
+  const Lanes most = high;
+  if (epilogue != EPILOGUE_NONE) y = y < least ? least : y;
+  if (epilogue == EPILOGUE_CLAMP) y = y > most ? most : y;
   return y;
 }

@@ -26,6 +26,7 @@ struct SharedDevice {
   Context context;
   CommandQueue queue;  // to ask CLBlast, and to warm it up
   Program program;
+  Program wide_program;  // the same kernels with traits.lanes; none where that is 1
   // Shapes of products for which CLBlast has compiled its kernels.
   std::mutex warm_mutex;
   std::set<int> warm;

@@ -41,7 +41,8 @@ Status TakeKernels(SharedDevice& shared, eddl_op& op) {
     const Launch* launch = std::get_if<Launch>(&step);
     if (launch == nullptr) continue;
     cl_int error = CL_SUCCESS;
-    kernel.reset(clCreateKernel(shared.program.get(), launch->kernel, &error));
+    const Program& program = launch->lanes > 1 ? shared.wide_program : shared.program;
+    kernel.reset(clCreateKernel(program.get(), launch->kernel, &error));
     EDDL_OPENCL_CALL(error, std::string("taking kernel ") + launch->kernel);
   }
   return {};

@@ -14,7 +14,12 @@ constexpr cl_uint kNvidia = 0x10de, kAmd = 0x1002, kIntel = 0x8086;
 // Rough figures: a unit is a multiprocessor, compute unit, or core. A CPU's cores are used better by the cpu backend:
 // its score stays below that one's.
 constexpr DeviceClass kClasses[] = {
-    {.name = "cpu", .group = 64, .groups_per_unit = 8, .columns_bytes = 1 * kMiB, .flops_per_unit_cycle = 2},
+    {.name = "cpu",
+     .group = 64,
+     .lanes = 16,
+     .groups_per_unit = 8,
+     .columns_bytes = 1 * kMiB,
+     .flops_per_unit_cycle = 2},
     {.name = "nvidia", .group = 256, .groups_per_unit = 16, .columns_bytes = 64 * kMiB, .flops_per_unit_cycle = 256},
     {.name = "amd", .group = 256, .groups_per_unit = 16, .columns_bytes = 64 * kMiB, .flops_per_unit_cycle = 128},
     {.name = "intel", .group = 128, .groups_per_unit = 8, .columns_bytes = 32 * kMiB, .flops_per_unit_cycle = 16},
@@ -100,6 +105,7 @@ kernels::DeviceTraits TraitsOf(cl_device_id device) {
   while (group > 1 && static_cast<size_t>(group) > limit) group /= 2;
   return {.backend = "opencl",
           .group = group,
+          .lanes = one.lanes,
           .groups_wanted =
               one.groups_per_unit * std::max<cl_uint>(1, DeviceNumber<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS)),
           .columns_bytes = one.columns_bytes,

@@ -23,6 +23,7 @@ std::vector<PlatformDevice> FindDevices(std::string* why);
 struct DeviceClass {
   const char* name;             // "gpu"
   int group;                    // work-items in a group
+  int lanes = 1;                // floats a work-item takes at a time
   int64_t groups_per_unit;      // groups that keep a compute unit busy
   uint64_t columns_bytes;       // largest im2col matrix: what stays in a cache, or what memory allows
   double flops_per_unit_cycle;  // for the score

@@ -1,3 +1,4 @@
+#include <functional>
 #include <map>
 
 #include "backends/opencl/device.h"
@@ -23,6 +24,18 @@ std::string KeyOf(const PlatformDevice& where) {
          " | " + DeviceText(where.device, CL_DRIVER_VERSION);
 }
 
+Status Build(const SharedDevice& device, int lanes, const char* cache_folder,
+             const std::function<void(const std::string&)>& log, Program* program) {
+  return BuildKernels(
+      {.context = device.context.get(),
+       .device = device.where.device,
+       .key = KeyOf(device.where),
+       .options = "-cl-std=CL1.2 -DGROUP=" + std::to_string(device.traits.group) + " -DLANES=" + std::to_string(lanes),
+       .cache_folder = CacheFolder(cache_folder),
+       .log = log},
+      program);
+}
+
 Status Make(const PlatformDevice& where, const char* cache_folder, std::unique_ptr<SharedDevice>* made) {
   auto device = std::make_unique<SharedDevice>();
   device->where = where;
@@ -36,13 +49,15 @@ Status Make(const PlatformDevice& where, const char* cache_folder, std::unique_p
   EDDL_OPENCL_CALL(error, "creating a context");
   device->queue.reset(clCreateCommandQueue(device->context.get(), where.device, 0, &error));
   EDDL_OPENCL_CALL(error, "creating a queue");
-  EDDL_OPENCL_RETURN_IF_ERROR(BuildKernels({.context = device->context.get(),
-                                            .device = where.device,
-                                            .key = KeyOf(where),
-                                            .options = "-cl-std=CL1.2 -DGROUP=" + std::to_string(device->traits.group),
-                                            .cache_folder = CacheFolder(cache_folder),
-                                            .log = Log},
-                                           &device->program));
+  bool said = false;  // compiling both is one thing to people
+  const auto log = [&said](const std::string& line) {
+    if (!said) Log(line);
+    said = true;
+  };
+  EDDL_OPENCL_RETURN_IF_ERROR(Build(*device, 1, cache_folder, log, &device->program));
+  if (device->traits.lanes > 1) {
+    EDDL_OPENCL_RETURN_IF_ERROR(Build(*device, device->traits.lanes, cache_folder, log, &device->wide_program));
+  }
   *made = std::move(device);
   return {};
 }

@@ -1,8 +1,8 @@
 // Plans convolution and its gradients.
 //
 // Most are matrix products of im2col's columns, made for as many images at a time as the device has room for; a 1x1
-// convolution of stride 1 multiplies x itself. Groups of few channels, as in depthwise convolution, would be products
-// with an edge of one or two: those are computed directly.
+// convolution of stride 1 multiplies x itself. Groups of few channels would be products with an edge of one
+// or two: those are computed directly, and depthwise convolutions by kernels of their own.
 #include <algorithm>
 
 #include "kernels/plan/planner.h"
@@ -26,8 +26,9 @@ struct ConvShape {
 
   int64_t GroupChannels() const { return c / groups; }
   int64_t GroupFilters() const { return k / groups; }
-  int64_t Taps() const { return r * s * GroupChannels(); }  // products of one result
-  int64_t Pixels() const { return p * q; }                  // results of one image and filter
+  int64_t Taps() const { return r * s * GroupChannels(); }                     // products of one result
+  int64_t Pixels() const { return p * q; }                                     // results of one image and filter
+  bool Depthwise() const { return groups > 1 && groups == c && groups == k; }  // one filter a channel
   bool Direct() const { return groups > 1 && std::min(GroupChannels(), GroupFilters()) <= kGroupChannelsDirect; }
   // Whether x is its own matrix of columns.
   bool Pointwise() const {
@@ -107,6 +108,53 @@ Columns PlanColumns(Planner& planner, const ConvShape& v, const Operand& scratch
   writer.Divisor(v.GroupChannels()).Divisor(v.r).Divisor(v.s).Divisor(v.p).Divisor(v.q);
   WriteWindow(writer, v);
   return {scratch, v.Taps()};
+}
+
+// The weights [c, tap] as [tap, c].
+Operand PackDepthwise(Planner& planner, const ConvShape& v) {
+  const Operand packed = planner.WorkspaceFloats(v.c * v.Taps());
+  planner.LaunchFlat("conv2d_depthwise_pack", v.c * v.Taps())
+      .Tensor(Input(1))
+      .Tensor(packed)
+      .Int(v.c * v.Taps())
+      .Divisor(v.c)
+      .Int(v.Taps());
+  return packed;
+}
+
+void PlanForwardDepthwise(Planner& planner, const ConvShape& v) {
+  const OpView& op = planner.op();
+  const Operand packed = PackDepthwise(planner, v);
+  const int lanes = planner.LanesFor(v.c);
+  const int64_t vectors = v.c / lanes;
+  const int64_t count = v.n * v.Pixels() * vectors;
+  LaunchWriter writer = planner.LaunchFlat("conv2d_depthwise", count);
+  writer.Lanes(lanes)
+      .Tensor(Input(0))
+      .Tensor(packed)
+      .Tensor(IsPresent(op.in[2]) ? Input(2) : Operand())
+      .Tensor(Output(0));
+  writer.Ints({count, v.h, v.w, v.c}).Divisor(vectors).Ints({v.r, v.s}).Divisor(v.p).Divisor(v.q);
+  WriteWindow(writer, v).Int(IsPresent(op.in[2])).Epilogue(op);
+  planner.plan().implementation = "depthwise";
+}
+
+void PlanGradInputDepthwise(Planner& planner, const ConvShape& v) {
+  const Operand packed = PackDepthwise(planner, v);
+  const int lanes = planner.LanesFor(v.c);
+  const int64_t vectors = v.c / lanes;
+  const int64_t count = v.n * v.h * v.w * vectors;
+  LaunchWriter writer = planner.LaunchFlat("conv2d_depthwise_grad_input", count);
+  writer.Lanes(lanes)
+      .Tensor(Input(0))
+      .Tensor(packed)
+      .Tensor(Output(0))
+      .Ints({count, v.c})
+      .Divisor(vectors)
+      .Ints({v.r, v.s});
+  writer.Divisor(v.h).Divisor(v.w).Ints({v.p, v.q});
+  WriteWindow(writer, v);
+  planner.plan().implementation = "depthwise";
 }
 
 void PlanForwardDirect(Planner& planner, const ConvShape& v) {
@@ -190,6 +238,34 @@ void PlanGradInputProduct(Planner& planner, const ConvShape& v) {
   planner.plan().implementation = v.Pointwise() ? "gemm" : "gemm+col2im";
 }
 
+// dw (+)= the sum of partial [chunk, tap, k].
+void FinishGradWeight(Planner& planner, const ConvShape& v, const Operand& partial, int64_t chunks) {
+  planner.LaunchFlat("conv2d_grad_weight_finish", v.k * v.Taps())
+      .Tensor(partial)
+      .Tensor(Output(0))
+      .Int(v.k * v.Taps())
+      .Divisor(v.Taps())
+      .Ints({v.k, chunks, planner.op().accumulates(0)});
+}
+
+void PlanGradWeightDepthwise(Planner& planner, const ConvShape& v) {
+  const int lanes = planner.LanesFor(v.c);
+  const int64_t vectors = v.c / lanes;
+  const int64_t lines = v.n * v.p;
+  const int64_t wanted = CeilDiv(planner.traits().groups_wanted * planner.traits().group, v.Taps() * vectors);
+  const int64_t chunk_lines = CeilDiv(lines, std::clamp<int64_t>(wanted, 1, std::min(lines, kChunksMax)));
+  const int64_t chunks = CeilDiv(lines, chunk_lines);
+  const Operand partial = planner.WorkspaceFloats(chunks * v.Taps() * v.c);
+  const int64_t count = chunks * v.Taps() * vectors;
+  LaunchWriter writer = planner.LaunchFlat("conv2d_depthwise_grad_weight", count);
+  writer.Lanes(lanes).Tensor(Input(0)).Tensor(Input(1)).Tensor(partial).Ints(
+      {count, lines, chunk_lines, v.h, v.w, v.c});
+  writer.Divisor(vectors).Divisor(v.Taps()).Divisor(v.s).Divisor(v.p).Int(v.q);
+  WriteWindow(writer, v);
+  FinishGradWeight(planner, v, partial, chunks);
+  planner.plan().implementation = "depthwise";
+}
+
 void PlanGradWeightDirect(Planner& planner, const ConvShape& v) {
   const int64_t pixels = v.n * v.Pixels();
   const int64_t tiles = CeilDiv(v.k, planner.traits().group);
@@ -202,12 +278,7 @@ void PlanGradWeightDirect(Planner& planner, const ConvShape& v) {
   writer.Tensor(Input(0)).Tensor(Input(1)).Tensor(partial).Ints({pixels, chunk_pixels, v.h, v.w, v.c, v.k});
   writer.Divisor(tiles).Ints({v.Taps(), v.GroupFilters(), v.GroupChannels(), v.s}).Divisor(v.p).Divisor(v.q);
   WriteWindow(writer, v);
-  planner.LaunchFlat("conv2d_grad_weight_finish", v.k * v.Taps())
-      .Tensor(partial)
-      .Tensor(Output(0))
-      .Int(v.k * v.Taps())
-      .Divisor(v.Taps())
-      .Ints({v.k, chunks, planner.op().accumulates(0)});
+  FinishGradWeight(planner, v, partial, chunks);
   planner.plan().implementation = "direct";
 }
 
@@ -242,7 +313,11 @@ Status PlanConv2d(Planner& planner) {
   EDDL_KERNELS_RETURN_IF_ERROR(ReadShape(op, op.in[0], op.in[1], op.out[0], &v));
   if (IsPresent(op.in[2])) EDDL_KERNELS_RETURN_IF_ERROR(Expect(op, "bias", op.in[2], EDDL_F32, {v.k}));
   EDDL_KERNELS_RETURN_IF_ERROR(CheckColumns(op, v));
-  v.Direct() ? PlanForwardDirect(planner, v) : PlanForwardProduct(planner, v);
+  if (v.Depthwise()) {
+    PlanForwardDepthwise(planner, v);
+  } else {
+    v.Direct() ? PlanForwardDirect(planner, v) : PlanForwardProduct(planner, v);
+  }
   return {};
 }
 
@@ -251,7 +326,11 @@ Status PlanConv2dGradInput(Planner& planner) {
   ConvShape v = {};
   EDDL_KERNELS_RETURN_IF_ERROR(ReadShape(op, op.out[0], op.in[1], op.in[0], &v));
   EDDL_KERNELS_RETURN_IF_ERROR(CheckColumns(op, v));
-  v.Direct() ? PlanGradInputDirect(planner, v) : PlanGradInputProduct(planner, v);
+  if (v.Depthwise()) {
+    PlanGradInputDepthwise(planner, v);
+  } else {
+    v.Direct() ? PlanGradInputDirect(planner, v) : PlanGradInputProduct(planner, v);
+  }
   return {};
 }
 
@@ -261,7 +340,11 @@ Status PlanConv2dGradWeight(Planner& planner) {
   EDDL_KERNELS_RETURN_IF_ERROR(ReadShape(op, op.in[0], op.out[0], op.in[1], &v));
   if (IsPresent(op.out[1])) EDDL_KERNELS_RETURN_IF_ERROR(Expect(op, "dbias", op.out[1], EDDL_F32, {v.k}));
   EDDL_KERNELS_RETURN_IF_ERROR(CheckColumns(op, v));
-  v.Direct() ? PlanGradWeightDirect(planner, v) : PlanGradWeightProduct(planner, v);
+  if (v.Depthwise()) {
+    PlanGradWeightDepthwise(planner, v);
+  } else {
+    v.Direct() ? PlanGradWeightDirect(planner, v) : PlanGradWeightProduct(planner, v);
+  }
   if (!IsPresent(op.out[1])) return {};
   PlanReduceColumns(planner, Input(1), Output(1), 1, v.n * v.Pixels(), v.k, Reduction::kSum, 1, op.accumulates(1));
   return {};

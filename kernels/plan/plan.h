@@ -19,6 +19,7 @@ namespace eddl::kernels {
 struct DeviceTraits {
   const char* backend = "device";               // for messages: "opencl"
   int group = 256;                              // GROUP of kernels/dialect.h
+  int lanes = 1;                                // LANES of it, for launches that want it; other kernels have LANES 1
   int64_t groups_wanted = 512;                  // as many groups as keep the device busy
   uint64_t columns_bytes = uint64_t{64} << 20;  // largest im2col matrix
   bool has_double = true;
@@ -58,6 +59,7 @@ struct Argument {
 
 struct Launch {
   const char* kernel = "";
+  int lanes = 1;                // LANES that the kernel is compiled with: 1, or what DeviceTraits says
   uint32_t groups[2] = {1, 1};  // groups of DeviceTraits::group work-items
   std::vector<Argument> arguments;
 };

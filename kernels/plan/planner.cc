@@ -12,6 +12,11 @@ constexpr uint64_t kAlignmentBytes = 256;
 
 // ---- LaunchWriter ----
 
+LaunchWriter& LaunchWriter::Lanes(int lanes) {
+  launch_.lanes = lanes;
+  return *this;
+}
+
 LaunchWriter& LaunchWriter::Tensor(const Operand& operand, uint32_t element_bytes) {
   launch_.arguments.push_back({.type = Argument::Type::kTensor, .tensor = operand, .element_bytes = element_bytes});
   return *this;

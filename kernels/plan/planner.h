@@ -73,6 +73,8 @@ class LaunchWriter {
  public:
   explicit LaunchWriter(Launch& launch) : launch_(launch) {}
 
+  // The kernel takes LANES floats at a time; no argument of it.
+  LaunchWriter& Lanes(int lanes);
   // IN or OUT; an absent operand is a null pointer.
   LaunchWriter& Tensor(const Operand& operand, uint32_t element_bytes = sizeof(float));
   // REQUIRES: |value| < 2^31.
@@ -101,6 +103,8 @@ class Planner {
   const OpView& op() const { return op_; }
   const DeviceTraits& traits() const { return traits_; }
   DevicePlan& plan() { return plan_; }
+  // LANES for rows of this many floats: the device's where it divides them, else 1.
+  int LanesFor(int64_t length) const { return length % traits_.lanes == 0 ? traits_.lanes : 1; }
 
   // Scratch for one enqueue, aligned for any element.
   Operand Workspace(uint64_t size_bytes);

@@ -65,9 +65,10 @@ Status PlanMaxPool2d(Planner& planner) {
   PoolShape v = {};
   EDDL_KERNELS_RETURN_IF_ERROR(ReadShape(planner.op(), planner.op().in[0], planner.op().out[0], &v));
   planner.plan().state_bytes = StateBytes(v);
-  LaunchWriter writer = planner.LaunchFlat("pool2d_max", v.YCount());
-  writer.Tensor(Input(0)).Tensor(Output(0)).Tensor(State()).Ints({v.YCount(), v.h, v.w});
-  writer.Divisor(v.c).Divisor(v.p).Divisor(v.q);
+  const int lanes = planner.LanesFor(v.c);
+  LaunchWriter writer = planner.LaunchFlat("pool2d_max", v.YCount() / lanes);
+  writer.Lanes(lanes).Tensor(Input(0)).Tensor(Output(0)).Tensor(State()).Ints({v.YCount() / lanes, v.h, v.w});
+  writer.Divisor(v.c / lanes).Divisor(v.p).Divisor(v.q);
   WriteWindow(writer, v);
   return {};
 }
@@ -81,9 +82,10 @@ Status PlanMaxPool2dGrad(Planner& planner) {
                        op.name, v.attrs.relu);
   if (has_relu) EDDL_KERNELS_RETURN_IF_ERROR(ExpectLike(op, "y", op.in[1], op.in[0]));
   planner.plan().state_read_bytes = StateBytes(v);
-  LaunchWriter writer = planner.LaunchFlat("pool2d_max_grad", v.XCount());
-  writer.Tensor(Input(0)).Tensor(has_relu ? Input(1) : Operand()).Tensor(State()).Tensor(Output(0));
-  writer.Int(v.XCount()).Divisor(v.h).Divisor(v.w).Divisor(v.c).Ints({v.p, v.q});
+  const int lanes = planner.LanesFor(v.c);
+  LaunchWriter writer = planner.LaunchFlat("pool2d_max_grad", v.XCount() / lanes);
+  writer.Lanes(lanes).Tensor(Input(0)).Tensor(has_relu ? Input(1) : Operand()).Tensor(State()).Tensor(Output(0));
+  writer.Int(v.XCount() / lanes).Divisor(v.h).Divisor(v.w).Divisor(v.c / lanes).Ints({v.p, v.q});
   WriteWindow(writer, v).Int(has_relu);
   return {};
 }
