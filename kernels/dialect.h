@@ -121,6 +121,8 @@ DEVICE float Epilogue(float y, int epilogue, float low, float high) {
   if (epilogue == EPILOGUE_CLAMP) return AtMost(AtLeast(y, low), high);
   return y;
 }
+
+/* The same for LANES floats. */
 DEVICE Lanes LanesEpilogue(Lanes y, int epilogue, float low, float high) {
   const Lanes least = epilogue == EPILOGUE_RELU ? 0.0f : low;
   const Lanes most = high;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "backends/cuda/kernel_table.h"
+#include "backends/device/slots.h"
 
 namespace eddl::cuda {
 namespace {
@@ -103,16 +104,8 @@ Status CreateBuffer(eddl_device& device, uint64_t size_bytes, eddl_buffer_kind k
   auto made = std::make_unique<eddl_buffer>();
   made->device = &device;
   made->kind = kind;
-  const uint64_t used = device.memory_used_bytes.fetch_add(size_bytes) + size_bytes;
   made->size_bytes = size_bytes;  // from here on its end gives them back
-  const uint64_t limit = device.memory_limit_bytes;
-  if (limit != 0 && (used > limit || used < size_bytes)) {
-    return Error(EDDL_RESOURCE_EXHAUSTED,
-                 "a buffer of %llu bytes does not fit: %llu of the limit of %llu bytes are in use; raise the memory "
-                 "limit or make the batch smaller",
-                 static_cast<unsigned long long>(size_bytes), static_cast<unsigned long long>(used - size_bytes),
-                 static_cast<unsigned long long>(limit));
-  }
+  EDDL_CUDA_RETURN_IF_ERROR(device::TakeMemory(device, size_bytes));
   if (size_bytes > 0) {
     void** data = reinterpret_cast<void**>(&made->data);
     const cudaError_t error =
@@ -173,6 +166,12 @@ Status RecordEvent(eddl_queue& queue, eddl_event** event) {
   made->copy_count = queue.staging->copy_count();
   EDDL_CUDA_CALL(cudaEventRecord(made->event, queue.stream), "recording an event");
   *event = made.release();
+  return {};
+}
+
+Status WaitOnQueue(eddl_queue& queue, eddl_event& event) {
+  EDDL_CUDA_RETURN_IF_ERROR(UseDevice(*queue.device));
+  EDDL_CUDA_CALL(cudaStreamWaitEvent(queue.stream, event.event, 0), "waiting for another queue");
   return {};
 }
 

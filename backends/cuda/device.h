@@ -89,6 +89,8 @@ Status WaitForQueue(eddl_queue& queue);
 
 // Takes an event of the device, or makes one.
 Status RecordEvent(eddl_queue& queue, eddl_event** event);
+// Lets the queue wait for the event, not the host.
+Status WaitOnQueue(eddl_queue& queue, eddl_event& event);
 // Waits for what the queue had been given before, and delivers what was read by then.
 Status WaitForEvent(eddl_event& event);
 // Nanoseconds since the device was opened.

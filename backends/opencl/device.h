@@ -1,7 +1,6 @@
 // The handles of this backend. Devices and buffers are thread-safe; a queue belongs to one thread at a time.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -9,10 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "backends/device/op_steps.h"
 #include "backends/opencl/cl.h"
 #include "backends/opencl/platform.h"
-#include "backends/sdk/eddl_ops.h"
-#include "kernels/plan/plan.h"
 
 namespace eddl::opencl {
 
@@ -52,6 +50,8 @@ struct eddl_buffer {
   eddl_device* device = nullptr;
   eddl::opencl::Memory memory;
   uint64_t size_bytes = 0;
+
+  ~eddl_buffer() { device->memory_used_bytes.fetch_sub(size_bytes); }
 };
 
 struct eddl_queue {
@@ -66,15 +66,10 @@ struct eddl_event {
   eddl::opencl::Event event;
 };
 
-// A plan with its kernels, and what its bindings are checked against.
-struct eddl_op {
+// A plan with its kernels.
+struct eddl_op : eddl::device::PlannedOp {
   eddl_device* device = nullptr;
-  eddl::kernels::DevicePlan plan;
   std::vector<eddl::opencl::Kernel> kernels;  // one a step; empty where the step is no launch
-  uint32_t input_count = 0, output_count = 0;
-  // Sizes of the tensors; 0: absent, or without elements.
-  std::array<uint64_t, EDDL_CONCAT_MAX> input_bytes = {}, output_bytes = {};
-  uint64_t tag = 0;
   // CLBlast's scratch: the end of the workspace, as a buffer of its own for the binding that was used last.
   uint64_t scratch_bytes = 0, scratch_offset_bytes = 0;
   eddl::opencl::Memory scratch;
@@ -83,3 +78,34 @@ struct eddl_op {
   // Arguments are set in the kernel objects, so that one op is enqueued once at a time.
   std::mutex mutex;
 };
+
+namespace eddl::opencl {
+
+// As the slots of eddl_backend of the same name.
+Status CountDevices(uint32_t* count);
+Status DescribeDevice(uint32_t index, eddl_device_info* info);
+Status OpenDevice(uint32_t index, const eddl_device_options& options, eddl_device** device);
+Status CreateBuffer(eddl_device& device, uint64_t size_bytes, eddl_buffer_kind kind, eddl_buffer** buffer);
+Status CreateQueue(eddl_device& device, eddl_queue** queue);
+Status WaitForQueue(eddl_queue& queue);
+Status RecordEvent(eddl_queue& queue, eddl_event** event);
+// Lets the queue wait for the event, not the host.
+Status WaitOnQueue(eddl_queue& queue, eddl_event& event);
+Status WaitForEvent(eddl_event& event);
+// Nanoseconds on the device's clock.
+Status EventTimes(const eddl_event& begin, const eddl_event& end, uint64_t* begin_ns, uint64_t* end_ns);
+
+// Counts a command, and tells the driver to begin when some are waiting.
+Status CountCommand(eddl_queue& queue);
+
+// Copies and fills on a queue. REQUIRES: ranges are checked, sizes are not 0.
+Status WriteBytes(eddl_queue& queue, eddl_buffer& target, uint64_t offset_bytes, const void* source,
+                  uint64_t size_bytes);
+Status ReadBytes(eddl_queue& queue, const eddl_buffer& source, uint64_t offset_bytes, void* target,
+                 uint64_t size_bytes);
+Status CopyBytes(eddl_queue& queue, const eddl_buffer& source, uint64_t source_offset_bytes, eddl_buffer& target,
+                 uint64_t target_offset_bytes, uint64_t size_bytes);
+Status FillBytes(eddl_queue& queue, eddl_buffer& target, uint64_t offset_bytes, const void* pattern,
+                 uint64_t pattern_size, uint64_t size_bytes);
+
+}  // namespace eddl::opencl

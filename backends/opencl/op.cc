@@ -1,10 +1,8 @@
 #include "backends/opencl/op.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "backends/opencl/gemm.h"
-#include "kernels/plan/planner.h"
 
 namespace eddl::opencl {
 namespace {
@@ -16,7 +14,6 @@ using kernels::Product;
 using kernels::Value;
 using kernels::ZeroFill;
 
-constexpr int kCommandsPerFlush = 16;
 constexpr uint64_t kBindingAlignmentBytes = 64;
 
 // Scratch of the largest product goes to the end of the workspace, with room to move it to where a sub-buffer may
@@ -59,81 +56,14 @@ Status WarmProducts(SharedDevice& shared, const eddl_op& op) {
   return {};
 }
 
-void DescribeBindings(const eddl_op_desc& desc, eddl_op& op) {
-  op.tag = desc.tag;
-  op.input_count = desc.input_count;
-  op.output_count = desc.output_count;
-  for (uint32_t i = 0; i < desc.input_count; ++i) op.input_bytes[i] = kernels::ByteCount(desc.inputs[i]);
-  for (uint32_t i = 0; i < desc.output_count; ++i) op.output_bytes[i] = kernels::ByteCount(desc.outputs[i]);
-}
-
 Status CheckBinding(const eddl_binding& binding, uint64_t size_bytes, const char* role) {
-  if (size_bytes == 0) return {};
-  EDDL_OPENCL_RETURN_IF_ERROR(CheckRange(binding.buffer, binding.offset_bytes, size_bytes, role));
-  EDDL_KERNELS_REQUIRE(binding.offset_bytes % kBindingAlignmentBytes == 0, "%s: offset %llu is not a multiple of %llu",
-                       role, static_cast<unsigned long long>(binding.offset_bytes),
-                       static_cast<unsigned long long>(kBindingAlignmentBytes));
-  return {};
+  return device::CheckBinding(binding, size_bytes, kBindingAlignmentBytes, role);
 }
 
-Status CheckBindings(const eddl_op& op, const eddl_op_args& args) {
-  for (uint32_t i = 0; i < op.input_count; ++i) {
-    EDDL_OPENCL_RETURN_IF_ERROR(CheckBinding(args.inputs[i], op.input_bytes[i], "input"));
-  }
-  for (uint32_t i = 0; i < op.output_count; ++i) {
-    EDDL_OPENCL_RETURN_IF_ERROR(CheckBinding(args.outputs[i], op.output_bytes[i], "output"));
-  }
-  EDDL_OPENCL_RETURN_IF_ERROR(CheckBinding(args.workspace, op.plan.workspace_bytes, "workspace"));
-  const uint64_t state_bytes = std::max(op.plan.state_bytes, op.plan.state_read_bytes);
-  EDDL_OPENCL_RETURN_IF_ERROR(CheckBinding(args.state, state_bytes, "state"));
-  EDDL_KERNELS_REQUIRE(args.scalar_count >= op.plan.scalar_count, "the op needs %u scalars, got %u",
-                       op.plan.scalar_count, args.scalar_count);
-  return {};
-}
-
-// The walk through one op's steps: one enqueue.
+// How the steps of one enqueue go onto the queue.
 class Walk {
  public:
   Walk(eddl_queue& queue, eddl_op& op, const eddl_op_args& args) : queue_(queue), op_(op), args_(args) {}
-
-  Status Run() {
-    if (op_.plan.fill_slots) EDDL_OPENCL_RETURN_IF_ERROR(op_.plan.fill_slots(args_.scalars, slots_));
-    EDDL_OPENCL_RETURN_IF_ERROR(PlaceScratch());
-    for (size_t i = 0; i < op_.plan.steps.size(); ++i) {
-      const kernels::Step& step = op_.plan.steps[i];
-      if (const auto* launch = std::get_if<Launch>(&step)) {
-        EDDL_OPENCL_RETURN_IF_ERROR(Enqueue(*launch, op_.kernels[i].get()));
-      } else if (const auto* product = std::get_if<Product>(&step)) {
-        EDDL_OPENCL_RETURN_IF_ERROR(Enqueue(*product));
-      } else {
-        EDDL_OPENCL_RETURN_IF_ERROR(Enqueue(std::get<ZeroFill>(step)));
-      }
-      EDDL_OPENCL_RETURN_IF_ERROR(CountCommand(queue_));
-    }
-    return {};
-  }
-
- private:
-  const eddl_binding* BindingOf(const Operand& operand) const {
-    switch (operand.source) {
-      case Operand::Source::kInput:
-        return &args_.inputs[operand.index];
-      case Operand::Source::kOutput:
-        return &args_.outputs[operand.index];
-      case Operand::Source::kWorkspace:
-        return &args_.workspace;
-      case Operand::Source::kState:
-        return &args_.state;
-      default:
-        return nullptr;
-    }
-  }
-
-  Matrix Resolve(const Operand& operand) const {
-    const eddl_binding* binding = BindingOf(operand);
-    if (binding == nullptr) return {nullptr, 0};
-    return {binding->buffer->memory.get(), binding->offset_bytes + operand.offset_bytes};
-  }
 
   // A sub-buffer is made again only when the workspace lies elsewhere than last time.
   Status PlaceScratch() {
@@ -152,7 +82,41 @@ class Walk {
     return {};
   }
 
-  Status SetArguments(const Launch& launch, cl_kernel kernel) const {
+  Status Enqueue(const Launch& launch, size_t step, const Value* slots) const {
+    const cl_kernel kernel = op_.kernels[step].get();
+    EDDL_OPENCL_RETURN_IF_ERROR(SetArguments(launch, kernel, slots));
+    const auto group = static_cast<size_t>(op_.device->shared->traits.group);
+    const size_t local[2] = {group, 1};
+    const size_t global[2] = {launch.groups[0] * group, launch.groups[1]};
+    const cl_int error =
+        clEnqueueNDRangeKernel(queue_.queue.get(), kernel, 2, nullptr, global, local, 0, nullptr, nullptr);
+    EDDL_OPENCL_CALL(error, std::string("enqueueing ") + launch.kernel);
+    return CountCommand(queue_);
+  }
+
+  Status Enqueue(const Product& product) const {
+    EDDL_OPENCL_RETURN_IF_ERROR(EnqueueGemm(queue_.queue.get(), product, Resolve(product.a), Resolve(product.b),
+                                            Resolve(product.c), op_.scratch.get()));
+    return CountCommand(queue_);
+  }
+
+  Status Enqueue(const ZeroFill& fill) const {
+    const Matrix at = Resolve(fill.target);
+    const cl_uchar zero = 0;
+    EDDL_OPENCL_CALL(clEnqueueFillBuffer(queue_.queue.get(), at.memory, &zero, sizeof(zero), at.offset_bytes,
+                                         fill.size_bytes, 0, nullptr, nullptr),
+                     "clearing a tensor");
+    return CountCommand(queue_);
+  }
+
+ private:
+  Matrix Resolve(const Operand& operand) const {
+    const eddl_binding* binding = device::BindingOf(args_, operand);
+    if (binding == nullptr) return {nullptr, 0};
+    return {binding->buffer->memory.get(), binding->offset_bytes + operand.offset_bytes};
+  }
+
+  Status SetArguments(const Launch& launch, cl_kernel kernel, const Value* slots) const {
     cl_int error = CL_SUCCESS;
     cl_uint next = 0;
     const auto set = [&](size_t size, const void* value) { error |= clSetKernelArg(kernel, next++, size, value); };
@@ -163,7 +127,7 @@ class Walk {
         set(sizeof(cl_mem), at.memory == nullptr ? nullptr : &at.memory);
         set(sizeof(offset), &offset);
       } else {
-        const Value& value = argument.slot >= 0 ? slots_[argument.slot] : argument.value;
+        const Value& value = argument.slot >= 0 ? slots[argument.slot] : argument.value;
         set(argument.type == Argument::Type::kDouble ? sizeof(cl_double) : sizeof(cl_int), &value);
       }
     }
@@ -171,35 +135,9 @@ class Walk {
     return {};
   }
 
-  Status Enqueue(const Launch& launch, cl_kernel kernel) const {
-    EDDL_OPENCL_RETURN_IF_ERROR(SetArguments(launch, kernel));
-    const auto group = static_cast<size_t>(op_.device->shared->traits.group);
-    const size_t local[2] = {group, 1};
-    const size_t global[2] = {launch.groups[0] * group, launch.groups[1]};
-    const cl_int error =
-        clEnqueueNDRangeKernel(queue_.queue.get(), kernel, 2, nullptr, global, local, 0, nullptr, nullptr);
-    EDDL_OPENCL_CALL(error, std::string("enqueueing ") + launch.kernel);
-    return {};
-  }
-
-  Status Enqueue(const Product& product) const {
-    return EnqueueGemm(queue_.queue.get(), product, Resolve(product.a), Resolve(product.b), Resolve(product.c),
-                       op_.scratch.get());
-  }
-
-  Status Enqueue(const ZeroFill& fill) const {
-    const Matrix at = Resolve(fill.target);
-    const cl_uchar zero = 0;
-    EDDL_OPENCL_CALL(clEnqueueFillBuffer(queue_.queue.get(), at.memory, &zero, sizeof(zero), at.offset_bytes,
-                                         fill.size_bytes, 0, nullptr, nullptr),
-                     "clearing a tensor");
-    return {};
-  }
-
   eddl_queue& queue_;
   eddl_op& op_;
   const eddl_op_args& args_;
-  Value slots_[kernels::kSlotsMax] = {};
 };
 
 }  // namespace
@@ -210,16 +148,9 @@ Status PrepareOp(eddl_device& device, const eddl_op_desc& desc, eddl_op** op, ed
   made->device = &device;
   EDDL_OPENCL_RETURN_IF_ERROR(kernels::PlanOp(desc, shared.traits, &made->plan));
   EDDL_OPENCL_RETURN_IF_ERROR(PlanScratch(shared, *made));
-  if (info != nullptr) {
-    eddl_op_info answer = {};
-    answer.struct_size = info->struct_size;
-    answer.workspace_bytes = made->plan.workspace_bytes;
-    answer.state_bytes = made->plan.state_bytes;
-    std::strncpy(answer.implementation, made->plan.implementation.c_str(), sizeof(answer.implementation) - 1);
-    std::memcpy(static_cast<void*>(info), &answer, std::min<size_t>(info->struct_size, sizeof(answer)));
-  }
+  device::AnswerPrepare(made->plan, info);
   if (op == nullptr) return {};
-  DescribeBindings(desc, *made);
+  device::DescribeBindings(desc, *made);
   EDDL_OPENCL_RETURN_IF_ERROR(TakeKernels(shared, *made));
   EDDL_OPENCL_RETURN_IF_ERROR(WarmProducts(shared, *made));
   *op = made.release();
@@ -227,25 +158,11 @@ Status PrepareOp(eddl_device& device, const eddl_op_desc& desc, eddl_op** op, ed
 }
 
 Status EnqueueOp(eddl_queue& queue, eddl_op& op, const eddl_op_args& args) {
-  EDDL_OPENCL_RETURN_IF_ERROR(CheckBindings(op, args));
+  EDDL_OPENCL_RETURN_IF_ERROR(device::CheckBindings(op, args, CheckBinding));
   const std::lock_guard lock(op.mutex);
-  return Walk(queue, op, args).Run();
-}
-
-Status CheckRange(const eddl_buffer* buffer, uint64_t offset_bytes, uint64_t size_bytes, const char* role) {
-  EDDL_KERNELS_REQUIRE(buffer != nullptr, "%s: the buffer is NULL", role);
-  EDDL_KERNELS_REQUIRE(offset_bytes <= buffer->size_bytes && size_bytes <= buffer->size_bytes - offset_bytes,
-                       "%s: bytes [%llu, +%llu) lie beyond the buffer's %llu", role,
-                       static_cast<unsigned long long>(offset_bytes), static_cast<unsigned long long>(size_bytes),
-                       static_cast<unsigned long long>(buffer->size_bytes));
-  return {};
-}
-
-Status CountCommand(eddl_queue& queue) {
-  if (++queue.unflushed < kCommandsPerFlush) return {};
-  queue.unflushed = 0;
-  EDDL_OPENCL_CALL(clFlush(queue.queue.get()), "starting enqueued work");
-  return {};
+  Walk walk(queue, op, args);
+  EDDL_OPENCL_RETURN_IF_ERROR(walk.PlaceScratch());
+  return device::WalkSteps(op, args, walk);
 }
 
 }  // namespace eddl::opencl

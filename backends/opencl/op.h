@@ -12,10 +12,4 @@ Status PrepareOp(eddl_device& device, const eddl_op_desc& desc, eddl_op** op, ed
 // Checks the bindings and enqueues the op's steps. Allocates nothing when the workspace lies where it lay last time.
 Status EnqueueOp(eddl_queue& queue, eddl_op& op, const eddl_op_args& args);
 
-// Bytes [offset, offset + size) lie in the buffer. EDDL_INVALID_ARGUMENT if not; role names the buffer in the message.
-Status CheckRange(const eddl_buffer* buffer, uint64_t offset_bytes, uint64_t size_bytes, const char* role);
-
-// Counts a command, and tells the driver to begin when some are waiting.
-Status CountCommand(eddl_queue& queue);
-
 }  // namespace eddl::opencl

@@ -33,8 +33,8 @@ MUTANTS = {
         "backends/cuda/op.cc", "static_cast<int>(product.b_stride)", "static_cast<int>(product.n)", ["matmul/"],
         "order=lazy", "matmul"),
     "no event wait": (
-        "backends/cuda/backend.cc",
-        'EDDL_CUDA_CALL(cudaStreamWaitEvent(queue->stream, event->event, 0), "waiting for another queue");', "",
+        "backends/cuda/device.cc",
+        'EDDL_CUDA_CALL(cudaStreamWaitEvent(queue.stream, event.event, 0), "waiting for another queue");', "",
         ["interface/orders queues by events"], "order=eager", "stream race"),
     "no synchronisation": (
         "backends/cuda/device.cc", "error = cudaStreamSynchronize(queue.stream);", "error = cudaSuccess;",
