@@ -4,6 +4,7 @@
 #include <CL/cl.h>
 #include <dlfcn.h>
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -48,14 +49,62 @@ void FailNext(DriverCall call, int error) {
 #define EDDL_EXPORTED __attribute__((visibility("default")))
 #define EDDL_REAL(name) eddl::Real(&name, #name)
 
-EDDL_EXPORTED void* operator new(size_t size) {
-  if (eddl::IsFromBackend(__builtin_return_address(0))) ++eddl::calls.host_allocations;
-  void* const bytes = std::malloc(size > 0 ? size : 1);
+namespace eddl {
+namespace {
+
+// nullptr where there is no memory. alignment: a power of two.
+void* Allocate(size_t size, size_t alignment, const void* caller) {
+  if (IsFromBackend(caller)) ++calls.host_allocations;
+  // aligned_alloc takes multiples of the alignment.
+  const size_t rounded = (size > 0 ? size + alignment - 1 : alignment) / alignment * alignment;
+  return alignment <= alignof(std::max_align_t) ? std::malloc(rounded) : std::aligned_alloc(alignment, rounded);
+}
+void* AllocateOrAbort(size_t size, size_t alignment, const void* caller) {
+  void* const bytes = Allocate(size, alignment, caller);
   if (bytes == nullptr) std::abort();
   return bytes;
 }
+
+}  // namespace
+}  // namespace eddl
+
+// Every form: what one of them gave, a sanitizer's or the library's own must not take back.
+#define EDDL_CALLER __builtin_return_address(0)
+using std::align_val_t;
+using std::nothrow_t;
+
+EDDL_EXPORTED void* operator new(size_t size) { return eddl::AllocateOrAbort(size, 1, EDDL_CALLER); }
+EDDL_EXPORTED void* operator new[](size_t size) { return eddl::AllocateOrAbort(size, 1, EDDL_CALLER); }
+EDDL_EXPORTED void* operator new(size_t size, align_val_t alignment) {
+  return eddl::AllocateOrAbort(size, static_cast<size_t>(alignment), EDDL_CALLER);
+}
+EDDL_EXPORTED void* operator new[](size_t size, align_val_t alignment) {
+  return eddl::AllocateOrAbort(size, static_cast<size_t>(alignment), EDDL_CALLER);
+}
+EDDL_EXPORTED void* operator new(size_t size, const nothrow_t&) noexcept {
+  return eddl::Allocate(size, 1, EDDL_CALLER);
+}
+EDDL_EXPORTED void* operator new[](size_t size, const nothrow_t&) noexcept {
+  return eddl::Allocate(size, 1, EDDL_CALLER);
+}
+EDDL_EXPORTED void* operator new(size_t size, align_val_t alignment, const nothrow_t&) noexcept {
+  return eddl::Allocate(size, static_cast<size_t>(alignment), EDDL_CALLER);
+}
+EDDL_EXPORTED void* operator new[](size_t size, align_val_t alignment, const nothrow_t&) noexcept {
+  return eddl::Allocate(size, static_cast<size_t>(alignment), EDDL_CALLER);
+}
 EDDL_EXPORTED void operator delete(void* pointer) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete[](void* pointer) noexcept { std::free(pointer); }
 EDDL_EXPORTED void operator delete(void* pointer, size_t) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete[](void* pointer, size_t) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete(void* pointer, align_val_t) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete[](void* pointer, align_val_t) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete(void* pointer, size_t, align_val_t) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete[](void* pointer, size_t, align_val_t) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete(void* pointer, const nothrow_t&) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete[](void* pointer, const nothrow_t&) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete(void* pointer, align_val_t, const nothrow_t&) noexcept { std::free(pointer); }
+EDDL_EXPORTED void operator delete[](void* pointer, align_val_t, const nothrow_t&) noexcept { std::free(pointer); }
 
 extern "C" {
 
