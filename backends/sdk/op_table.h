@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "backends/sdk/eddl_ops.h"
+#include "eddl_ops.h"
 
 namespace eddl {
 
