@@ -50,6 +50,8 @@ extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
   return Call("cudaGetDeviceCount", cudaErrorUnknown, [&](Emulator& emulator, auto&) {
+    const int32_t driver = emulator.options().driver_version;
+    if (driver != 0 && driver / 1000 < CUDART_VERSION / 1000) return cudaErrorInsufficientDriver;
     *count = emulator.options().device_count;
     return cudaSuccess;
   });
@@ -94,9 +96,11 @@ cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
   });
 }
 
-// The version of the headers that the emulator was built with; 0 where there is no driver.
+// The version of the headers that the emulator was built with, unless it was told another; 0 where there is no driver.
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = Emulator::Get().options().device_count == 0 ? 0 : CUDART_VERSION;
+  const Options& options = Emulator::Get().options();
+  *version = options.driver_version != 0 ? options.driver_version : CUDART_VERSION;
+  if (options.device_count == 0) *version = 0;
   return cudaSuccess;
 }
 

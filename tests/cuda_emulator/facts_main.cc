@@ -1,5 +1,6 @@
 // Facts of CUDA that our backend relies on and that the emulator takes for true. Run on the emulator by CTest, and by
-// hand on a machine with a GPU (bin/cuda_facts), where a line that says FALSE means that the emulator is wrong.
+// `eddl-node check --backend cuda` on a machine with a GPU, where a line that says FALSE means that the emulator is
+// wrong.
 //
 // Exit code 0: all true; 1: some not; 77: no device.
 #include <cublas_v2.h>

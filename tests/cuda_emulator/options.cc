@@ -39,6 +39,8 @@ void ParseWord(std::string_view word, Options* options) {
     options->seed = ParseNumber(word, value.substr(7));
   } else if (key == "devices") {
     options->device_count = static_cast<int32_t>(ParseNumber(word, value));
+  } else if (key == "driver") {
+    options->driver_version = static_cast<int32_t>(ParseNumber(word, value));
   } else if (key == "memory") {
     options->memory_bytes = ParseNumber(word, value);
   } else if (key == "hang_ms") {

@@ -19,6 +19,7 @@ struct Options {
   Order order = Order::kLazy;
   uint64_t seed = 1;                          // of kRandom, and of the order of threads in a block
   int32_t device_count = 1;                   // 0: calls answer like a machine without a driver
+  int32_t driver_version = 0;                 // 12080: a driver for CUDA 12.8, too old for us; 0: that of the headers
   uint64_t memory_bytes = uint64_t{4} << 30;  // of each device
   int32_t hang_ms = 10'000;                   // a wait that makes no progress for this long is a hang
   std::map<std::string, uint64_t> fail;       // the Nth call (from 1) of this function fails

@@ -15,10 +15,11 @@ using ::testing::UnorderedElementsAre;
 
 TEST(OptionsTest, ReadsEveryWord) {
   const Options options =
-      ParseOptions("order=random:7 devices=2  memory=1048576 hang_ms=50 leaks=0 fail=cudaMalloc:3,cudaFree:1");
+      ParseOptions("order=random:7 devices=2 driver=12080  memory=1048576 hang_ms=50 leaks=0 fail=cudaMalloc:3,cudaFree:1");
   EXPECT_EQ(options.order, Order::kRandom);
   EXPECT_EQ(options.seed, 7u);
   EXPECT_EQ(options.device_count, 2);
+  EXPECT_EQ(options.driver_version, 12080);
   EXPECT_EQ(options.memory_bytes, 1048576u);
   EXPECT_EQ(options.hang_ms, 50);
   EXPECT_FALSE(options.leaks);

@@ -396,7 +396,7 @@ class OtherCommandsTest(NodeTest):
         self.assertIn("libfake.so.1 is missing", result.stderr)
 
     def test_check_finds_a_backend_that_computes_nothing(self):
-        result = self.run_node("check", "--backend", PLUGINS / "libeddl_backend_good.so", "--format", "json", code=4)
+        result = self.run_node("check", "--backend", PLUGINS / "libeddl_backend_good.so", "--format", "json", code=1)
         self.assertIn("does not keep the contract", result.stderr)
         answer = json.loads(result.stdout)
         self.assertEqual((answer["status"], answer["training"]["passed"]), ("failed", False))

@@ -3,6 +3,7 @@
 
 Usage: node_test.py EDDL_NODE EMULATOR_DIR
 """
+import json
 import os
 import re
 import subprocess
@@ -45,8 +46,8 @@ class CudaNodeTest(unittest.TestCase):
         return subprocess.run([NODE, *arguments], capture_output=True, text=True, cwd=self.folder, env=environment,
                               timeout=280)
 
-    def losses(self, *arguments):
-        result = self.run_node("train", "job.toml", *arguments)
+    def losses(self, *arguments, **options):
+        result = self.run_node("train", "job.toml", *arguments, **options)
         self.assertEqual(result.returncode, 0, result.stderr)
         return re.findall(r"epoch \d/\d  loss ([\d.]+)", result.stdout + result.stderr), result.stdout + result.stderr
 
@@ -75,6 +76,44 @@ class CudaNodeTest(unittest.TestCase):
                          ["not used: cuda: no NVIDIA driver; CUDA 13 needs one"])
         trained = self.run_node("train", "job.toml", emulator="devices=0")
         self.assertEqual(trained.returncode, 0, trained.stderr)
+
+    def test_a_driver_that_is_too_old_is_said_with_its_version_and_training_goes_on(self):
+        devices = self.run_node("devices", emulator="driver=12080")
+        lines = [line for line in devices.stdout.splitlines() if line.startswith("not used: cuda")]
+        self.assertEqual(lines, ["not used: cuda: looking for GPUs (driver for CUDA 12.8) failed: CUDA driver version is "
+                                 "insufficient for CUDA runtime version; is NVIDIA's driver installed, and new enough for "
+                                 "CUDA 13?"])
+        self.assertIn("cpu:0", self.losses(emulator="driver=12080")[1])
+        self.assertEqual(self.run_node("check", "--backend", "cuda", emulator="driver=12080").returncode, 77)
+        named = self.run_node("train", "job.toml", "--device", "cuda", emulator="driver=12080")
+        self.assertEqual(named.returncode, 4)
+        self.assertIn("driver for CUDA 12.8", named.stderr)
+
+    # The self-test for owners of GPUs, whole: versions, facts, suite, sums between devices, training.
+    def test_the_self_test_passes_on_two_emulated_gpus(self):
+        result = self.run_node("check", "--backend", "cuda", "--format", "json", emulator="order=lazy devices=2")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        answer = json.loads(result.stdout)
+        self.assertEqual((answer["status"], answer["versions"]["emulated"]), ("ok", True))
+        self.assertRegex(answer["versions"]["backend"], r"CUDA \d+\.\d+")
+        self.assertEqual((answer["facts"]["status"], answer["facts"]["false"]), ("ok", []))
+        self.assertGreater(answer["facts"]["true"], 20)
+        self.assertEqual(answer["all_reduce"], {"status": "ok", "reason": ""})
+        self.assertTrue(answer["training"]["passed"])
+        for line in ("versions: ", "facts: ", "all-reduce: sums over", "training: like the CPU", "keeps the contract"):
+            self.assertIn(line, result.stderr)
+
+    def test_the_self_test_fails_where_something_is_wrong_and_says_what_it_did_not_check(self):
+        for emulator, said, all_reduce in (("devices=2 fail=ncclAllReduce:1", "all-reduce: FAILED: group/", "failed"),
+                                           ("fail=cudaMemsetAsync:1", "facts: 1 of 27 are FALSE", "skipped")):
+            with self.subTest(emulator):
+                result = self.run_node("check", "--backend", "cuda", "--format", "json", emulator=emulator)
+                self.assertEqual(result.returncode, 1, result.stderr)
+                answer = json.loads(result.stdout)
+                self.assertEqual((answer["status"], answer["all_reduce"]["status"]), ("failed", all_reduce))
+                self.assertIn(said, result.stderr)
+                if all_reduce == "skipped":
+                    self.assertEqual(answer["all_reduce"]["reason"], "one device only: a group needs two")
 
     def test_without_a_driver_a_check_is_skipped(self):
         result = self.run_node("check", "--backend", "cuda", emulator="devices=0")
