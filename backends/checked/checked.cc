@@ -53,10 +53,9 @@ eddl_backend TableOf(const eddl_backend& inner) {
   table.event_wait = if_there(inner.event_wait, kCall<kSlot, &Checker::EventWait>);
   table.event_destroy = if_there(inner.event_destroy, kCall<kSlot, &Checker::EventDestroy>);
   table.event_times = if_there(inner.event_times, kCall<kSlot, &Checker::EventTimes>);
-  // The rules are of one device at a time.
-  table.group_create = nullptr;
-  table.all_reduce = nullptr;
-  table.group_destroy = nullptr;
+  table.group_create = if_there(inner.group_create, kCall<kSlot, &Checker::GroupCreate>);
+  table.all_reduce = if_there(inner.all_reduce, kCall<kSlot, &Checker::AllReduce>);
+  table.group_destroy = if_there(inner.group_destroy, kCall<kSlot, &Checker::GroupDestroy>);
   return table;
 }
 

@@ -2,9 +2,10 @@
 //
 // It refuses a wrong call before it reaches the backend: handles that are destroyed, of another kind or another device,
 // bindings out of bounds, unaligned, missing or overlapping, descriptions that break their kind's rules, a queue in two
-// threads, memory destroyed while work may use it, state that something has overwritten, leaks at device_close. And it
-// looks at the backend's answers: codes, messages, alignment, a dry run that disagrees with the real one. It does not
-// check shapes (op_prepare does) nor results (the conformance suite does), and has no groups of devices.
+// threads, memory destroyed while work may use it, state that something has overwritten, leaks at device_close, groups
+// whose queues and targets do not belong to their devices. And it looks at the backend's answers: codes, messages,
+// alignment, a dry run that disagrees with the real one. It does not check shapes (op_prepare does) nor results (the
+// conformance suite does).
 //
 // A fallible call that is wrong returns EDDL_INVALID_ARGUMENT or EDDL_FAILED_PRECONDITION, a wrong answer becomes
 // EDDL_INTERNAL; the message begins with "checked: ". Functions that can't fail report to the handler. Made for tests

@@ -54,9 +54,14 @@ class Checker {
   eddl_code EventWait(eddl_event* event, eddl_error* error);
   void EventDestroy(eddl_event* event);
   eddl_code EventTimes(eddl_event* begin, eddl_event* end, uint64_t* begin_ns, uint64_t* end_ns, eddl_error* error);
+  eddl_code GroupCreate(eddl_device* const* devices, uint32_t device_count, eddl_group** group, eddl_error* error);
+  eddl_code AllReduce(eddl_group* group, eddl_queue* const* queues, const eddl_binding* targets, uint64_t count,
+                      eddl_dtype dtype, eddl_error* error);
+  void GroupDestroy(eddl_group* group);
 
  private:
-  struct Bound;  // one enqueue's bindings, resolved: enqueue.cc
+  struct Bound;      // one enqueue's bindings, resolved: enqueue.cc
+  struct Reduction;  // one all_reduce's: groups.cc
   using QueueCheck = std::function<Verdict(QueueEntry&)>;
   using QueueCall = std::function<eddl_code(eddl_queue*, eddl_error*)>;
 
@@ -87,6 +92,12 @@ class Checker {
                     eddl_binding& inner, Range& range, Bound& bound);
   DeviceEntry& DeviceOf(Serial device);
 
+  // groups.cc; called with the lock held.
+  Verdict BindReduction(eddl_group* group, eddl_queue* const* queues, const eddl_binding* targets, uint64_t count,
+                        eddl_dtype dtype, Reduction& reduction);
+  Verdict BindMember(const GroupEntry& group, size_t i, eddl_queue* queue, const eddl_binding& target,
+                     uint64_t size_bytes, Reduction& reduction);
+
   const eddl_backend& inner_;
   const ViolationHandler handler_;
 
@@ -97,6 +108,7 @@ class Checker {
   HandleTable<eddl_queue, QueueEntry> queues_{last_serial_};
   HandleTable<eddl_op, OpEntry> ops_{last_serial_};
   HandleTable<eddl_event, EventEntry> events_{last_serial_};
+  HandleTable<eddl_group, GroupEntry> groups_{last_serial_};
   std::map<Serial, uint64_t> completed_;  // of living queues: the newest sequence known to be done
 };
 

@@ -78,6 +78,14 @@ struct EventEntry {
   std::vector<QueueMark> covers;  // done when the event is
 };
 
+struct GroupEntry {
+  static constexpr const char* kName = "group";
+  static constexpr uint64_t kTag = 6;
+  eddl_group* inner = nullptr;
+  std::vector<Serial> devices;   // in the group's order
+  std::vector<QueueMark> marks;  // its last sum, on each queue
+};
+
 // Where a part of a buffer lies: by host address if it has one, so that imports of the same bytes are seen to overlap.
 Range RangeOf(const eddl_buffer* buffer, const BufferEntry& entry, uint64_t offset_bytes, uint64_t size_bytes);
 
@@ -117,8 +125,12 @@ class HandleTable {
 
   // How many belong to a device.
   uint64_t CountOf(Serial device) const {
+    return CountIf([device](const Entry& entry) { return entry.device == device; });
+  }
+  template <typename Predicate>
+  uint64_t CountIf(const Predicate& predicate) const {
     uint64_t count = 0;
-    for (const auto& [serial, entry] : entries_) count += entry.device == device ? 1 : 0;
+    for (const auto& [serial, entry] : entries_) count += predicate(entry) ? 1 : 0;
     return count;
   }
 

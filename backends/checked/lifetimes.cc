@@ -120,9 +120,13 @@ void Checker::DeviceClose(eddl_device* device) {
     const Serial serial = devices_.SerialOf(device);
     const uint64_t buffers = buffers_.CountOf(serial), queues = queues_.CountOf(serial);
     const uint64_t ops = ops_.CountOf(serial), events = events_.CountOf(serial);
-    if (!verdict && buffers + queues + ops + events > 0) {
+    const uint64_t groups = groups_.CountIf([serial](const GroupEntry& group) {
+      return std::find(group.devices.begin(), group.devices.end(), serial) != group.devices.end();
+    });
+    if (!verdict && buffers + queues + ops + events + groups > 0) {
       verdict = Misused("device #", serial, " is closed, but of it are not destroyed: ", buffers, " buffers, ", queues,
                         " queues, ", ops, " ops, ", events, " events");
+      if (groups > 0) verdict->text += Text("; and it is in ", groups, " groups");
     }
     if (!verdict) {
       inner = entry->inner;
