@@ -14,8 +14,8 @@ using ::testing::ThrowsMessage;
 using ::testing::UnorderedElementsAre;
 
 TEST(OptionsTest, ReadsEveryWord) {
-  const Options options =
-      ParseOptions("order=random:7 devices=2 driver=12080  memory=1048576 hang_ms=50 leaks=0 fail=cudaMalloc:3,cudaFree:1");
+  const Options options = ParseOptions(
+      "order=random:7 devices=2 driver=12080  memory=1048576 hang_ms=50 leaks=0 fail=cudaMalloc:3,cudaFree:1");
   EXPECT_EQ(options.order, Order::kRandom);
   EXPECT_EQ(options.seed, 7u);
   EXPECT_EQ(options.device_count, 2);
