@@ -60,6 +60,8 @@ class BackendRegistry {
   // Opens "auto" (the best score that opens; what fails goes to problems()), "cpu", "opencl:1" or a path to a plugin
   // ("./libmine.so:0").
   absl::StatusOr<std::unique_ptr<Device>> Open(const std::string& spec, const DeviceOptions& options);
+  // Opens all devices of a backend, by its name or a plugin's path, in their order.
+  absl::StatusOr<std::vector<std::unique_ptr<Device>>> OpenAll(const std::string& target, const DeviceOptions& options);
 
  private:
   absl::StatusOr<std::unique_ptr<Device>> OpenBest(const DeviceOptions& options);

@@ -141,6 +141,8 @@ class Queue {
   // Returns when all enqueued work is done; the first asynchronous error, sticky.
   absl::Status Wait();
 
+  eddl_queue* raw() const { return raw_; }
+
  private:
   const eddl_backend* table_ = nullptr;
   eddl_queue* raw_ = nullptr;

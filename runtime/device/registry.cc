@@ -27,8 +27,9 @@ absl::StatusOr<DeviceSpec> ParseSpec(const std::string& spec) {
   const std::string_view digits = colon == std::string::npos ? "0" : std::string_view(spec).substr(colon + 1);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed.index);
   if (parsed.target.empty() || error != std::errc() || end != digits.data() + digits.size()) {
-    return InvalidArgument("device '" + spec +
-                           "' is not understood; write auto, cpu, opencl:1 or the path of a plugin (./libmine.so:0)");
+    return InvalidArgument(
+        "device '" + spec +
+        "' is not understood; write auto, cpu, opencl:1, cuda:all or the path of a plugin (./libmine.so:0)");
   }
   return parsed;
 }
@@ -116,6 +117,20 @@ absl::StatusOr<std::unique_ptr<Device>> BackendRegistry::Open(const std::string&
   if (loaded != backends_.end()) return Device::Open(**loaded, parsed.index, options);
   EDDL_RETURN_IF_ERROR(LoadFile(parsed.target));
   return Device::Open(*backends_.back(), parsed.index, options);
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<Device>>> BackendRegistry::OpenAll(const std::string& target,
+                                                                              const DeviceOptions& options) {
+  std::vector<std::unique_ptr<Device>> devices;
+  EDDL_ASSIGN_OR_RETURN(std::unique_ptr<Device> first, Open(target + ":0", options));
+  EDDL_ASSIGN_OR_RETURN(const Backend* backend, Find(first->info().backend));
+  EDDL_ASSIGN_OR_RETURN(const std::vector<DeviceInfo> all, backend->Devices());
+  devices.push_back(std::move(first));
+  for (uint32_t index = 1; index < all.size(); ++index) {
+    EDDL_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Open(*backend, index, options));
+    devices.push_back(std::move(device));
+  }
+  return devices;
 }
 
 absl::StatusOr<std::unique_ptr<Device>> BackendRegistry::OpenBest(const DeviceOptions& options) {

@@ -16,6 +16,22 @@ constexpr size_t kExecutorsMax = 8;
 
 uint64_t FloatBytes(int64_t count) { return static_cast<uint64_t>(count) * sizeof(float); }
 
+// Where the i-th of `count` shares of n samples ends; the first ones are the larger ones.
+int64_t ShareEnd(int64_t n, size_t i, size_t count) {
+  const auto shares = static_cast<int64_t>(count), end = static_cast<int64_t>(i) + 1;
+  return n / shares * end + std::min(n % shares, end);
+}
+
+// Samples [begin, end).
+BatchView Part(const BatchView& batch, int64_t begin, int64_t end) {
+  const auto first = static_cast<size_t>(begin), size = static_cast<size_t>(end - begin);
+  const size_t row_bytes = batch.count == 0 ? 0 : batch.x.size() / static_cast<size_t>(batch.count);
+  return {.count = end - begin,
+          .x = batch.x.subspan(first * row_bytes, size * row_bytes),
+          .labels = batch.labels.subspan(first, size),
+          .samples = batch.samples.subspan(first, size)};
+}
+
 std::string Megabytes(uint64_t bytes) {
   const uint64_t tenths = (bytes * 10 + 500'000) / 1'000'000;
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
@@ -51,8 +67,30 @@ absl::StatusOr<std::unique_ptr<Replica>> Replica::Create(const Model& model, Dev
   return replica;
 }
 
+absl::StatusOr<std::unique_ptr<Replica>> Replica::CreateGroup(const Model& model, DeviceGroup& group, Device* fallback,
+                                                              uint64_t seed, uint64_t memory_limit_bytes) {
+  std::unique_ptr<Replica> first;
+  for (Device* device : group.devices()) {
+    EDDL_ASSIGN_OR_RETURN(std::unique_ptr<Replica> replica, Create(model, *device, fallback, seed, memory_limit_bytes));
+    if (first == nullptr) {
+      first = std::move(replica);
+    } else {
+      first->peers_.push_back(std::move(replica));
+    }
+  }
+  first->group_ = &group;
+  return first;
+}
+
+std::vector<Replica*> Replica::Members() {
+  std::vector<Replica*> members = {this};
+  for (const auto& peer : peers_) members.push_back(peer.get());
+  return members;
+}
+
 absl::Status Replica::WriteParameters(std::span<const float> values) {
   EDDL_CHECK(static_cast<int64_t>(values.size()) == layout().total()) << values.size();
+  for (const auto& peer : peers_) EDDL_RETURN_IF_ERROR(peer->WriteParameters(values));
   EDDL_RETURN_IF_ERROR(queue_.Write(parameters_, 0, std::as_bytes(values)));
   return queue_.Wait();
 }
@@ -65,6 +103,7 @@ absl::Status Replica::ReadParameters(std::span<float> values) {
 
 absl::Status Replica::ReadGradients(std::span<float> values) {
   EDDL_CHECK(static_cast<int64_t>(values.size()) == layout().gradient_end()) << values.size();
+  EDDL_RETURN_IF_ERROR(SumGradients());
   EDDL_RETURN_IF_ERROR(queue_.Read(gradients_, 0, std::as_writable_bytes(values)));
   return queue_.Wait();
 }
@@ -153,6 +192,7 @@ absl::StatusOr<Executor*> Replica::ExecutorFor(int64_t n, Mode mode, bool accumu
 }
 
 absl::StatusOr<const Plan*> Replica::PlanFor(int64_t n, Mode mode, bool accumulate) {
+  if (mode == Mode::kTrain) n = ShareEnd(n, 0, peers_.size() + 1);
   EDDL_ASSIGN_OR_RETURN(const Executor* executor, ExecutorFor(n, mode, accumulate));
   return &executor->plan();
 }
@@ -177,7 +217,80 @@ absl::StatusOr<BatchSums> Replica::ReadSums(Executor& executor, int64_t count) {
   return BatchSums{.loss = loss, .correct = static_cast<int64_t>(correct), .count = count};
 }
 
+absl::Status Replica::AllReduce(const Buffer Replica::*buffer, int64_t count) {
+  std::vector<Queue*> queues;
+  std::vector<const Buffer*> buffers;
+  for (Replica* member : Members()) {
+    queues.push_back(&member->queue_);
+    buffers.push_back(&(member->*buffer));
+  }
+  return group_->AllReduce(queues, buffers, count);
+}
+
+absl::Status Replica::SumGradients() {
+  if (group_ == nullptr || is_summed_) return absl::OkStatus();
+  is_summed_ = true;
+  return AllReduce(&Replica::gradients_, layout().gradient_end());
+}
+
+// The interface has no broadcast: zeros are added to the first one's.
+absl::Status Replica::PublishParameters() {
+  if (group_ == nullptr) return absl::OkStatus();
+  for (const auto& peer : peers_) {
+    EDDL_RETURN_IF_ERROR(peer->queue_.FillZero(peer->parameters_, 0, peer->parameters_.size_bytes()));
+  }
+  return AllReduce(&Replica::parameters_, layout().total());
+}
+
+absl::Status Replica::EnqueueShare(const BatchView& share, const RunKeys& keys, bool accumulate) {
+  share_executor_ = nullptr;
+  if (!accumulate) {
+    train_count_ = 0;
+    share_sums_ = {};
+  }
+  if (share.count == 0) {
+    return accumulate ? absl::OkStatus() : queue_.FillZero(gradients_, 0, gradients_.size_bytes());
+  }
+  // The first share since the sums began overwrites what an earlier batch has left in them.
+  EDDL_ASSIGN_OR_RETURN(share_executor_, ExecutorFor(share.count, Mode::kTrain, train_count_ > 0));
+  train_count_ += share.count;
+  return RunBatch(*share_executor_, share, keys);
+}
+
+absl::StatusOr<BatchSums> Replica::TrainGroup(const BatchView& batch, const RunKeys& keys, bool accumulate) {
+  const std::vector<Replica*> members = Members();
+  if (accumulate && is_summed_) {
+    // The first one has the sum so far; it must be counted once.
+    for (const auto& peer : peers_) {
+      EDDL_RETURN_IF_ERROR(peer->queue_.FillZero(peer->gradients_, 0, peer->gradients_.size_bytes()));
+    }
+  }
+  is_summed_ = false;
+  absl::Status status;
+  for (size_t i = 0; i < members.size() && status.ok(); ++i) {
+    const int64_t begin = i == 0 ? 0 : ShareEnd(batch.count, i - 1, members.size());
+    status = members[i]->EnqueueShare(Part(batch, begin, ShareEnd(batch.count, i, members.size())), keys, accumulate);
+  }
+  // All compute; now wait for one after the other. Also after an error: the batch's bytes are in use.
+  BatchSums total;
+  for (Replica* member : members) {
+    if (!status.ok() || member->share_executor_ == nullptr) {
+      if (const absl::Status waited = member->queue_.Wait(); status.ok()) status = waited;
+    } else if (auto sums = member->ReadSums(*member->share_executor_, member->train_count_); sums.ok()) {
+      member->share_sums_ = *sums;
+    } else {
+      status = sums.status();
+    }
+    total.loss += member->share_sums_.loss;
+    total.correct += member->share_sums_.correct;
+    total.count += member->share_sums_.count;
+  }
+  if (!status.ok()) return status;
+  return total;
+}
+
 absl::StatusOr<BatchSums> Replica::Train(const BatchView& batch, const RunKeys& keys, bool accumulate) {
+  if (group_ != nullptr) return TrainGroup(batch, keys, accumulate);
   EDDL_ASSIGN_OR_RETURN(Executor* const executor, ExecutorFor(batch.count, Mode::kTrain, accumulate));
   EDDL_RETURN_IF_ERROR(RunBatch(*executor, batch, keys));
   train_count_ = (accumulate ? train_count_ : 0) + batch.count;

@@ -1,4 +1,5 @@
-// Replica: one copy of a model on one device: parameters, gradients, and plans by batch size.
+// Replica: one copy of a model on one device: parameters, gradients, and plans by batch size. Or as many copies as a
+// group has devices, which share each batch and act as one.
 //
 // Computes; never changes parameters by itself (ParamShard does). Gradients and losses are sums over samples.
 // One thread at a time.
@@ -9,10 +10,12 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/device/device.h"
+#include "runtime/device/device_group.h"
 #include "runtime/exec/executor.h"
 #include "runtime/nn/model.h"
 
@@ -42,6 +45,13 @@ class Replica {
   static absl::StatusOr<std::unique_ptr<Replica>> Create(const Model& model, Device& device, Device* fallback,
                                                          uint64_t seed, uint64_t memory_limit_bytes = 0);
 
+  // One copy on each device of the group, which outlives the replica. What is said of "the device" below holds for the
+  // first one; all parameters are equal after WriteParameters and PublishParameters. A training batch is cut into equal
+  // shares, in which batch norm looks for its statistics; other batches are the first device's. Memory limits are each
+  // device's.
+  static absl::StatusOr<std::unique_ptr<Replica>> CreateGroup(const Model& model, DeviceGroup& group, Device* fallback,
+                                                              uint64_t seed, uint64_t memory_limit_bytes = 0);
+
   const Model& model() const { return model_; }
   const ParamLayout& layout() const { return model_.layout(); }
   Device& device() { return device_; }
@@ -54,6 +64,11 @@ class Replica {
   absl::Status WriteParameters(std::span<const float> values);  // layout().total()
   absl::Status ReadParameters(std::span<float> values);
   absl::Status ReadGradients(std::span<float> values);  // layout().gradient_end()
+
+  // Of a group: all gradients become their sum, or all parameters the first device's. Asynchronous. Before the first
+  // device's gradients are used, and after its parameters were changed. Nothing happens on a single device.
+  absl::Status SumGradients();
+  absl::Status PublishParameters();
 
   // Forward and backward. The gradient vector becomes the batch's sums, or grows by them with accumulate. The sums of
   // loss and correct cover all batches since the last one without accumulate. kResourceExhausted: the plan needs more
@@ -85,6 +100,11 @@ class Replica {
   absl::Status Reserve(const Plan& plan);
   absl::Status CheckLimit(const Plan& plan, int64_t n, Mode mode);
   uint64_t BytesFor(const Plan& plan) const;
+  absl::StatusOr<BatchSums> TrainGroup(const BatchView& batch, const RunKeys& keys, bool accumulate);
+  // Enqueues a share, which may be empty, on this device alone, and leaves its executor in share_executor_.
+  absl::Status EnqueueShare(const BatchView& share, const RunKeys& keys, bool accumulate);
+  absl::Status AllReduce(const Buffer Replica::*buffer, int64_t count);
+  std::vector<Replica*> Members();
   absl::Status RunBatch(Executor& executor, const BatchView& batch, const RunKeys& keys);
   absl::StatusOr<BatchSums> ReadSums(Executor& executor, int64_t count);
 
@@ -100,6 +120,13 @@ class Replica {
   Queue fallback_queue_;
   int64_t train_count_ = 0;  // samples in the running sums
   SpanRecorder* recorder_ = nullptr;
+
+  // Of a group; the first replica has it and the others.
+  DeviceGroup* group_ = nullptr;
+  bool is_summed_ = false;              // gradients are the group's sum, not each one's own
+  Executor* share_executor_ = nullptr;  // of the share that is being computed; null: it is empty
+  BatchSums share_sums_;                // since the last batch without accumulate
+  std::vector<std::unique_ptr<Replica>> peers_;
 };
 
 }  // namespace eddl

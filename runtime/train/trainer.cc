@@ -98,6 +98,7 @@ absl::StatusOr<StepReport> Trainer::Step(const Batch& batch) {
     const BatchView view = Slice(batch, begin, std::min(count, begin + micro_batch));
     EDDL_ASSIGN_OR_RETURN(sums, replica_.Train(view, keys, begin > 0));
   }
+  EDDL_RETURN_IF_ERROR(replica_.SumGradients());
   StepReport report;
   report.learning_rate = LearningRate(options_.schedule, state_.samples);
   EDDL_ASSIGN_OR_RETURN(const double scale, GradientScale(count, report.gradient_norm));
@@ -111,6 +112,7 @@ absl::StatusOr<StepReport> Trainer::Step(const Batch& batch) {
                                      .gradient_scale = scale,
                                      .statistic_scale = 1.0 / static_cast<double>(count),
                                      .step = state_.step + 1}));
+  EDDL_RETURN_IF_ERROR(replica_.PublishParameters());
   state_.step += 1;
   state_.samples += count;
   state_.position += count;

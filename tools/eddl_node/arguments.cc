@@ -49,7 +49,7 @@ void AddBackendDir(CLI::App* command, Shared& shared) {
 }
 
 void AddDevice(CLI::App* command, Shared& shared) {
-  command->add_option("--device", shared.device, "device.name: auto, cpu, opencl:1, or the path of a plugin");
+  command->add_option("--device", shared.device, "device.name: auto, cpu, opencl:1, cuda:all, or the path of a plugin");
   command->add_option("--threads", shared.threads, "device.threads: a number, or auto");
   AddBackendDir(command, shared);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <set>
+#include <string_view>
 
 #include "runtime/base/status.h"
 #include "runtime/base/text.h"
@@ -24,11 +25,13 @@ constexpr double kWorthAllCores = 0.9;
 // A ratio that a second round would not turn round.
 constexpr double kDecisive = 3.0;
 
+// Ends a device's name that means all of a backend's.
+constexpr std::string_view kAllDevices = ":all";
+
 // The mean time of a few steps. Not the best: where others keep the cores busy, waiting for them is what a run would
 // do, too.
 absl::StatusOr<double> TimeStep(const Model& model, Compute& compute, const BatchView& batch) {
-  EDDL_ASSIGN_OR_RETURN(const auto replica,
-                        Replica::Create(model, *compute.device, compute.fallback.get(), /*seed=*/1));
+  EDDL_ASSIGN_OR_RETURN(const auto replica, MakeReplica(model, compute, /*seed=*/1));
   EDDL_RETURN_IF_ERROR(replica->Train(batch, {}).status());
   double total = 0.0;
   int steps = 0;
@@ -37,6 +40,26 @@ absl::StatusOr<double> TimeStep(const Model& model, Compute& compute, const Batc
     total = (Now() - begin).seconds();
   }
   return total / steps;
+}
+
+absl::Status OpenOne(BackendRegistry& registry, const JobConfig& job, const DeviceOptions& options, Compute& compute) {
+  EDDL_ASSIGN_OR_RETURN(compute.device, registry.Open(job.device.name, options));
+  return absl::OkStatus();
+}
+
+absl::Status OpenGroup(BackendRegistry& registry, const JobConfig& job, const DeviceOptions& options,
+                       Compute& compute) {
+  const std::string target = job.device.name.substr(0, job.device.name.size() - kAllDevices.size());
+  EDDL_ASSIGN_OR_RETURN(auto devices, registry.OpenAll(target, options));
+  std::vector<Device*> members;
+  for (auto& device : devices) {
+    members.push_back(device.get());
+    auto& place = compute.device == nullptr ? compute.device : compute.peers.emplace_back();
+    place = std::move(device);
+  }
+  if (compute.peers.empty()) return absl::OkStatus();
+  EDDL_ASSIGN_OR_RETURN(compute.group, DeviceGroup::Create(std::move(members)));
+  return absl::OkStatus();
 }
 
 std::string StepText(double seconds, int64_t threads) {
@@ -55,9 +78,10 @@ BackendRegistry LoadBackends(const JobConfig& job) {
 
 absl::StatusOr<Compute> OpenCompute(BackendRegistry& registry, const JobConfig& job, int64_t thread_count) {
   Compute compute;
-  auto device = registry.Open(job.device.name, MakeDeviceOptions(job, thread_count));
-  if (!device.ok()) return WithExitCode(ExitCode::kDevice, device.status());
-  compute.device = *std::move(device);
+  const DeviceOptions options = MakeDeviceOptions(job, thread_count);
+  const absl::Status opened = job.device.name.ends_with(kAllDevices) ? OpenGroup(registry, job, options, compute)
+                                                                     : OpenOne(registry, job, options, compute);
+  if (!opened.ok()) return WithExitCode(ExitCode::kDevice, opened);
   if (compute.on_cpu()) return compute;
   // Without the cpu backend a plan fails only if it needs it, and then says so.
   if (auto fallback = registry.Open(kCpuBackend, {}); fallback.ok()) compute.fallback = *std::move(fallback);
@@ -94,6 +118,20 @@ std::string DescribeDevice(const Device& device) {
   std::string text = device.info().Id();
   if (!device.info().name.empty()) text += " (" + device.info().name + ")";
   return text;
+}
+
+std::string DescribeDevices(const Compute& compute) {
+  std::string text = DescribeDevice(*compute.device);
+  if (!compute.peers.empty()) text += " and " + std::to_string(compute.peers.size()) + " more as one";
+  return text;
+}
+
+absl::StatusOr<std::unique_ptr<Replica>> MakeReplica(const Model& model, const Compute& compute, uint64_t seed,
+                                                     uint64_t memory_limit_bytes) {
+  if (compute.group != nullptr) {
+    return Replica::CreateGroup(model, *compute.group, compute.fallback.get(), seed, memory_limit_bytes);
+  }
+  return Replica::Create(model, *compute.device, compute.fallback.get(), seed, memory_limit_bytes);
 }
 
 std::string DescribeFallback(const Plan& plan, const Device& device, const Device* fallback) {

@@ -253,9 +253,9 @@ const JobKey kKeys[] = {
     {.name = "device.name",
      .field = FIELD(device.name),
      .on_resume = OnResume::kMayChange,
-     .doc = "What to compute on: auto (the fastest that works), a backend (cpu), its n-th device (opencl:1), or the "
-            "path of a "
-            "backend plugin (./libmine.so). `eddl-node devices` lists them."},
+     .doc =
+         "What to compute on: auto (the fastest that works), a backend (cpu), its n-th device (opencl:1), all its "
+         "devices as one (cuda:all), or the path of a backend plugin (./libmine.so). `eddl-node devices` lists them."},
     {.name = "device.threads",
      .field = FIELD(device.threads),
      .range = kFromOne,

@@ -45,7 +45,7 @@ std::string StartBanner(TrainSession& session, const std::string& run_dir) {
   for (const std::string& note : session.data().notes) text += "        " + note + "\n";
   text += "model   " + model.spec().name + ": " + Grouped(model.layout().param_count()) + " parameters" +
           (model.spec().sparse_input ? ", sparse first layer" : "") + "\n";
-  text += "device  " + DescribeDevice(device);
+  text += "device  " + DescribeDevices(session.compute());
   if (session.threads() > 0) text += ", threads " + std::to_string(session.threads());
   if (!session.threads_reason().empty()) text += " (" + session.threads_reason() + ")";
   text += "\n";

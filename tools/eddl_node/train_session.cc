@@ -72,8 +72,7 @@ absl::Status TrainSession::MakeModel() {
 absl::Status TrainSession::MakeReplica() {
   const auto make = [&]() -> absl::Status {
     EDDL_ASSIGN_OR_RETURN(const uint64_t limit, ReplicaMemoryLimit(job_, model_->layout()));
-    EDDL_ASSIGN_OR_RETURN(replica_,
-                          Replica::Create(*model_, *compute_.device, compute_.fallback.get(), options_.seed, limit));
+    EDDL_ASSIGN_OR_RETURN(replica_, eddl::MakeReplica(*model_, compute_, options_.seed, limit));
     EDDL_RETURN_IF_ERROR(TrainPlan().status());
     // Better now, and a little slower, than an error at the end of the first epoch.
     if (limit > 0) {

@@ -21,8 +21,8 @@ absl::StatusOr<std::unique_ptr<TrainedModel>> TrainedModel::Open(const std::stri
   trained->model_.emplace(*std::move(model));
   trained->registry_ = LoadBackends(job);
   EDDL_ASSIGN_OR_RETURN(trained->compute_, OpenCompute(trained->registry_, job, job.device.threads.value_or(0)));
-  auto replica = Replica::Create(*trained->model_, *trained->compute_.device, trained->compute_.fallback.get(),
-                                 /*seed=*/1, MakeDeviceOptions(job, 0).memory_limit_bytes);
+  auto replica =
+      MakeReplica(*trained->model_, trained->compute_, /*seed=*/1, MakeDeviceOptions(job, 0).memory_limit_bytes);
   if (!replica.ok()) return WithExitCode(ExitCode::kDevice, replica.status());
   trained->replica_ = *std::move(replica);
   const absl::Status written = trained->replica_->WriteParameters(checkpoint->parameters);

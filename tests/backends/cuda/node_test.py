@@ -42,9 +42,12 @@ class CudaNodeTest(unittest.TestCase):
             file.write(JOB)
 
     def run_node(self, *arguments, emulator="order=lazy"):
-        environment = dict(os.environ, LD_LIBRARY_PATH=EMULATOR, LD_BIND_NOW="1", EDDL_CUDA_EMULATOR=emulator)
-        return subprocess.run([NODE, *arguments], capture_output=True, text=True, cwd=self.folder, env=environment,
-                              timeout=280)
+        return subprocess.run([NODE, *arguments], capture_output=True, text=True, cwd=self.folder,
+                              env=self.environment(emulator), timeout=280)
+
+    @staticmethod
+    def environment(emulator):
+        return dict(os.environ, LD_LIBRARY_PATH=EMULATOR, LD_BIND_NOW="1", EDDL_CUDA_EMULATOR=emulator)
 
     def losses(self, *arguments, **options):
         result = self.run_node("train", "job.toml", *arguments, **options)
@@ -58,6 +61,42 @@ class CudaNodeTest(unittest.TestCase):
         self.assertEqual(len(got), 2, text)
         for one, other in zip(got, expected):
             self.assertAlmostEqual(float(one), float(other), delta=0.001)
+
+    # Two GPUs share each batch, and add up their gradients.
+    def test_all_emulated_gpus_train_as_one(self):
+        expected, _ = self.losses("--device", "cpu", "--set", "run.dir=cpu")
+        for order in ("lazy", "random:1"):
+            with self.subTest(order):
+                got, text = self.losses("--device", "cuda:all", "--set", "train.micro_batch=12", "--overwrite",
+                                        emulator=f"order={order} devices=2")
+                self.assertIn("and 1 more as one", text)
+                self.assertEqual(len(got), 2, text)
+                for one, other in zip(got, expected):
+                    self.assertAlmostEqual(float(one), float(other), delta=0.001)
+        # One GPU is no group; none of them may be missing the library for groups.
+        self.assertNotIn("as one", self.losses("--device", "cuda:all", "--overwrite")[1])
+
+    def test_all_emulated_gpus_are_one_worker_of_a_cluster(self):
+        start = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": self.folder,
+                 "env": self.environment("order=lazy devices=2")}
+        manager = subprocess.Popen([NODE, "manage", "job.toml", "--listen", "127.0.0.1:0", "--set",
+                                    "cluster.micro_batch=8"], **start)
+        member = None
+        try:
+            for line in manager.stdout:
+                if found := re.search(r"eddl-node join (\S+ --token \S+)", line):
+                    break
+            member = subprocess.Popen([NODE, "join", *found[1].split(), "--device", "cuda:all", "--state",
+                                       os.path.join(self.folder, "member")], **start)
+            told = manager.communicate(timeout=200)[0]
+            self.assertEqual(manager.returncode, 0, told)
+            self.assertIn("finished after 2 epochs", told)
+            said = member.communicate(timeout=60)[0]
+            self.assertRegex(said, r"computed [1-9][\d,]* samples here")
+        finally:
+            for process in filter(None, (manager, member)):
+                process.kill()
+                process.wait()
 
     # Its score is 0: nobody takes it for a fast device.
     def test_an_emulated_gpu_is_used_only_when_asked_for(self):

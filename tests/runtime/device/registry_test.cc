@@ -104,9 +104,10 @@ TEST(BackendRegistryTest, RefusedPluginAskedByNameSaysWhy) {
 TEST(BackendRegistryTest, SpecThatIsNotUnderstoodSaysWhatToWrite) {
   BackendRegistry registry;
   for (const std::string spec : {"", ":1", "good:", "good:x", "good:-1", "good:1x", "good:99999999999"}) {
-    EXPECT_EQ(Open(registry, spec), "device '" + spec +
-                                        "' is not understood; write auto, cpu, opencl:1 or the path of a plugin "
-                                        "(./libmine.so:0)");
+    EXPECT_EQ(Open(registry, spec),
+              "device '" + spec +
+                  "' is not understood; write auto, cpu, opencl:1, cuda:all or the path of a plugin "
+                  "(./libmine.so:0)");
   }
 }
 

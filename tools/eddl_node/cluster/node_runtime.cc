@@ -34,8 +34,7 @@ absl::StatusOr<std::unique_ptr<NodeRuntime>> NodeRuntime::Open(const JobPacket& 
   }
   EDDL_RETURN_IF_ERROR(runtime->OpenDevice(device_job));
   EDDL_RETURN_IF_ERROR(runtime->SettleThreads(device_job));
-  auto replica =
-      Replica::Create(*runtime->model_, *runtime->compute_.device, runtime->compute_.fallback.get(), job.options.seed);
+  auto replica = MakeReplica(*runtime->model_, runtime->compute_, job.options.seed);
   if (!replica.ok()) return WithExitCode(ExitCode::kDevice, replica.status());
   runtime->replica_ = *std::move(replica);
   return runtime;
