@@ -4,7 +4,20 @@
 const Devices = (() => {
   const rowsShown = 100;
   const labels = ['Device', 'State', 'Samples/s', 'Share', 'Against prediction', 'Link, Mbit/s', 'Behind', 'CPU', 'Heard'];
+  const turns = 10;
   const rows = new Map();
+  const byRow = new WeakMap();
+  let turn = 0;
+  let total_ = 0;
+
+  // Rows that nobody sees are filled when they come near the window, when their state changes, and else in turns.
+  const watch = new IntersectionObserver((changes) => {
+    for (const change of changes) {
+      const entry = byRow.get(change.target);
+      entry.near = change.isIntersecting;
+      if (entry.near) fill(entry, entry.member, total_);
+    }
+  }, {rootMargin: '300px'});
 
   function classOf(state) {
     if (state === 'working') return 'good';
@@ -33,12 +46,14 @@ const Devices = (() => {
     const drain = button('Drain', onDrain);
     const buttons = element('td', {class: 'buttons'}, button('Why?', onWhy), ' ', pause, ' ', drain);
     row.append(...cells, buttons);
-    const entry = {row, cells, name, sub, meter, ratio, pause, drain, member};
+    const entry = {row, cells, name, sub, meter, ratio, pause, drain, member, near: true, shown: ''};
+    byRow.set(row, entry);
+    watch.observe(row);
     return entry;
   }
 
   function fill(entry, member, total) {
-    entry.member = member;
+    entry.shown = member.state;
     const {cells} = entry;
     setText(entry.name, member.name);
     const roles = [];
@@ -46,13 +61,14 @@ const Devices = (() => {
     if (member.backs_up) roles.push('backup');
     setText(entry.sub, `node ${member.node}` + (roles.length ? ' · ' + roles.join(', ') : ''));
     setText(cells[1], member.state);
-    cells[1].className = 'state ' + classOf(member.state);
+    setClass(cells[1], 'state ' + classOf(member.state));
     setText(cells[2], Format.count(member.samples_per_second));
     setText(cells[3], total > 0 ? Format.percent(member.samples_per_second / total, 0) : '–');
     const predicted = member.predicted_samples_per_second;
     const ratio = predicted > 0 && member.state === 'working' ? member.samples_per_second / predicted : NaN;
     entry.meter.hidden = !Number.isFinite(ratio);
-    if (Number.isFinite(ratio)) entry.meter.value = Math.min(ratio, 1.2);
+    const filled = Math.round(100 * Math.min(ratio, 1.2)) / 100;
+    if (Number.isFinite(ratio) && entry.meter.value !== filled) entry.meter.value = filled;
     setText(entry.ratio, Number.isFinite(ratio) ? `${Format.percent(ratio, 0)} of ${Format.count(predicted)}` : '–');
     const sent = member.sent_bytes_per_second;
     setText(cells[5], Number.isFinite(sent) ? `${Format.megabits(sent)} ↑ ${Format.megabits(member.received_bytes_per_second)} ↓` : '–');
@@ -75,16 +91,20 @@ const Devices = (() => {
     const rank = (member) => ({good: 0, warn: 1, bad: 2})[classOf(member.state)];
     if (found.length > rowsShown) found.sort((a, b) => rank(a) - rank(b) || a.node - b.node);
     const shown = found.slice(0, rowsShown);
+    total_ = total;
+    turn = (turn + 1) % turns;
     const keep = new Set(shown.map((member) => member.node));
     for (const [node, entry] of rows) {
       if (keep.has(node)) continue;
+      watch.unobserve(entry.row);
       entry.row.remove();
       rows.delete(node);
     }
     shown.forEach((member, i) => {
       if (!rows.has(member.node)) rows.set(member.node, make(member, actions.why, actions.pause, actions.drain));
       const entry = rows.get(member.node);
-      fill(entry, member, total);
+      entry.member = member;
+      if (entry.near || entry.shown !== member.state || i % turns === turn) fill(entry, member, total);
       if (body.children[i] !== entry.row) body.insertBefore(entry.row, body.children[i] || null);
     });
     setText(note, found.length > shown.length ? `${shown.length} of ${found.length} shown: use Find for others` : members.length ? '' : 'no device has joined yet');

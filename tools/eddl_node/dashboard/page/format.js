@@ -32,6 +32,11 @@ function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+// Likewise.
+function setClass(target, name) {
+  if (target.className !== name) target.className = name;
+}
+
 // Okabe and Ito's colours, which colour-blind people tell apart, then turned hues.
 const Palette = ['#0072b2', '#d55e00', '#009e73', '#b8589a', '#8a6d00', '#2f8fd0', '#7a4fbf', '#a33b3b', '#3d7a4a', '#606c7a', '#bb6b00', '#1f6f78'];
 const colorOf = (node) => Palette[(node - 1) % Palette.length];
