@@ -21,6 +21,10 @@ void RunProgress::OnDone(Instant now, net::NodeId from, const net::Done& done) {
   leases_[done.micro_batches.front()] = {.loss = done.loss_sum, .correct = done.correct, .samples = done.samples};
   Node& node = nodes_[from];
   node.samples += done.samples;
+  // What is counted was worked on before it was told.
+  const Instant began{now.ns - std::clamp<int64_t>(done.compute.ns, 0, kWindow.ns)};
+  if (working_since_.ns < 0) working_since_ = began;
+  if (node.since.ns < 0) node.since = began;
   node.recent.push_back({now, done.samples});
   Forget(node.recent, now);
 }
@@ -118,11 +122,13 @@ double RunProgress::Rate(const std::deque<Count>& recent, Instant now, Instant s
   return seconds > 0 ? static_cast<double>(samples) / seconds : 0;
 }
 
-double RunProgress::SamplesPerSecond(Instant now) const { return begin_.ns < 0 ? 0 : Rate(committed_, now, begin_); }
+double RunProgress::SamplesPerSecond(Instant now) const {
+  return begin_.ns < 0 ? 0 : Rate(committed_, now, working_since_);
+}
 
 double RunProgress::SamplesPerSecond(net::NodeId node, Instant now) const {
   const auto it = nodes_.find(node);
-  return it == nodes_.end() || begin_.ns < 0 ? 0 : Rate(it->second.recent, now, begin_);
+  return it == nodes_.end() ? 0 : Rate(it->second.recent, now, it->second.since);
 }
 
 int64_t RunProgress::SamplesOf(net::NodeId node) const {

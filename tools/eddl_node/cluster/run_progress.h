@@ -76,6 +76,7 @@ class RunProgress {
   struct Node {
     int64_t samples = 0;
     std::deque<Count> recent;
+    Instant since{-1};  // when its first lease began
   };
   static double Rate(const std::deque<Count>& recent, Instant now, Instant since);
   static void Forget(std::deque<Count>& recent, Instant now);
@@ -88,7 +89,8 @@ class RunProgress {
   std::map<net::NodeId, Node> nodes_;
   RoundSums last_round_;
   std::deque<Count> committed_;
-  Instant begin_{-1};
+  Instant begin_{-1};          // the first commit
+  Instant working_since_{-1};  // the first lease began
   double seconds_before_ = 0;
 };
 

@@ -128,8 +128,11 @@ function showTiles() {
   setText(at('rate'), Format.count(state.samples_per_second));
   const predicted = state.predicted_samples_per_second;
   setText(at('rate-note'), Number.isFinite(predicted) ? `predicted ${Format.count(predicted)}` : '');
-  setText(at('loss'), state.samples > 0 ? Format.fixed(state.loss, 4) : '–');
-  setText(at('accuracy'), state.samples > 0 ? Format.percent(state.accuracy) : '–');
+  // Until the first round of an epoch, those of the epoch before stay.
+  if (state.loss > 0 || state.accuracy > 0) {
+    setText(at('loss'), Format.fixed(state.loss, 4));
+    setText(at('accuracy'), Format.percent(state.accuracy));
+  }
   setText(at('test-note'), Number.isFinite(state.test_accuracy) ? `test ${Format.percent(state.test_accuracy)}` : 'of this epoch');
   setText(at('left'), Format.duration(state.eta_seconds));
   setText(at('epoch-note'), `epoch ${state.epoch} of ${state.epochs}, round ${Format.count(state.round)}`);
@@ -297,7 +300,10 @@ function begin() {
   at('stop').addEventListener('click', () => confirmAction('Stop the job?', 'A checkpoint is taken, then the job ends; manage --resume goes on with it.', 'api/stop', {}));
   makeCharts();
   loadHistory().catch(showTrouble);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', makeCharts);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+    makeCharts();
+    if (history_) showEvents();
+  });
   document.addEventListener('visibilitychange', drawCharts);
   const source = new EventSource('events');
   source.addEventListener('state', (event) => take(JSON.parse(event.data)));

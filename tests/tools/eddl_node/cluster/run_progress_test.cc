@@ -1,0 +1,41 @@
+#include "tools/eddl_node/cluster/run_progress.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+namespace eddl::cluster {
+namespace {
+
+Instant At(int64_t ms) { return {ms * 1'000'000}; }
+
+net::Done Lease(uint64_t micro_batch, int64_t samples, int64_t compute_ms) {
+  net::Done done{.micro_batches = {net::MicroBatch{micro_batch}}, .samples = samples};
+  done.compute = {compute_ms * 1'000'000};
+  return done;
+}
+
+// A rate over the little time that has passed since the first answer would be many times too high.
+TEST(RunProgressTest, ARateCountsTheTimeInWhichItsSamplesWereMade) {
+  RunProgress progress({.sample_count = 100'000, .micro_batch_size = 100, .epoch_count = 1});
+  progress.OnDone(At(50'100), net::NodeId{1}, Lease(0, 100, 100));
+  EXPECT_NEAR(progress.SamplesPerSecond(net::NodeId{1}, At(50'100)), 1000, 1);
+  net::CommitRecord record{.samples = 100};
+  record.micro_batches = {net::MicroBatch{0}};
+  progress.OnCommit(At(50'101), record, 0);
+  EXPECT_NEAR(progress.SamplesPerSecond(At(50'110)), 100 / 0.110, 1);
+  // Who comes later has its rate at once, too.
+  progress.OnDone(At(55'200), net::NodeId{2}, Lease(1, 100, 200));
+  EXPECT_NEAR(progress.SamplesPerSecond(net::NodeId{2}, At(55'200)), 500, 1);
+}
+
+TEST(RunProgressTest, ALeaseThatClaimsAgesCountsAsOneWindow) {
+  RunProgress progress({.sample_count = 100'000, .micro_batch_size = 100, .epoch_count = 1});
+  progress.OnDone(At(50'000), net::NodeId{1}, Lease(0, 100, INT64_MAX / 1'000'000));
+  EXPECT_NEAR(progress.SamplesPerSecond(net::NodeId{1}, At(50'000)), 10, 0.1);
+  progress.OnDone(At(50'000), net::NodeId{2}, Lease(1, 100, -5));
+  EXPECT_EQ(progress.SamplesPerSecond(net::NodeId{2}, At(50'000)), 0);
+}
+
+}  // namespace
+}  // namespace eddl::cluster
