@@ -32,8 +32,11 @@
   }
 
   function showFigures() {
-    at('folder').textContent = report.folder;
-    document.title = 'EDDL run: ' + report.folder.split('/').pop();
+    // Where it was on the disk matters to nobody whom the file is sent to.
+    const name = report.folder.split('/').filter((part) => part).pop() || report.folder;
+    at('folder').textContent = name;
+    at('folder').title = report.folder;
+    document.title = 'EDDL run: ' + name;
     at('status').textContent = report.run.status || 'unknown';
     const ratio = summary.measured_against_predicted;
     const known = (value) => value === null || value === undefined ? NaN : value;
