@@ -78,6 +78,11 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
     }
   });
   keeper.Wait();
+  // As the job ended, not as its devices left; but the last test came later.
+  if (last_sample_) {
+    last_sample_->test_accuracy = TestAccuracy();
+    observer_.on_sample(*last_sample_);
+  }
   return end_;
 }
 
@@ -94,7 +99,7 @@ void ManagerNode::OnPeerDown(net::NodeId peer, const std::string& why) {
   loop_.Post([this, peer, why] {
     peers_[peer].up = false;
     peers_[peer].hello.reset();
-    AddEvent(NodeTopic(peer), "connection lost: " + why);
+    if (!over_) AddEvent(NodeTopic(peer), "connection lost: " + why);
     Handle(net::PeerDown{peer, why});
   });
 }
@@ -455,6 +460,10 @@ void ManagerNode::Do(const net::JournalBlock& action) {
 void ManagerNode::Do(const net::Explain& action) { AddEvent(action.topic, action.text); }
 
 void ManagerNode::Do(const net::Halt& action) {
+  if (!over_ && observer_.on_sample) {
+    last_sample_ = Sample(Now());
+    watch_.Fill(*last_sample_);
+  }
   over_ = true;
   end_.finished = action.why.empty();
   end_.why = action.why;

@@ -182,6 +182,8 @@ class ManagerNode final : public net::TransportObserver {
 
   // manager_sample.cc: what the run's history is made of.
   void Watch(Instant now);
+  // At the last checkpoint that was tested; unknown before.
+  double TestAccuracy() const;
   RunSample Sample(Instant now) const;
   DeviceSample SampleOf(const MemberInfo& info, Instant now) const;
   // Pauses a node that a person wants to be paused: its own beats say otherwise.
@@ -208,8 +210,9 @@ class ManagerNode final : public net::TransportObserver {
   RunProgress progress_;
   RunWatch watch_;
   Instant sampled_at_;
-  bool all_paused_ = false;       // by a person
-  std::set<net::NodeId> paused_;  // likewise
+  std::optional<RunSample> last_sample_;  // of a job that is over
+  bool all_paused_ = false;               // by a person
+  std::set<net::NodeId> paused_;          // likewise
   net::Transport* transport_ = nullptr;
   JournalFile* journal_ = nullptr;
   CheckpointKeeper* keeper_ = nullptr;

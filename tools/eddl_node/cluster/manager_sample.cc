@@ -81,7 +81,13 @@ double ManagerNode::PredictedRate() const {
   return kUnknown;
 }
 
+double ManagerNode::TestAccuracy() const {
+  if (!end_.last || !end_.last->test || end_.last->test->count == 0) return kUnknown;
+  return static_cast<double>(end_.last->test->correct) / static_cast<double>(end_.last->test->count);
+}
+
 void ManagerNode::Watch(Instant now) {
+  if (over_) return;
   const net::Roster& roster = manager_.roster();
   for (uint32_t i = 1; i < ToInt(roster.end()); ++i) {
     const net::NodeRecord& record = *roster.Find(net::NodeId{i});
@@ -102,9 +108,7 @@ RunSample ManagerNode::Sample(Instant now) const {
                       .samples_per_second = progress_.SamplesPerSecond(now),
                       .predicted_samples_per_second = PredictedRate(),
                       .mode = net::ToString(manager_.plan().rule.mode)};
-  if (end_.last && end_.last->test && end_.last->test->count > 0) {
-    sample.test_accuracy = static_cast<double>(end_.last->test->correct) / static_cast<double>(end_.last->test->count);
-  }
+  sample.test_accuracy = TestAccuracy();
   for (const MemberInfo& info : registry_.All()) sample.devices.push_back(SampleOf(info, now));
   return sample;
 }
