@@ -43,8 +43,8 @@ std::optional<sockaddr_storage> OwnAddress(const addrinfo& peer) {
   if (fd < 0) return std::nullopt;
   sockaddr_storage own{};
   socklen_t size = sizeof(own);
-  const bool found = connect(fd, peer.ai_addr, peer.ai_addrlen) == 0 &&
-                     getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0;
+  const bool found =
+      connect(fd, peer.ai_addr, peer.ai_addrlen) == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0;
   close(fd);
   return found ? std::optional(own) : std::nullopt;
 }
