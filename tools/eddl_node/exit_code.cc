@@ -13,14 +13,16 @@ constexpr char kPayload[] = "eddl.exit_code";
 
 constexpr std::array kMeanings = {
     ExitCodeMeaning{ExitCode::kOk, "ok", "Done. Also: the run to be resumed is finished already."},
-    ExitCodeMeaning{ExitCode::kInternal, "internal", "An error of the program itself; please report it."},
+    ExitCodeMeaning{ExitCode::kInternal, "internal",
+                    "An error of the program itself; please report it. `check`: something is wrong with the device; "
+                    "the output says what."},
     ExitCodeMeaning{ExitCode::kUsage, "usage", "The command line or the job file is wrong: nothing was started."},
     ExitCodeMeaning{
         ExitCode::kData, "data",
         "The data can't be read, or do not fit the model: a missing, truncated or corrupt file, a bad row, a "
         "label out of range."},
     ExitCodeMeaning{ExitCode::kDevice, "device",
-                    "A backend or device is missing, failed, disagrees with the reference, or has too little memory."},
+                    "A backend or device is missing, failed, does not open, or has too little memory."},
     ExitCodeMeaning{ExitCode::kDiverged, "diverged",
                     "Training diverged: the loss is not a number. The last checkpoint before it is kept."},
     ExitCodeMeaning{
