@@ -158,6 +158,7 @@ void Manager::OnLeave(Step& step, NodeId from) {
   if (node.state != NodeRecord::State::kLive) return;
   node.state = NodeRecord::State::kLeaving;
   TellGate(step.now, from);
+  serve_ = replan_ = true;  // it may have been the only one that was not parked
   if (phase_ == Phase::kRunning && map_.HasRole(from) && CanGoOnWithout(from)) {
     ChangeView(step, "node " + std::to_string(ToInt(from)) + " leaves, and its shard moves");
   }
@@ -245,12 +246,15 @@ void Manager::OnTick(Step& step) {
   if (phase_ == Phase::kRunning && !rounds_.empty()) Remind(step);
   LetGo(step);
   PutToSleep(step);
+  SettleDuplicates(step);
+  Probe(step);
   MeasureBatch();
   serve_ = true;
   if (phase_ == Phase::kRunning && step.now - started_at_ > load_bound_.Get()) WatchLoading(step);
   if (phase_ == Phase::kRunning && LacksBackup()) ChangeView(step, "a node can back up the only leader now");
   if (phase_ != Phase::kRunning) return;
-  const bool due = ToInt(version_) >= ToInt(planned_at_) + plan_rounds_;
+  const bool news = noise_scale_.Get() > 0 && !planned_with_noise_;
+  const bool due = ToInt(version_) >= ToInt(planned_at_) + plan_rounds_ || news;
   if (due || (replan_ && step.now - planned_when_ >= kPlanPause)) Replan(step);
 }
 

@@ -36,6 +36,7 @@
 #include "net/policy/noise_scale.h"
 #include "net/policy/planner.h"
 #include "net/policy/round.h"
+#include "net/policy/step_gain.h"
 #include "net/shard_map.h"
 #include "runtime/base/time.h"
 
@@ -48,6 +49,9 @@ struct ManagerOptions {
   uint32_t stripe_count = 0;  // 0: enough for 20 a leader
   // Learning rate after so many committed samples.
   std::function<double(int64_t samples_done)> learning_rate = [](int64_t) { return 0.1; };
+  // How far the parameters move in the end for a rate and a mean gradient of 1: 1 for plain SGD, 1 / (1 - momentum)
+  // with momentum; 0: the optimizer scales gradients by itself (Adam).
+  double step_scale = 0;
   double gradient_norm_max = 0;  // of the mean gradient: longer ones are scaled down to it; 0: no limit
   uint32_t workers_min = 1;      // how many have to be there before the job starts
   uint32_t leaders_min = 1;
@@ -131,8 +135,17 @@ class Manager {
     std::vector<MicroBatch> micro_batches;
     int64_t samples = 0;
     bool finished = false;
-    bool lost = false;  // the owner was faster
+    bool lost = false;   // the owner was faster
+    bool probe = false;  // only for the time that it takes: it never counts
+    Instant patience_end;
+
+    template <typename Digest>
+    void AddTo(Digest& digest) const {
+      digest.Add(round, node, part, micro_batches, samples, finished, lost, probe);
+    }
   };
+  // Is a lease granted for the second time?
+  enum class Second : uint8_t { kNo, kDuplicate, kProbe };
   // Async: a finished part that is in no round yet.
   struct Result {
     NodeId node{};
@@ -184,10 +197,10 @@ class Manager {
   // After a restart: a node that had a part in the last view has not connected yet. What it holds may be held nowhere
   // else, and a view that started without it would make it forget.
   bool AwaitsHolder() const;
-  // Whether to wait for nodes that are away and may hold what is missing, before it is given up: not at all if all that
-  // had a part in the last view are here, for they have said what they hold; else while answers are waited for, and
-  // then no longer than doing the lost work again would take, so that waiting in vain never costs more than twice the
-  // best (ski rental).
+  // Whether to wait for data that nobody here has, before they are given up: not if they were made in the last view and
+  // all that had a part in it are here, for they have said what they hold; else while answers are waited for, and then
+  // no longer than doing the lost work again would take, so that waiting in vain never costs more than twice the best
+  // (ski rental).
   bool AwaitsLost(Instant now) const;
   std::vector<LeaderShare> ChooseLeaders() const;
   std::vector<Held> UsableHoldings() const;
@@ -215,18 +228,12 @@ class Manager {
   NodeRecord::Parts& OpenPart(NodeRecord& node, const Round& round) const;
   void SendRoundGrant(Step& step, Round& round, NodeId node, std::vector<MicroBatch> mbs);
   bool GrantAsync(Step& step, const Round& round, NodeId node);
-  bool GrantDuplicate(Step& step, NodeId node);
-  // What it takes the node to send one sum of gradients to all leaders, by what is measured of links.
-  Duration PushTime(NodeId node) const;
-  void SendGrant(Step& step, NodeId node, const Round& round, Part part, std::vector<MicroBatch> mbs, bool duplicate);
+  void SendGrant(Step& step, NodeId node, const Round& round, Part part, std::vector<MicroBatch> mbs, Second second);
   bool OpenRound();
   void OnDone(Step& step, NodeId from, const Done& done);
-  void OnDuplicateDone(Step& step, NodeId from, const Done& done);
   void OnPoison(Step& step, NodeId from, Round& round, const Done& done);
   void OnAsyncDone(Step& step, NodeId from, const Lease& lease, const Done& done);
   void Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& mbs, Round* round);
-  void SettleDuplicates(Step& step);
-  void CancelLease(Step& step, NodeId node, Version round, Part part);
   // What waited for the newest version begins.
   void BeginLeases(Step& step);
   void PredictEnd(Step& step, NodeId node, Lease& lease, Instant begin);
@@ -234,6 +241,8 @@ class Manager {
   Instant LastEnd(const NodeRecord& node, Instant idle) const;
   // The time that an answer took beyond computing, of a lease that was released with nothing before it.
   static void MeasureLag(Instant now, NodeRecord& node, const Lease& lease, Duration compute);
+  // What was given up had taken so long at least. Who is so slow that others always finish first is found out by it.
+  void MeasureCancelled(Instant now, NodeId node, const Lease& lease);
   // These are finite on `from`: whoever said otherwise gets a strike.
   void ClearPoison(Step& step, NodeId from, const std::vector<MicroBatch>& mbs);
   Lease* FindLease(NodeId node, Version round, MicroBatch first);
@@ -257,6 +266,17 @@ class Manager {
   void UpdateAway(Step& step);
   void DropAway();
   void SayLeftOut(Step& step);
+
+  // manager_duplicates.cc: leases that are granted a second time.
+  bool GrantDuplicate(Step& step, NodeId node);
+  // What it takes the node to send one sum of gradients to all leaders, by what is measured of links.
+  Duration PushTime(NodeId node) const;
+  // Looks whether devices that are left out for being slow still are.
+  void Probe(Step& step);
+  void GrantSecond(Step& step, NodeId node, const Round& round, std::vector<MicroBatch> mbs, Second second);
+  void OnDuplicateDone(Step& step, NodeId from, const Done& done);
+  void SettleDuplicates(Step& step);
+  void CancelLease(Step& step, NodeId node, Version round, Part part);
 
   // manager_commit.cc: closing and committing.
   void AssignResults(Step& step);
@@ -317,12 +337,14 @@ class Manager {
   LeaseGate gate_;          // work that can begin
   LeaseGate waiting_gate_;  // work that waits for the next commit: all begin then, so that its clock stands at 0
   NoiseScale noise_scale_;
+  StepGain step_gain_;
   std::deque<Round> rounds_;  // at most two, consecutive
   // Leases of synchronous rounds by when they should end.
   std::set<std::tuple<Version, Instant, NodeId, MicroBatch>> ends_;
   std::vector<Duplicate> duplicates_;
   std::deque<Result> results_;
   size_t async_leases_ = 0;                   // granted, not answered
+  int64_t granted_since_probe_ = 0;           // micro-batches
   double batch_seconds_ = 0;                  // that all workers together need for a batch
   std::map<MicroBatch, NodeId> poisoned_by_;  // on one node so far
   int64_t poisoned_count_ = 0;
@@ -335,6 +357,7 @@ class Manager {
   uint32_t next_attempt_ = 0;
   bool serve_ = false;  // something changed: ask everyone who has room
   bool replan_ = false;
+  bool planned_with_noise_ = false;
   Version planned_at_{};
   Instant planned_when_{};
   uint64_t plan_rounds_ = kPlanRoundsMin;

@@ -212,7 +212,12 @@ bool Manager::CommitFirst(Step& step) {
   const int64_t epoch = ledger_.current_epoch();
   ledger_.Commit(version_, record.micro_batches);
   record.checkpoint = record.checkpoint || (options_.checkpoint_epochs && ledger_.current_epoch() > epoch);
-  noise_scale_.AddWhole(norm2, static_cast<double>(samples));
+  const std::optional<double> signal = noise_scale_.AddWhole(norm2, static_cast<double>(samples));
+  if (signal && round.loss_samples > 0 && options_.step_scale > 0) {
+    const double clipped = record.scale * static_cast<double>(samples);
+    step_gain_.AddRound(round.loss_sum / static_cast<double>(round.loss_samples),
+                        options_.step_scale * record.learning_rate * clipped * *signal);
+  }
   const uint32_t attempt = round.attempt;
   for (const NodeId id : roster_.Present()) {
     roster_.Find(id)->parts.erase(version_);

@@ -26,6 +26,7 @@ ClusterView Manager::Observe() const {
                    .batch_size = options_.batch_size,
                    .micro_batch_size = options_.ledger.micro_batch_size,
                    .noise_scale = noise_scale_.Get(),
+                   .rate_part = step_gain_.RatePart(),
                    .current = plan_,
                    .measured = measured_};
   for (const NodeId id : roster_.Present()) {
@@ -103,6 +104,7 @@ void Manager::Replan(Step& step) {
   replan_ = false;
   planned_at_ = version_;
   planned_when_ = step.now;
+  planned_with_noise_ = noise_scale_.Get() > 0;
   plan_rounds_ = std::min(2 * plan_rounds_, kPlanRoundsMax);
   MeasurePlan(step.now);
   decision_ = Choose(Observe(), PlannerOptionsNow());

@@ -21,10 +21,6 @@ constexpr size_t kOpenRoundsMax = 2;
 constexpr int64_t kPoisonedMax = 3;
 constexpr int64_t kPoisonedFraction = 100;
 
-bool IsAll(const Round& round, const std::vector<MicroBatch>& mbs, bool (*test)(const Round&, MicroBatch)) {
-  return std::all_of(mbs.begin(), mbs.end(), [&](MicroBatch mb) { return test(round, mb); });
-}
-
 }  // namespace
 
 size_t Manager::RoomFor(const NodeRecord& node, Version round, int64_t free_count) const {
@@ -121,7 +117,7 @@ void Manager::SendRoundGrant(Step& step, Round& round, NodeId id, std::vector<Mi
   NodeRecord::Parts& parts = roster_.Find(id)->parts[round.round()];
   parts.ended = round.free_count() == 0;
   if (parts.ended) round.MarkLast(id, parts.open);
-  SendGrant(step, id, round, parts.open, std::move(mbs), /*duplicate=*/false);
+  SendGrant(step, id, round, parts.open, std::move(mbs), Second::kNo);
 }
 
 bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
@@ -141,7 +137,7 @@ bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
   EndPartsBefore(id, round.round());
   // Which round it will be part of is not known yet: its part is unique among all of this node.
   ++async_leases_;
-  SendGrant(step, id, round, Part{node.async_parts++}, ledger_.Take(count), /*duplicate=*/false);
+  SendGrant(step, id, round, Part{node.async_parts++}, ledger_.Take(count), Second::kNo);
   return true;
 }
 
@@ -157,19 +153,25 @@ void Manager::EndPartsBefore(NodeId id, Version round) {
 }
 
 void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, std::vector<MicroBatch> mbs,
-                        bool duplicate) {
+                        Second second) {
   NodeRecord& node = *roster_.Find(id);
   const bool async = round.rule().mode == Mode::kAsync;
   Lease lease{.round = round.round(), .part = part, .micro_batches = std::move(mbs)};
   lease.base = std::max(round.base(), node.oldest_base);
   for (const MicroBatch mb : lease.micro_batches) lease.samples += ledger_.SampleCount(mb);
+  const bool duplicate = second != Second::kNo;
   lease.duplicate = duplicate;
+  lease.probe = second == Second::kProbe;
   lease.async = async;
   const bool ready = lease.base <= version_;
   if (ready && !node.busy(version_) && lease.base <= node.computed_on) lease.released = step.now;
   node.asleep = false;
   const auto count = static_cast<int64_t>(lease.micro_batches.size());
-  ready ? gate_.Granted(id, count, step.now, node.grant_lag) : waiting_gate_.Granted(id, count, Instant{});
+  granted_since_probe_ += count;
+  node.granted_at = step.now;
+  if (gate_.Has(id)) {  // or it is parked, and this is a probe
+    ready ? gate_.Granted(id, count, step.now, node.grant_lag) : waiting_gate_.Granted(id, count, Instant{});
+  }
   step.out.SendTo(id, Grant{.round = lease.round,
                             .base = lease.base,
                             .part = part,
@@ -177,7 +179,8 @@ void Manager::SendGrant(Step& step, NodeId id, const Round& round, Part part, st
                             .samples = lease.samples,
                             .last = !async && !duplicate && node.parts[lease.round].ended,
                             .on_assign = async || duplicate,
-                            .mode = round.rule().mode});
+                            // Nobody uses a probe's result: whatever version is at hand will do.
+                            .mode = second == Second::kProbe ? Mode::kAsync : round.rule().mode});
   node.leases.push_back(std::move(lease));
   if (ready) PredictEnd(step, id, node.leases.back(), LastEnd(node, step.now + node.grant_lag));
 }
@@ -195,9 +198,20 @@ void Manager::MeasureLag(Instant now, NodeRecord& node, const Lease& lease, Dura
   lag = lag.ns == 0 ? measured : Duration{lag.ns + (measured.ns - lag.ns) / kLagSmoothing};
 }
 
+void Manager::MeasureCancelled(Instant now, NodeId id, const Lease& lease) {
+  NodeRecord& node = *roster_.Find(id);
+  if (lease.predicted_end == Instant{}) return;
+  const double samples = static_cast<double>(lease.samples);
+  const double seconds = (now - std::max(lease.begin, node.answered_at)).seconds();
+  if (seconds <= node.fit.Predict(samples)) return;
+  if (lease.probe) node.fit = {};
+  node.fit.Add(samples, seconds);
+  TellGate(now, id);
+}
+
 void Manager::PredictEnd(Step& step, NodeId id, Lease& lease, Instant begin) {
-  lease.predicted_end =
-      std::max(begin, step.now) + Seconds(roster_.Find(id)->fit.Predict(static_cast<double>(lease.samples)));
+  lease.begin = std::max(begin, step.now);
+  lease.predicted_end = lease.begin + Seconds(roster_.Find(id)->fit.Predict(static_cast<double>(lease.samples)));
   if (!lease.async && !lease.duplicate)
     ends_.insert({lease.round, lease.predicted_end, id, lease.micro_batches.front()});
 }
@@ -243,62 +257,6 @@ bool Manager::OpenRound() {
   return true;
 }
 
-bool Manager::GrantDuplicate(Step& step, NodeId id) {
-  NodeRecord& node = *roster_.Find(id);
-  if (!options_.speculate || rounds_.empty() || node.fit.empty() || node.busy(version_)) return false;
-  const Round& round = rounds_.front();
-  if (round.rule().mode == Mode::kAsync || round.free_count() > 0 || round.whole()) return false;
-  // Who will be last: the latest predicted end, or one that is overdue, and may be as late again.
-  const auto begin = ends_.lower_bound({round.round(), Instant{INT64_MIN}, NodeId{0}, MicroBatch{0}});
-  const auto end = ends_.lower_bound({Next(round.round()), Instant{INT64_MIN}, NodeId{0}, MicroBatch{0}});
-  if (begin == end) return false;
-  Lease* slowest = nullptr;
-  Instant slowest_end{INT64_MIN};
-  for (const auto& [version, predicted_end, owner, mb] : {*begin, *std::prev(end)}) {
-    Lease* lease = FindLease(owner, version, mb);
-    if (lease == nullptr || lease->doubled || owner == id || ledger_.OwnerOf(mb) != kManager) continue;
-    const Duration late = step.now - predicted_end;
-    const Duration again = Seconds(roster_.Find(owner)->fit.Predict(static_cast<double>(lease->samples)));
-    const Instant likely_end = late.ns > 0 ? step.now + late + again : predicted_end;
-    if (likely_end <= slowest_end) continue;
-    slowest = lease;
-    slowest_end = likely_end;
-  }
-  if (slowest == nullptr) return false;
-  // What it has computed of the round is on its way by then: a sum more has to follow it, which nobody would have sent.
-  const Instant own_end = step.now + Seconds(node.fit.Predict(static_cast<double>(slowest->samples))) + PushTime(id);
-  if (own_end >= slowest_end) return false;
-  slowest->doubled = true;
-  NodeRecord::Parts& parts = node.parts[round.round()];
-  const Part part{parts.used++};
-  if (parts.used == 1) parts.ended = true;  // no other part is open
-  duplicates_.push_back({.round = round.round(),
-                         .node = id,
-                         .part = part,
-                         .micro_batches = slowest->micro_batches,
-                         .samples = slowest->samples});
-  SendGrant(step, id, round, part, slowest->micro_batches, /*duplicate=*/true);
-  return true;
-}
-
-Duration Manager::PushTime(NodeId id) const {
-  const double bytes = static_cast<double>(options_.parameter_count) * BytesPerParameter(plan_.codec);
-  double seconds = 0;
-  double sent = bytes;
-  for (const LeaderShare& leader : plan_.leaders) {
-    if (leader.node == id) {
-      sent -= leader.fraction * bytes;
-      continue;
-    }
-    const NodeRecord* const receiver = roster_.Find(leader.node);
-    const double rate = receiver == nullptr ? 0 : receiver->down_bytes_per_second;
-    if (rate > 0) seconds = std::max(seconds, leader.fraction * bytes / rate);
-  }
-  const double rate = roster_.Find(id)->up_bytes_per_second;
-  if (rate > 0) seconds = std::max(seconds, sent / rate);
-  return Seconds(seconds);
-}
-
 Lease* Manager::FindLease(NodeId id, Version round, MicroBatch mb) {
   for (Lease& lease : roster_.Find(id)->leases) {
     if (lease.round == round && !lease.duplicate && lease.micro_batches.front() == mb) return &lease;
@@ -314,13 +272,17 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
   });
   if (it == node.leases.end()) return Strike(step, from, "answered for a lease that it does not have");
   if (!done.cancelled && done.base > version_) return Strike(step, from, "computed on a version that does not exist");
+  const bool is_first = it == node.leases.begin();
   const Lease lease = std::move(*it);
   node.leases.erase(it);
+  if (done.cancelled && is_first) MeasureCancelled(step.now, from, lease);
+  node.answered_at = step.now;
   ends_.erase({lease.round, lease.predicted_end, from, lease.micro_batches.front()});
   if (!done.cancelled) {
     ++node.micro_batches_done;
     node.computed_on = done.base;
     MeasureLag(step.now, node, lease, done.compute);
+    if (lease.probe) node.fit = {};  // all that was measured before is old
     node.fit.Add(static_cast<double>(lease.samples), done.compute.seconds());
     TellGate(step.now, from);
     if (done.finite) noise_scale_.AddPart(done.gradient_norm2, static_cast<double>(lease.samples));
@@ -344,6 +306,8 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
       OnPoison(step, from, *round, done);
     } else {
       round->Finish(from, lease.part, lease.micro_batches, lease.samples);
+      round->loss_sum += done.loss_sum;
+      round->loss_samples += lease.samples;
       ClearPoison(step, from, lease.micro_batches);
     }
     if (lease.doubled) SettleDuplicates(step);
@@ -424,56 +388,6 @@ void Manager::ClearPoison(Step& step, NodeId from, const std::vector<MicroBatch>
   }
 }
 
-void Manager::OnDuplicateDone(Step& step, NodeId from, const Done& done) {
-  const auto it = std::find_if(duplicates_.begin(), duplicates_.end(), [&](const Duplicate& duplicate) {
-    return duplicate.node == from && duplicate.round == done.round && duplicate.part == done.part;
-  });
-  if (it == duplicates_.end()) {
-    step.out.SendTo(from, Drop{.round = done.round, .part = done.part});
-    return;
-  }
-  it->finished = true;
-  it->lost = it->lost || done.cancelled || !done.finite;
-  SettleDuplicates(step);
-}
-
-void Manager::SettleDuplicates(Step& step) {
-  std::erase_if(duplicates_, [&](Duplicate& duplicate) {
-    Round* round = FindRound(duplicate.round);
-    const std::vector<MicroBatch>& mbs = duplicate.micro_batches;
-    const bool free =
-        round != nullptr && IsAll(*round, mbs, [](const Round& r, MicroBatch mb) { return r.IsFree(mb); });
-    const bool leased =
-        round != nullptr && IsAll(*round, mbs, [](const Round& r, MicroBatch mb) { return r.IsLeased(mb); });
-    if (!free && !leased) duplicate.lost = true;
-    if (!duplicate.finished) {
-      if (duplicate.lost) CancelLease(step, duplicate.node, duplicate.round, duplicate.part);
-      return false;  // its Done will come
-    }
-    if (duplicate.lost) {
-      step.out.SendTo(duplicate.node, Drop{.round = duplicate.round, .part = duplicate.part});
-      return true;
-    }
-    if (leased) {  // the owner must say first that its sum will not contain them
-      const Round::Key owner = *round->OwnerOf(mbs.front());
-      CancelLease(step, owner.first, duplicate.round, owner.second);
-      return false;
-    }
-    round->Replace(duplicate.node, roster_.Find(duplicate.node)->incarnation, duplicate.part, mbs, duplicate.samples);
-    step.out.SendTo(duplicate.node, Assign{.round = duplicate.round, .into = duplicate.round, .part = duplicate.part});
-    return true;
-  });
-}
-
-void Manager::CancelLease(Step& step, NodeId id, Version round, Part part) {
-  for (Lease& lease : roster_.Find(id)->leases) {
-    if (lease.round != round || lease.part != part || lease.cancelled) continue;
-    if (!lease.duplicate && !lease.doubled) continue;
-    lease.cancelled = true;
-    step.out.SendTo(id, Cancel{.round = round, .part = part, .micro_batches = lease.micro_batches});
-  }
-}
-
 void Manager::DropLeases(NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   for (const Lease& lease : node.leases) {
@@ -523,6 +437,7 @@ void Manager::DropWork(Step& step, NodeId id) {
   });
   std::erase_if(duplicates_, [&](const Duplicate& duplicate) {
     if (duplicate.node != id) return false;
+    if (duplicate.probe) return true;
     const Round* round = FindRound(duplicate.round);
     const auto owner = round != nullptr ? round->OwnerOf(duplicate.micro_batches.front()) : std::nullopt;
     Lease* lease = owner ? FindLease(owner->first, duplicate.round, duplicate.micro_batches.front()) : nullptr;

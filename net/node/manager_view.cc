@@ -116,8 +116,9 @@ bool Manager::AwaitsHolder() const {
 }
 
 bool Manager::AwaitsLost(Instant now) const {
-  bool away = false;
-  bool silent = false;
+  // Of what is older than the view, its holders may not have got all before it ended; others have it.
+  bool away = ledger_.stable() <= started_version_;
+  bool silent = away;
   const auto look = [&](NodeId id) {
     const NodeRecord* node = roster_.Find(id);
     if (node != nullptr && node->present()) return;
@@ -206,11 +207,14 @@ std::vector<LeaderShare> Manager::ChooseLeaders() const {
 }
 
 NodeId Manager::ChooseStandby(NodeId leader) const {
+  // Whose link is fastest, as the predictor has it (exchange.h): all of the gradient goes there.
+  NodeId best = kManager;
   for (const NodeId id : roster_.Present()) {
     const NodeRecord& node = *roster_.Find(id);
-    if (id != leader && node.state == NodeRecord::State::kLive && node.capabilities.can_lead) return id;
+    if (id == leader || node.state != NodeRecord::State::kLive || !node.capabilities.can_lead) continue;
+    if (best == kManager || node.down_bytes_per_second > roster_.Find(best)->down_bytes_per_second) best = id;
   }
-  return kManager;
+  return best;
 }
 
 bool Manager::LacksBackup() const {

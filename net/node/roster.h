@@ -23,15 +23,23 @@ struct Lease {
   std::vector<MicroBatch> micro_batches;
   int64_t samples = 0;
   Version base{};         // it can't begin before this is committed
+  Instant begin;          // when it is expected to, once it can
   Instant predicted_end;  // when the answer is expected, once it can
   Instant released{-1};   // granted, or what it waited for committed, with nothing to do before it; < 0: else
   bool waited = false;    // for a commit
   bool async = false;
   bool duplicate = false;  // of another node's
+  bool probe = false;      // a duplicate only for the time that it takes
   bool doubled = false;    // another node computes it too
   bool cancelled = false;  // was told to give it up
 
   bool operator==(const Lease&) const = default;
+
+  // Without times.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(round, part, micro_batches, samples, base, waited, async, duplicate, probe, doubled, cancelled);
+  }
 };
 
 struct NodeRecord {
@@ -84,6 +92,8 @@ struct NodeRecord {
   Duration grant_lag;
   Duration commit_lag;
   Version computed_on{};  // the newest version
+  Instant granted_at;     // the last lease
+  Instant answered_at;    // the last lease
   int64_t micro_batches_done = 0;
 
   // All that its future depends on, for model checking; see digest.h.

@@ -139,13 +139,23 @@ void ExchangeModel::Rank() {
   for (Slowest* slowest : {&slowest_up_, &slowest_down_}) KeepFirst(*slowest, kLeadersMax + 1);
 }
 
+const ExchangeModel::Leader* ExchangeModel::StandbyOf(NodeId leader) const {
+  const Leader* best = nullptr;
+  for (size_t i = 0; i < linked_.size(); ++i) {
+    if (!can_lead_[i] || linked_[i].node == leader) continue;
+    if (best == nullptr || linked_[i].down > best->down) best = &linked_[i];
+  }
+  return best;
+}
+
 std::pair<double, ExchangeBound> ExchangeModel::Wait(Phase phase, std::span<const Leader> ring,
                                                      std::span<const double> shares,
                                                      const ShareOptions& options) const {
   const bool pushes = phase != Phase::kPull;
   const bool pulls = phase != Phase::kPush;
   const double payload = options.payload_bytes;
-  const double backup = ring.size() > 1 ? options.backup_bytes : 0;
+  const Leader* const standby = ring.size() == 1 && pulls ? StandbyOf(ring.front().node) : nullptr;
+  const double backup = ring.size() > 1 || standby != nullptr ? options.backup_bytes : 0;
   std::pair<double, ExchangeBound> longest;
   const auto wait = [&longest](double seconds, ExchangeBound::Kind kind, uint32_t id) {
     if (seconds > longest.first) longest = {seconds, {kind, id}};
@@ -168,13 +178,18 @@ std::pair<double, ExchangeBound> ExchangeModel::Wait(Phase phase, std::span<cons
     const Leader& leader = ring[i];
     const double work = payload * leader.works * (1 - shares[i]);
     const double serve = payload * leader.serves * shares[i];
-    const double before = shares[(i + ring.size() - 1) % ring.size()];
+    const double before = ring.size() > 1 ? shares[(i + ring.size() - 1) % ring.size()] : 0;
     const Traffic load = {.up = (pushes ? work : 0) + (pulls ? serve + backup * shares[i] : 0),
                           .down = (pushes ? serve : 0) + (pulls ? work + backup * before : 0)};
     wait(std::max(load.up / leader.up, load.down / leader.down), ExchangeBound::Kind::kLink, ToInt(leader.node));
     if (leader.cell == kNoCell) continue;
     const double counted = payload * leader.works * ((pushes ? 1 / leader.up : 0) + (pulls ? 1 / leader.down : 0));
     air[leader.cell] += load.up / leader.up + load.down / leader.down - counted;
+  }
+  if (standby != nullptr) {
+    const double down = payload * standby->works + backup;
+    wait(down / standby->down, ExchangeBound::Kind::kLink, ToInt(standby->node));
+    if (standby->cell != kNoCell) air[standby->cell] += backup / standby->down;
   }
   for (size_t i = 0; i < air.size(); ++i) wait(air[i], ExchangeBound::Kind::kAir, cells_[i].cell);
   return longest;

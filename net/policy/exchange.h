@@ -4,7 +4,7 @@
 //
 // Node i trains (w = 1) or not (w = 0), leads a share x of the parameters, and W nodes train. Payload S goes from every
 // worker to the leaders (gradients) and back (parameters), and each leader ships its slice of the summed gradient, of R
-// bytes in all, to the next leader around the ring, which backs it up:
+// bytes in all, to the next leader around the ring, which backs it up (an only leader: to another node that can lead):
 //
 //   pushes:  up(i) = S w (1 - x_i)                  down(i) = S (W - w) x_i
 //   pulls:   up(i) = S (W - w) x_i + R x_i          down(i) = S w (1 - x_i) + R x_(i-1)
@@ -115,6 +115,8 @@ class ExchangeModel {
   std::pair<double, ExchangeBound> Wait(Phase phase, std::span<const Leader> ring, std::span<const double> shares,
                                         const ShareOptions& options) const;
   Leader MakeLeader(const ShareNode& node) const;
+  // Who backs up an only leader: of the others that can lead, the first that receives fastest; or null.
+  const Leader* StandbyOf(NodeId leader) const;
   void Rank();
 
   int64_t worker_count_ = 0;

@@ -22,21 +22,22 @@ void NoiseScale::AddPart(double sum_norm2, double samples) {
   part_count_ += 1;
 }
 
-void NoiseScale::AddWhole(double sum_norm2, double samples) {
+std::optional<double> NoiseScale::AddWhole(double sum_norm2, double samples) {
   const double count = part_count_;
   const double small_norm2 = part_norm2_ / std::max(count, 1.0);
   const double small_inverse = part_inverse_ / std::max(count, 1.0);
   part_norm2_ = part_inverse_ = part_count_ = 0;
-  if (count < 2 || !std::isfinite(sum_norm2) || !(sum_norm2 >= 0) || !(samples > 0)) return;
+  if (count < 2 || !std::isfinite(sum_norm2) || !(sum_norm2 >= 0) || !(samples > 0)) return std::nullopt;
   const double large_norm2 = sum_norm2 / (samples * samples);
   const double spread = small_inverse - 1 / samples;
-  if (!(spread > 0)) return;
+  if (!(spread > 0)) return std::nullopt;
   const double noise = (small_norm2 - large_norm2) / spread;
   const double signal = large_norm2 - noise / samples;
   ++rounds_;
   const double gain = std::max(kGain, 1 / static_cast<double>(rounds_));
   noise_ += gain * (noise - noise_);
   signal_ += gain * (signal - signal_);
+  return signal;
 }
 
 double NoiseScale::Get() const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace eddl::net {
 
@@ -14,8 +15,9 @@ class NoiseScale {
   // A lease's gradient: the squared norm of its sum over `samples`. Ignored if that is not finite.
   void AddPart(double sum_norm2, double samples);
   // The round of the parts since the last call is committed: the squared norm of its sum over all samples. A round of
-  // one part says nothing, and is ignored.
-  void AddWhole(double sum_norm2, double samples);
+  // one part says nothing, and is ignored. Returns |G|² as this round alone shows it: unbiased, so that it may be
+  // negative; nothing if the round says nothing.
+  std::optional<double> AddWhole(double sum_norm2, double samples);
 
   // φ in samples, within [1, 1e9]; 0 until 20 rounds have told.
   double Get() const;

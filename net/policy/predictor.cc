@@ -72,6 +72,7 @@ absl::StatusOr<Predictor> Predictor::Create(const ClusterView& view, const Predi
   predictor.micro_batch_ = static_cast<double>(std::min(view.micro_batch_size, view.batch_size));
   predictor.micro_batch_count_ = std::ceil(predictor.batch_ / predictor.micro_batch_);
   predictor.noise_scale_ = KnownOr(view.noise_scale, 0);
+  predictor.rate_part_ = view.rate_part >= 0 ? std::min(view.rate_part, 1.0) : 1;
   predictor.async_penalty_ = KnownOr(view.async_penalty, 1);
   predictor.wait_factor_ = std::max(1.0, KnownOr(view.wait_factor, 1));
 
@@ -176,13 +177,13 @@ absl::StatusOr<Candidate> Predictor::Predict(Mode mode, Codec codec, std::vector
 void Predictor::PredictRounds(Candidate& candidate, const Exchange& exchange, double busy_seconds) const {
   const bool pipe = candidate.plan.rule.mode == Mode::kPipe;
   const bool shared = workers_.size() > 1;
-  candidate.compute_seconds = compute_seconds_ * (shared ? wait_factor_ : 1);
+  candidate.compute_seconds = compute_seconds_ * (shared && !pipe ? wait_factor_ : 1);
   const double hidden_seconds = pipe ? 0 : busy_seconds - candidate.compute_seconds;
   const double exchange_seconds = std::max(exchange.seconds() + hops_seconds_, hidden_seconds);
   candidate.exchange_seconds = pipe ? std::max(0.0, exchange_seconds - candidate.compute_seconds) : exchange_seconds;
   const double round_seconds = candidate.compute_seconds + candidate.exchange_seconds;
   candidate.samples_per_second = batch_ / round_seconds;
-  candidate.efficiency = Efficiency(pipe ? 2 * batch_ : batch_);
+  candidate.efficiency = pipe ? 1 - rate_part_ * (1 - Efficiency(2 * batch_)) : 1;
   if (candidate.compute_seconds >= exchange_seconds) {
     candidate.bound = "compute";
   } else if (exchange.transfer_seconds >= std::max(exchange.message_seconds, hops_seconds_)) {

@@ -5,8 +5,10 @@
 //
 // The yard-stick of all plans is progress per second, G = samples/s · (φ + B0) / (φ + B) / κ (McCandlish et al., 2018;
 // Pollux, OSDI 2021): φ is the noise scale, B0 the job's batch, B the batch that a step is worth: with the samples
-// that others have added since its base was read, b (1 + staleness). Sync has B = B0; pipe, one round behind, 2 B0.
-// κ is what asynchrony costs beyond that; measured, and 1 for the others.
+// that others have added since its base was read, b (1 + staleness). Sync has B = B0; pipe, one round behind, 2 B0 at
+// the largest rate that one step bears, and less by as much as the job's rate is smaller: what a delay costs is of
+// second order in the rate (for delayed SGD: Stich and Karimireddy, 2020). So a sample of pipe is worth
+// 1 - s (1 - (φ + B0) / (φ + 2 B0)). κ is what asynchrony costs beyond that; measured, and 1 for the others.
 #pragma once
 
 #include <cstdint>
@@ -57,9 +59,12 @@ struct ClusterView {
   int64_t batch_size = 0;        // samples a synchronous round, all workers together
   int64_t micro_batch_size = 0;  // samples
   double noise_scale = 0;        // φ = tr Σ / |G|², in samples; 0: not known yet
+  double rate_part = 1;          // s: the learning rate over the best for one step (step_gain.h)
   // κ: samples that async needs for the loss that sync reaches, beyond what staleness explains.
   double async_penalty = 1.5;
-  double wait_factor = 1.1;  // compute part of a round over that of the best split (ComputeSeconds), as measured
+  // Compute part of a synchronous round over that of the best split (ComputeSeconds), as measured. In pipe nobody waits
+  // for the round's last lease: the next round's are there.
+  double wait_factor = 1.1;
   Plan current;
   std::vector<MeasuredPlan> measured;  // the current one's, and those of plans before it
 };
@@ -131,6 +136,7 @@ class Predictor {
   double micro_batch_ = 0;
   double micro_batch_count_ = 0;  // of a round
   double noise_scale_ = 0;
+  double rate_part_ = 1;
   double async_penalty_ = 1;
   double wait_factor_ = 1;
   double compute_seconds_ = 0;

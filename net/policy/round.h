@@ -106,6 +106,9 @@ class Round {
   int32_t reminders = 0;
   Instant closed_at{};
   Instant whole_at{};
+  // Of what its owners finished: for progress, not for what is committed.
+  double loss_sum = 0;
+  int64_t loss_samples = 0;
 
  private:
   enum class State : uint8_t { kFree, kLeased, kFinished };

@@ -89,6 +89,18 @@ std::vector<uint32_t> CanLead(const Scenario& scenario) {
   return nodes;
 }
 
+double StepScaleOf(const JobSpec& job) {
+  switch (job.optimizer) {
+    case OptimizerKind::kSgd:
+      return 1;
+    case OptimizerKind::kMomentum:
+      return 1 / (1 - job.momentum);
+    case OptimizerKind::kAdam:
+      return 0;
+  }
+  return 0;
+}
+
 }  // namespace
 
 absl::Status Validate(const Scenario& scenario) {
@@ -177,6 +189,7 @@ ManagerOptions ManagerOptionsOf(const Scenario& scenario, const PayloadShape& sh
                          .parameter_count = shape.parameter_count,
                          .stripe_count = shape.stripe_count,
                          .learning_rate = [rate = job.learning_rate](int64_t) { return rate; },
+                         .step_scale = StepScaleOf(job),
                          .gradient_norm_max = job.gradient_norm_max,
                          .workers_min = std::max(there_at_start, 1u),
                          .leaders_min = std::max(leaders_at_start, 1u),

@@ -74,6 +74,7 @@ ManagerOptions ReadOptions(const Json& json) {
           .batch_size = json.at("batch_size"),
           .parameter_count = json.at("parameter_count"),
           .stripe_count = json.at("stripe_count"),
+          .step_scale = json.value("step_scale", 0.0),  // logs of before had none
           .gradient_norm_max = json.at("gradient_norm_max"),
           .workers_min = json.at("workers_min"),
           .leaders_min = json.at("leaders_min"),
@@ -97,6 +98,7 @@ std::string ManagerOptionsLine(const ManagerOptions& options) {
                 {"batch_size", options.batch_size},
                 {"parameter_count", options.parameter_count},
                 {"stripe_count", options.stripe_count},
+                {"step_scale", options.step_scale},
                 {"gradient_norm_max", options.gradient_norm_max},
                 {"workers_min", options.workers_min},
                 {"leaders_min", options.leaders_min},

@@ -23,8 +23,10 @@ Recorder::Recorder(const Options& options) : options_(options), message_counts_(
 void Recorder::OnGrant(Instant at, const Grant& grant) {
   if (grant.kind != LeaseKind::kTrain || grant.micro_batches.empty()) return;
   Open& open = open_[grant.round];
-  if (open.first_grant.ns < 0) open.first_grant = at;
-  open.mode = grant.mode;
+  if (open.first_grant.ns < 0) {
+    open.first_grant = at;
+    open.mode = grant.mode;
+  }
   open.leased += static_cast<int64_t>(grant.micro_batches.size());
 }
 

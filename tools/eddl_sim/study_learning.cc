@@ -1,4 +1,5 @@
 // What a large batch is worth: time to the accuracy that one device reaches, with batch, rate and updates stated.
+#include <cmath>
 #include <iterator>
 #include <span>
 #include <string>
@@ -12,7 +13,7 @@ namespace {
 constexpr uint32_t kWorkers = 16;
 constexpr double kRate = 0.1;  // of one device's batch of 128
 constexpr int64_t kBatch = 128;
-constexpr double kTarget = 0.79;
+constexpr int64_t kEpochs = 12;  // of one device: the accuracy that it has then is wanted of all
 constexpr uint64_t kSeeds = 5;
 
 struct Way {
@@ -37,7 +38,6 @@ constexpr Way kWays[] = {
 Scenario ScenarioOf(const Scenario& base, const Way& way, uint64_t seed) {
   Scenario scenario = base;
   scenario.job.seed = seed;
-  scenario.job.target_accuracy = kTarget;
   scenario.job.batch_size = way.batch;
   scenario.job.learning_rate = way.rate;
   // Looked at after as many samples, whatever the batch.
@@ -67,12 +67,22 @@ double Updates(const Record& record) {
 absl::StatusOr<std::vector<StudyTable>> StudyLearning(const StudyContext& context) {
   EDDL_ASSIGN_OR_RETURN(const Scenario base, LoadFor(context, "paper_learning"));
   StudyTable table = {
-      .title = "Time to 79 % test accuracy on the paper's devices and links, median of 5 seeds",
+      .title = "Time to what one device reaches in 12 epochs, on the paper's devices and links, median of 5 seeds",
       .columns = {"scheme", "workers", "batch", "rate", "updates", "epochs", "seconds", "× one device"}};
+  // Each seed is a task of its own, with a target of its own.
   std::vector<StudyRun> runs;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    runs.push_back({.scenario = ScenarioOf(base, kWays[0], seed), .what = "learning, the target"});
+    runs.back().scenario.job.epoch_count = kEpochs;
+    runs.back().scenario.job.target_accuracy = 0;
+  }
+  std::vector<double> targets(kSeeds);
+  EDDL_RETURN_IF_ERROR(RunAll(context, runs, [&](size_t i, const Record& record) { targets[i] = record.accuracy; }));
+  runs.clear();
   for (const Way& way : kWays) {
     for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
       runs.push_back({.scenario = ScenarioOf(base, way, seed), .what = std::string("learning, ") + way.name});
+      runs.back().scenario.job.target_accuracy = targets[seed - 1];
     }
   }
   std::vector<double> seconds(runs.size());
@@ -84,13 +94,15 @@ absl::StatusOr<std::vector<StudyTable>> StudyLearning(const StudyContext& contex
   double alone = 0;
   for (size_t i = 0; i < std::size(kWays); ++i) {
     const Way& way = kWays[i];
-    const double time = Median(std::span(seconds).subspan(i * kSeeds, kSeeds));
+    double time = Median(std::span(seconds).subspan(i * kSeeds, kSeeds));
+    if (!std::isfinite(time)) time = std::nan("");
     const double count = Median(std::span(updates).subspan(i * kSeeds, kSeeds));
     if (i == 0) alone = time;
     const double samples = count * static_cast<double>(way.batch);
     table.rows.push_back({std::string(way.name), int64_t{way.workers}, way.batch, way.rate, count,
                           samples / static_cast<double>(base.job.sample_count), time, alone / time});
   }
+  table.notes = {"—: most seeds do not get there in " + std::to_string(base.job.epoch_count) + " epochs"};
   return std::vector{std::move(table)};
 }
 

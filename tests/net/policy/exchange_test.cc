@@ -46,11 +46,26 @@ TEST_F(ExchangeTest, ASliceGoesUpFromItsLeaderAndDownToItsBackup) {
   EXPECT_EQ(ToString(Time().bound), "link of node 4");
 }
 
-TEST_F(ExchangeTest, ALeaderAloneHasNoBackup) {
+// As the manager has it: another node that can lead stands by, and gets the whole gradient.
+TEST_F(ExchangeTest, AnOnlyLeaderShipsAllToTheOtherWhoseLinkIsFastest) {
   leaders_ = {{NodeId{2}, 1.0}};
-  const Exchange without = Time();
+  EXPECT_EQ(Time().transfer_seconds, 12);  // 400 bytes to each of three
   options_.backup_bytes = 400;
-  EXPECT_EQ(Time().transfer_seconds, without.transfer_seconds);
+  EXPECT_EQ(Time().transfer_seconds, 16);
+  EXPECT_EQ(ToString(Time().bound), "link of node 2");
+  // 400 bytes as a worker, 400 as the backup; not to node 1 as long as there are faster ones.
+  nodes_[0].down_bytes_per_second = 40;
+  EXPECT_EQ(Time().transfer_seconds, 16);
+  nodes_[2].down_bytes_per_second = nodes_[3].down_bytes_per_second = 39;
+  EXPECT_EQ(Time().transfer_seconds, 20);
+  EXPECT_EQ(ToString(Time().bound), "link of node 1");
+}
+
+TEST_F(ExchangeTest, ALeaderThatNobodyElseCouldReplaceHasNoBackup) {
+  leaders_ = {{NodeId{2}, 1.0}};
+  for (ShareNode& node : nodes_) node.can_lead = node.node == NodeId{2};
+  options_.backup_bytes = 400;
+  EXPECT_EQ(Time().transfer_seconds, 12);
 }
 
 TEST_F(ExchangeTest, ACellCarriesWhatAllItsNodesSendAndReceive) {

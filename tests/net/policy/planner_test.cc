@@ -63,13 +63,14 @@ TEST(PlannerTest, BelievesWhatWasMeasured) {
 // The links looked slow, so that parking all but one promised more; but together they are seen to make more than one
 // can.
 TEST(PlannerTest, ParksNobodyAgainstWhatIsMeasured) {
+  const PlannerOptions options = {.mode = Mode::kSync, .predictor = {.backups = false}};
   ClusterView view = Boards(4);
   view.batch_size = 128;
   for (NodeProfile& node : view.nodes) node.up_bytes_per_second = node.down_bytes_per_second = 2 * kMbps;
-  view.current = Choose(Boards(4), {.mode = Mode::kSync}).plan;
-  ASSERT_FALSE(Choose(view, {.mode = Mode::kSync}).plan.parked.empty());
+  view.current = Choose(Boards(4), options).plan;
+  ASSERT_FALSE(Choose(view, options).plan.parked.empty());
   view.measured = {{.plan = view.current, .samples_per_second = 400}};
-  const Decision decision = Choose(view, {.mode = Mode::kSync});
+  const Decision decision = Choose(view, options);
   EXPECT_TRUE(decision.plan.parked.empty()) << decision.why;
 }
 

@@ -63,6 +63,25 @@ TEST(PredictorTest, APipelinedStepIsWorthABatchOfTwoRounds) {
   EXPECT_NEAR(Filled(Make(view), Mode::kPipe).efficiency, 0.5, 1e-12);
 }
 
+// What a delay of one step costs grows with the rate: nothing at a small one, the worth of a double batch at the best.
+TEST(PredictorTest, APipelinedStepCostsLessAtASmallRate) {
+  ClusterView view = Boards(16);
+  view.noise_scale = 2048;
+  view.rate_part = 0.3;
+  EXPECT_NEAR(Filled(Make(view), Mode::kPipe).efficiency, 1 - 0.3 / 3, 1e-12);
+  view.rate_part = 0;
+  EXPECT_EQ(Filled(Make(view), Mode::kPipe).efficiency, 1);
+  view.rate_part = std::nan("");
+  EXPECT_NEAR(Filled(Make(view), Mode::kPipe).efficiency, 2.0 / 3, 1e-12);
+}
+
+TEST(PredictorTest, OnlyASyncRoundWaitsForItsLastLease) {
+  ClusterView view = Boards(16);
+  view.wait_factor = 1.1;
+  EXPECT_NEAR(Filled(Make(view), Mode::kSync).compute_seconds, 1.1 * 1.15, 1e-9);
+  EXPECT_NEAR(Filled(Make(view), Mode::kPipe).compute_seconds, 1.15, 1e-9);
+}
+
 TEST(PredictorTest, HalfPrecisionHalvesTheExchange) {
   const Predictor predictor = Make(Boards(16));
   EXPECT_NEAR(Filled(predictor, Mode::kSync, Codec::kF16).exchange_seconds,

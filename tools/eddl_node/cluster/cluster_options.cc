@@ -42,6 +42,11 @@ absl::Status CheckTogether(const JobConfig& job) {
   return absl::OkStatus();
 }
 
+// See ManagerOptions::step_scale.
+double StepScale(const OptimizerSpec& optimizer) {
+  return optimizer.kind == OptimizerKind::kSgd ? 1 / (1 - optimizer.momentum) : 0;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> CacheFingerprint(const Dataset& train) {
@@ -87,6 +92,7 @@ net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& pa
                                  .stripe_count = packet.stripe_count,
                                  .learning_rate = [schedule = packet.options.schedule](
                                                       int64_t samples) { return LearningRate(schedule, samples); },
+                                 .step_scale = StepScale(packet.options.optimizer),
                                  .gradient_norm_max = job.train.clip_norm,
                                  .workers_min = static_cast<uint32_t>(job.cluster.workers_min),
                                  .checkpoint_rounds = job.train.checkpoint_steps,
