@@ -83,6 +83,7 @@ class Counter final : public TransportObserver {
     ++messages_;
   }
   void OnDirectory(NodeId, Directory) override {}
+  void OnDataBlocks(NodeId, DataBlocks) override {}
   void OnBadPeer(NodeId, const std::string& why) override { EDDL_CHECK(false) << why; }
   void AwaitUp() {
     const absl::MutexLock lock(&mutex_);
