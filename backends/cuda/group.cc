@@ -81,6 +81,8 @@ Status AllReduce(eddl_group& group, eddl_queue* const* queues, const eddl_bindin
                  eddl_dtype dtype) {
   if (dtype != EDDL_F32) return Error(EDDL_UNIMPLEMENTED, "all_reduce of dtype %u; the cuda backend adds f32", dtype);
   if (count == 0) return {};
+  if (count > UINT64_MAX / sizeof(float))
+    return Error(EDDL_INVALID_ARGUMENT, "all_reduce of more than memory can hold");
   for (size_t i = 0; i < group.devices.size(); ++i) {
     EDDL_CUDA_RETURN_IF_ERROR(CheckTarget(group, i, *queues[i], targets[i], count * sizeof(float)));
   }

@@ -38,10 +38,14 @@ void LaunchColumns(Planner& planner, const Operand& x, const Operand& y, int64_t
 
 void LaunchRows(Planner& planner, const Operand& x, const Operand& y, int64_t rows, int64_t length, int64_t chunks,
                 Reduction kind, double factor, bool accumulate) {
+  const int64_t chunk_length = CeilDiv(length, chunks);
+  // A vector for each work-item, or none.
+  const int lanes = chunk_length >= planner.traits().group * planner.traits().lanes ? planner.traits().lanes : 1;
   planner.Launch("reduce_rows", rows, chunks)
+      .Lanes(lanes)
       .Tensor(x)
       .Tensor(y)
-      .Ints({length, chunks, CeilDiv(length, chunks), static_cast<int64_t>(kind)})
+      .Ints({length, chunks, chunk_length, static_cast<int64_t>(kind)})
       .Float(factor)
       .Int(accumulate);
 }

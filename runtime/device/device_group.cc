@@ -23,6 +23,10 @@ absl::StatusOr<std::unique_ptr<DeviceGroup>> DeviceGroup::Create(std::vector<Dev
   auto group = std::unique_ptr<DeviceGroup>(new DeviceGroup(std::move(devices)));
   eddl_error error = {.struct_size = sizeof(eddl_error)};
   const eddl_code code = table.group_create(raw.data(), static_cast<uint32_t>(raw.size()), &group->raw_, &error);
+  if (code == EDDL_OK && group->raw_ == nullptr) {
+    return FailedPrecondition("backend " + group->devices_[0]->info().backend +
+                              " says it made a group, and gives none");
+  }
   if (code == EDDL_OK) return group;
   group->raw_ = nullptr;
   return WithContext(StatusFromAbi(table, code, error), "joining " + std::to_string(raw.size()) + " devices");

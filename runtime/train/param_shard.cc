@@ -143,13 +143,14 @@ absl::StatusOr<ParamShard> ParamShard::CreateOn(Device& device, Queue& queue, co
       << range.begin << ", " << range.end << ")";
   if (shard.trainable_count_ > 0) EDDL_RETURN_IF_ERROR(shard.PrepareTrainable(device));
   if (shard.statistic_count_ > 0) EDDL_RETURN_IF_ERROR(shard.PrepareStatistics(device));
-
   const uint64_t workspace_bytes =
       std::max({shard.step_op_.info().workspace_bytes, shard.statistic_op_.info().workspace_bytes,
                 shard.norm_op_.info().workspace_bytes});
   if (workspace_bytes > 0) {
     EDDL_ASSIGN_OR_RETURN(shard.workspace_, Buffer::Create(device, workspace_bytes));
   }
+  // Last: work that is enqueued uses buffers that only a shard that was made keeps.
+  if (shard.trainable_count_ > 0) EDDL_RETURN_IF_ERROR(shard.MakeState(device));
   return shard;
 }
 
@@ -160,12 +161,18 @@ absl::Status ParamShard::PrepareTrainable(Device& device) {
                               .outputs = {{.shape = {1}, .dtype = DType::kF32}}};
   EDDL_ASSIGN_OR_RETURN(norm_op_, Prepare(device, norm));
   EDDL_ASSIGN_OR_RETURN(norm_, Buffer::Create(device, sizeof(float)));
+  return absl::OkStatus();
+}
+
+absl::Status ParamShard::MakeState(Device& device) {
   for (size_t i = 0; i < StateNames().size(); ++i) {
     EDDL_ASSIGN_OR_RETURN(Buffer state, Buffer::Create(device, BytesOf(trainable_count_)));
-    EDDL_RETURN_IF_ERROR(queue_->FillZero(state, 0, state.size_bytes()));
     state_.push_back(std::move(state));
   }
-  return absl::OkStatus();
+  absl::Status status;
+  for (const Buffer& state : state_) status.Update(queue_->FillZero(state, 0, state.size_bytes()));
+  if (!status.ok()) status.Update(queue_->Wait());
+  return status;
 }
 
 absl::Status ParamShard::PrepareStatistics(Device& device) {

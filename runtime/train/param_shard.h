@@ -105,6 +105,7 @@ class ParamShard {
   ParamShard(Queue& queue, const OptimizerSpec& spec, const Buffer& parameters, const Buffer& gradients)
       : queue_(&queue), spec_(spec), parameters_(parameters.raw()), gradients_(gradients.raw()) {}
   absl::Status PrepareTrainable(Device& device);
+  absl::Status MakeState(Device& device);
   absl::Status PrepareStatistics(Device& device);
   absl::Status StepTrainable(const StepScalars& scalars);
   absl::Status StepStatistics(const StepScalars& scalars);

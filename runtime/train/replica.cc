@@ -211,9 +211,11 @@ absl::Status Replica::RunBatch(Executor& executor, const BatchView& batch, const
 absl::StatusOr<BatchSums> Replica::ReadSums(Executor& executor, int64_t count) {
   float loss = 0.0f;
   float correct = 0.0f;
-  EDDL_RETURN_IF_ERROR(executor.ReadOutput(queue_, kOutputLoss, std::as_writable_bytes(std::span(&loss, 1))));
-  EDDL_RETURN_IF_ERROR(executor.ReadOutput(queue_, kOutputCorrect, std::as_writable_bytes(std::span(&correct, 1))));
-  EDDL_RETURN_IF_ERROR(queue_.Wait());
+  absl::Status status = executor.ReadOutput(queue_, kOutputLoss, std::as_writable_bytes(std::span(&loss, 1)));
+  status.Update(executor.ReadOutput(queue_, kOutputCorrect, std::as_writable_bytes(std::span(&correct, 1))));
+  // Also after an error: what was enqueued uses the batch and these variables.
+  status.Update(queue_.Wait());
+  if (!status.ok()) return status;
   return BatchSums{.loss = loss, .correct = static_cast<int64_t>(correct), .count = count};
 }
 
@@ -229,8 +231,9 @@ absl::Status Replica::AllReduce(const Buffer Replica::*buffer, int64_t count) {
 
 absl::Status Replica::SumGradients() {
   if (group_ == nullptr || is_summed_) return absl::OkStatus();
+  EDDL_RETURN_IF_ERROR(AllReduce(&Replica::gradients_, layout().gradient_end()));
   is_summed_ = true;
-  return AllReduce(&Replica::gradients_, layout().gradient_end());
+  return absl::OkStatus();
 }
 
 // The interface has no broadcast: zeros are added to the first one's.

@@ -3,6 +3,7 @@
 // Exit code 0: all passed (or the case of --reproduce does now); 1: not; 2: the command line is wrong; 77: the plugin
 // has no device here.
 #include <CLI/CLI.hpp>
+#include <cctype>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -130,6 +131,14 @@ class Run {
 };
 
 // Takes over what the file says; the command line's plugin goes first.
+// Without what a terminal would take for orders: the file may be somebody else's.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (c != '\n' && std::iscntrl(static_cast<unsigned char>(c)) != 0) c = '?';
+  }
+  return text;
+}
+
 conformance::Problem ReadReproducer(Arguments& arguments) {
   std::ifstream file(arguments.reproduce);
   const std::string text(std::istreambuf_iterator<char>(file), {});
@@ -140,12 +149,15 @@ conformance::Problem ReadReproducer(Arguments& arguments) {
     std::fprintf(stderr, "eddl-conformance: %s was written by version %s, this is %s: the case may be another one\n",
                  arguments.reproduce.c_str(), reproducer.suite.c_str(), EDDL_VERSION);
   }
-  if (arguments.plugin.empty()) arguments.plugin = reproducer.plugin;
+  if (arguments.plugin.empty()) {
+    arguments.plugin = reproducer.plugin;
+    std::printf("loading %s, which %s names\n", Printable(arguments.plugin).c_str(), arguments.reproduce.c_str());
+  }
   arguments.device = reproducer.device;
   arguments.seed = reproducer.seed;
   arguments.threads = reproducer.threads;
   arguments.filter = reproducer.case_name;
-  std::printf("%s", reproducer.description.c_str());
+  std::printf("%s", Printable(reproducer.description).c_str());
   return std::nullopt;
 }
 

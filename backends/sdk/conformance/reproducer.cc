@@ -19,17 +19,27 @@ bool ReadNumber(std::string_view text, Number* number) {
 // The first line, which is cut off.
 std::string_view TakeLine(std::string_view* text) {
   const size_t end = text->find('\n');
-  const std::string_view line = text->substr(0, end);
+  std::string_view line = text->substr(0, end);
   text->remove_prefix(end == std::string_view::npos ? text->size() : end + 1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
   return line;
+}
+
+// A value is one line, whatever a plugin calls itself.
+std::string OneLine(std::string value) {
+  for (char& c : value) {
+    if (std::iscntrl(static_cast<unsigned char>(c)) != 0) c = '?';
+  }
+  return value;
 }
 
 }  // namespace
 
 std::string FormatReproducer(const Reproducer& reproducer) {
-  return Text(kTitle, "suite = ", reproducer.suite, "\nplugin = ", reproducer.plugin,
-              "\nbackend = ", reproducer.backend, "\ndevice = ", reproducer.device, "\nseed = ", reproducer.seed,
-              "\nthreads = ", reproducer.threads, "\ncase = ", reproducer.case_name, "\n\n", reproducer.description);
+  return Text(kTitle, "suite = ", OneLine(reproducer.suite), "\nplugin = ", OneLine(reproducer.plugin),
+              "\nbackend = ", OneLine(reproducer.backend), "\ndevice = ", reproducer.device,
+              "\nseed = ", reproducer.seed, "\nthreads = ", reproducer.threads, "\ncase = ", reproducer.case_name,
+              "\n\n", reproducer.description);
 }
 
 Problem ParseReproducer(std::string_view text, Reproducer* reproducer) {
@@ -40,7 +50,8 @@ Problem ParseReproducer(std::string_view text, Reproducer* reproducer) {
     if (line.starts_with('#')) continue;
     const size_t equals = line.find(" = ");
     if (equals == std::string_view::npos) return Text("line ", number, " is not of the form 'key = value': ", line);
-    values[line.substr(0, equals)] = line.substr(equals + 3);
+    const bool is_new = values.emplace(line.substr(0, equals), line.substr(equals + 3)).second;
+    if (!is_new) return Text("line ", number, " says ", line.substr(0, equals), " again");
   }
   for (const std::string_view key : {"suite", "plugin", "backend", "device", "seed", "threads", "case"}) {
     if (!values.contains(key)) return Text("there is no line '", key, " = ...'");

@@ -29,7 +29,7 @@ eddl_code matmul_describe(const eddl_op_desc* desc, matmul* op, const char** why
   const eddl_tensor_desc *a = &desc->inputs[0], *b = &desc->inputs[1], *y = &desc->outputs[0];
   const eddl_tensor_desc* bias = desc->input_count == 3 && is_present(&desc->inputs[2]) ? &desc->inputs[2] : NULL;
   *why = "matmul is for f32 here";
-  if (a->dtype != EDDL_F32 || b->dtype != EDDL_F32 || y->dtype != EDDL_F32) return EDDL_INVALID_ARGUMENT;
+  if (a->dtype != EDDL_F32 || b->dtype != EDDL_F32 || y->dtype != EDDL_F32) return EDDL_UNIMPLEMENTED;
   *why = "matmul: a, b and y have one rank, 2 or more, and no negative sizes";
   if (!is_matrix(a) || !is_matrix(b) || !is_matrix(y) || a->rank != b->rank || a->rank != y->rank)
     return EDDL_INVALID_ARGUMENT;

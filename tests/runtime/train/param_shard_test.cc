@@ -452,6 +452,7 @@ Stepped StepTwice(Device& device, Device* fallback, const ParamLayout& layout) {
   auto shard = ParamShard::Create(device, queue, layout, {.begin = 0, .end = layout.total()}, {}, parameters, gradients,
                                   fallback);
   EXPECT_TRUE(shard.ok()) << shard.status();
+  EXPECT_EQ(shard.ok() && shard->on_fallback(), fallback != nullptr);
   for (int64_t step = 1; shard.ok() && step <= 2; ++step) {
     const std::vector<float> gradient = RandomVector(layout, 10 + static_cast<uint64_t>(step));
     EXPECT_TRUE(queue.Write(gradients, 0, std::as_bytes(std::span(gradient))).ok());
