@@ -12,6 +12,8 @@ namespace eddl::net {
 // Blocks of one job, and rows of all of them.
 constexpr int64_t kDataBlocksMax = 256;
 constexpr int64_t kDataRowsMax = int64_t{1} << 31;
+// Rows of a block that comes while the job runs: a node says how many it has, and all pay memory for what it says.
+constexpr int64_t kAddedRowsMax = int64_t{1} << 22;
 
 struct DataBlock {
   int64_t first_row = 0;  // rows are numbered through all blocks, in order of coming

@@ -145,9 +145,10 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
     node.acked = true;
     node.held = hello.held;
     node.held_view = hello.held_view;
-    // Where one comes back, others may follow.
+    // Where one of those that had a part comes back, the others may follow.
     const auto holds = [](const Held& held) { return held.newest != kNoVersion; };
-    if (std::any_of(hello.held.begin(), hello.held.end(), holds)) waiting_since_ = step.now;
+    const bool had_part = map_.HasRole(from) && std::any_of(hello.held.begin(), hello.held.end(), holds);
+    if (had_part) waiting_since_ = step.now;
     node.records = hello.records;
   }
   step.out.SendTo(from, std::move(welcome));

@@ -11,6 +11,8 @@ namespace {
 // What all have applied is given up only after so many times the wait for answers, if somebody who is silent may hold
 // it: a node that hangs or is cut off may come back.
 constexpr int64_t kSilencePatience = 5;
+// A wait begins anew when a holder comes back, but all together last no longer than so many.
+constexpr int64_t kWaitsMax = 4;
 // Views whose holders are remembered as equal while no round commits.
 constexpr size_t kHistoriesMax = 16;
 
@@ -132,7 +134,8 @@ bool Manager::AwaitsLost(Instant now) const {
   if (!away) return false;
   if (!patience_over_) return true;  // a connection that broke is made anew before that
   const Duration most{(silent ? kSilencePatience : 1) * agree_bound_.Get().ns};
-  return now - waiting_since_ < std::min(most, agreeing_since_ - safe_since_);
+  const Duration all{kWaitsMax * most.ns};  // however often somebody comes and goes
+  return now - waiting_since_ < std::min(most, agreeing_since_ - safe_since_) && now - agreeing_since_ < all;
 }
 
 std::vector<Held> Manager::UsableHoldings() const {

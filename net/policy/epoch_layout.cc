@@ -31,7 +31,6 @@ EpochLayout::EpochLayout(std::span<const DataBlock> blocks, int64_t first_epoch,
     group.row_count += block.row_count;
   }
   for (auto& [owner, group] : by_owner) {
-    group.order_begin = sample_count_;
     group.micro_batch_count = CountMicroBatches(group.row_count, micro_batch_size);
     sample_count_ += group.row_count;
     micro_batch_count_ += group.micro_batch_count;
@@ -74,20 +73,17 @@ int64_t EpochLayout::CountSamples(int64_t begin, int64_t end) const {
   return last - begin * micro_batch_size_;
 }
 
-std::vector<int64_t> EpochLayout::Order(uint64_t seed) const {
-  std::vector<int64_t> order;
-  order.reserve(static_cast<size_t>(sample_count_));
-  for (const Group& group : groups_) {
-    std::vector<int64_t> rows;
-    rows.reserve(static_cast<size_t>(group.row_count));
-    for (const DataBlock& block : group.blocks) {
-      for (int64_t row = 0; row < block.row_count; ++row) rows.push_back(block.first_row + row);
-    }
-    Rng rng(group.owner == kManager ? seed : DeriveSeed(seed, ToInt(group.owner)));
-    Shuffle(rows, rng);
-    order.insert(order.end(), rows.begin(), rows.end());
+std::vector<int64_t> EpochLayout::Order(uint64_t seed, NodeId owner) const {
+  const auto group = std::find_if(groups_.begin(), groups_.end(), [&](const Group& one) { return one.owner == owner; });
+  EDDL_CHECK(group != groups_.end()) << "node " << ToInt(owner) << " owns nothing";
+  std::vector<int64_t> rows;
+  rows.reserve(static_cast<size_t>(group->row_count));
+  for (const DataBlock& block : group->blocks) {
+    for (int64_t row = 0; row < block.row_count; ++row) rows.push_back(block.first_row + row);
   }
-  return order;
+  Rng rng(owner == kManager ? seed : DeriveSeed(seed, ToInt(owner)));
+  Shuffle(rows, rng);
+  return rows;
 }
 
 EpochLayout::Slice EpochLayout::SliceOf(int64_t position) const {
@@ -95,7 +91,7 @@ EpochLayout::Slice EpochLayout::SliceOf(int64_t position) const {
   const Group& group = groups_[place.group];
   const bool is_last = place.index + 1 == group.micro_batch_count;
   const int64_t end = is_last ? group.row_count : (place.index + 1) * micro_batch_size_;
-  return {group.order_begin + place.index * micro_batch_size_, group.order_begin + end};
+  return {place.index * micro_batch_size_, end};
 }
 
 }  // namespace eddl::net

@@ -33,10 +33,10 @@ class EpochLayout {
   // Samples in the micro-batches at [begin, end).
   int64_t CountSamples(int64_t begin, int64_t end) const;
 
-  // All rows of an epoch, one owner after the other, each owner's as Fisher–Yates of Rng(seed) has them (of
-  // DeriveSeed(seed, owner) where a node owns them). `seed`: of the epoch.
-  std::vector<int64_t> Order(uint64_t seed) const;
-  // Where in that order the micro-batch's rows lie: [begin, end).
+  // An owner's rows of an epoch, as Fisher–Yates of Rng(seed) has them (of DeriveSeed(seed, owner) where a node owns
+  // them). `seed`: of the epoch. Nobody needs the order of rows that it can't compute.
+  std::vector<int64_t> Order(uint64_t seed, NodeId owner) const;
+  // Where in its owner's order the micro-batch's rows lie: [begin, end).
   struct Slice {
     int64_t begin = 0;
     int64_t end = 0;
@@ -49,7 +49,6 @@ class EpochLayout {
     std::vector<DataBlock> blocks;
     int64_t row_count = 0;
     int64_t micro_batch_count = 0;
-    int64_t order_begin = 0;  // of its rows in Order
   };
   // One micro-batch: of which group, and which of the group's.
   struct Place {

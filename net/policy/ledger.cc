@@ -18,8 +18,8 @@ Ledger::Ledger(const LedgerOptions& options) : options_(options) {
 
 bool Ledger::CanAdd(const DataBlock& block) const {
   return static_cast<int64_t>(blocks_.size()) < kDataBlocksMax && block.first_row == row_count_ &&
-         block.row_count > 0 && block.row_count <= kDataRowsMax - row_count_ && block.first_epoch >= begun_end() &&
-         block.first_epoch < options_.epoch_count;
+         block.row_count > 0 && block.row_count <= kAddedRowsMax && block.row_count <= kDataRowsMax - row_count_ &&
+         block.first_epoch >= begun_end() && block.first_epoch < options_.epoch_count;
 }
 
 void Ledger::Add(const DataBlock& block) {
@@ -94,9 +94,11 @@ int64_t Ledger::SampleCount(MicroBatch mb) const {
 std::vector<int64_t> Ledger::Samples(MicroBatch mb) const {
   const int64_t epoch = EpochOf(mb);
   const EpochLayout& layout = LayoutOf(epoch).layout;
-  if (order_epoch_ != epoch) {
-    order_ = layout.Order(DeriveSeed(options_.seed, static_cast<uint64_t>(epoch)));
+  const NodeId owner = layout.OwnerOf(PositionOf(mb, epoch));
+  if (order_epoch_ != epoch || order_owner_ != owner) {
+    order_ = layout.Order(DeriveSeed(options_.seed, static_cast<uint64_t>(epoch)), owner);
     order_epoch_ = epoch;
+    order_owner_ = owner;
   }
   const EpochLayout::Slice slice = layout.SliceOf(PositionOf(mb, epoch));
   return {order_.begin() + slice.begin, order_.begin() + slice.end};

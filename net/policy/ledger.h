@@ -186,6 +186,7 @@ class Ledger {
 
   // The order that Samples made last.
   mutable int64_t order_epoch_ = -1;
+  mutable NodeId order_owner_ = kManager;
   mutable std::vector<int64_t> order_;
 };
 

@@ -88,6 +88,26 @@ class ClusterDataTest(cluster_case.ClusterCase):
                 self.assertEqual(node.wait(), 0, "".join(node.err))
         self.assertEqual(hashes[0], hashes[1])
 
+    def test_what_is_contributed_again_is_there_once(self):
+        self.write_job(epochs=1000)
+        self.manage()
+        entries = write_csv(self.folder / "more.csv", 320, seed=1)
+        self.assertEqual(self.accepted(entries), self.accepted(entries))
+        self.assertEqual([block["rows"] for block in self.status()["blocks"]], [TRAIN_SAMPLES, 320])
+
+    def test_fewer_epochs_than_the_run_has_been_through_are_refused(self):
+        self.write_job(epochs=1000)
+        manager = self.manage()
+        self.join("a")
+        self.wait_for("the third epoch", lambda s: s["epoch"] == 3)
+        self.accepted(write_csv(self.folder / "more.csv", 320, seed=1))
+        manager.send(signal.SIGKILL)
+        manager.wait()
+        answer = self.ask("manage", self.job, "--resume", "--listen", "127.0.0.1:0", "--set", "train.epochs=2",
+                          "--set", f"run.dir={self.folder / 'run'}")
+        self.assertEqual(answer.returncode, 2, answer.stderr)
+        self.assertIn("larger train.epochs", answer.stderr)
+
     def test_lost_entries_are_said_and_the_job_does_not_go_on_without_them(self):
         self.write_job(epochs=1000)
         manager = self.manage()
@@ -196,6 +216,7 @@ class ClusterDataTest(cluster_case.ClusterCase):
         manager = self.manage("--resume", "--set", "data.policy=local", listen=f"127.0.0.1:{port}")
         result = self.finished(manager, epochs=12)
         self.assertLess(result["samples"], 12 * 960)
+        self.assertEqual(result["samples_in_all"], 12 * 960)
         for node in nodes:
             self.assertEqual(node.wait(), 0, "".join(node.err))
 

@@ -99,6 +99,7 @@ class ManageRun {
   // For status, stop and the rest, typed on this machine.
   absl::Status SaveOperator();
   absl::Status OpenJournal();
+  absl::Status CheckEpochs() const;
   absl::Status MakeKeeper();
   absl::Status Listen();
   absl::Status StartWorker();
@@ -289,12 +290,31 @@ HostPort ManageRun::OwnHostPort() const {
   return {.host = any ? OwnAddress() : listen_.host, .port = std::to_string(port)};
 }
 
+absl::Status ManageRun::CheckEpochs() const {
+  // Of a run that goes on with fewer epochs than it has been through.
+  const net::Started& started = journal_->started();
+  net::Ledger ledger(packet_.ledger());
+  bool fits = true;
+  for (const net::DataBlock& block : started.blocks) {
+    fits = fits && ledger.CanAdd(block);
+    if (fits) ledger.Add(block);
+  }
+  for (const net::CommitRecord& record : started.records) {
+    for (const net::MicroBatch mb : record.micro_batches) fits = fits && ToInt(mb) < ledger.micro_batch_end();
+  }
+  if (fits) return absl::OkStatus();
+  return WithExitCode(ExitCode::kUsage,
+                      InvalidArgument("the run has been through more than " + std::to_string(packet_.options.epochs) +
+                                      " epochs already; resume it with a larger train.epochs"));
+}
+
 absl::Status ManageRun::OpenJournal() {
   auto journal = cluster::JournalFile::Open(
       cluster_folder() + "/journal", packet_.job_id, [this](net::Version below) { manager_->OnDurable(below); },
       [this](const std::string& text) { manager_->OnTrouble(text); });
   if (!journal.ok()) return WithExitCode(ExitCode::kSave, journal.status());
   journal_ = *std::move(journal);
+  EDDL_RETURN_IF_ERROR(CheckEpochs());
   auto rows = cluster::TrainingRows::Open(session_->data().train, packet_.sample_count,
                                           cluster_folder() + "/contributed", journal_->started().blocks);
   if (!rows.ok()) return WithExitCode(ExitCode::kData, rows.status());
@@ -403,7 +423,10 @@ absl::Status ManageRun::StartWorker() {
         });
     // Answered by the manager's loop, which has yet to run.
     bring_thread_ = std::thread([this, &train, self = *node] {
-      const auto brought = manager_->Bring(self, train.size(), cluster::OwnRows(train, train.labels()).Hash());
+      const uint64_t hash = cluster::OwnRows(train, train.labels()).Hash();
+      auto brought = manager_->Bring(self, train.size(), hash);
+      while (!worker_stop_ && absl::IsUnavailable(brought.status()))
+        brought = manager_->Bring(self, train.size(), hash);
       if (!brought.ok()) manager_->OnTrouble("the manager's own device has no data: " + MessageOf(brought.status()));
     });
   } else {
@@ -592,6 +615,7 @@ absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
                                  {"epochs", end.last ? end.last->state.epoch : 0},
                                  {"steps", end.last ? end.last->state.step : 0},
                                  {"samples", samples},
+                                 {"samples_in_all", end.last ? end.last->state.samples : 0},
                                  {"seconds", seconds},
                                  {"samples_per_second", rate},
                                  {"parameters_hash", hash},

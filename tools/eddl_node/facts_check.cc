@@ -1,6 +1,8 @@
 #include "tools/eddl_node/facts_check.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include <string_view>
 
 #include "runtime/base/text.h"
+#include "runtime/base/time.h"
 
 extern char** environ;
 
@@ -20,12 +23,28 @@ namespace eddl {
 namespace {
 
 constexpr int kSkipped = 77;
+// The facts take seconds; a driver that hangs, for ever.
+constexpr Duration kFactsPatience{120'000'000'000};
 
 // What a program has printed, and how it ended.
 struct Ended {
   std::string output;
   int status = 0;
+  bool hung = false;  // it was killed
 };
+
+// Takes what comes until the other end is closed; false: that was not before `end`.
+bool ReadUntil(Instant end, int fd, std::string* output) {
+  std::array<char, 4096> block;
+  for (Instant now = Now(); now < end; now = Now()) {
+    pollfd waited = {.fd = fd, .events = POLLIN};
+    if (poll(&waited, 1, static_cast<int>((end - now).ns / 1'000'000) + 1) <= 0) continue;
+    const ssize_t size = read(fd, block.data(), block.size());
+    if (size > 0) output->append(block.data(), static_cast<size_t>(size));
+    if (size == 0 || (size < 0 && errno != EINTR)) return true;
+  }
+  return false;
+}
 
 // The error's number if it could not be started.
 int RunProgram(const std::string& path, Ended* ended) {
@@ -40,10 +59,9 @@ int RunProgram(const std::string& path, Ended* ended) {
   const int error = posix_spawn(&process, path.c_str(), &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
-  std::array<char, 4096> block;
-  for (ssize_t size; error == 0 && (size = read(ends[0], block.data(), block.size())) != 0;) {
-    if (size > 0) ended->output.append(block.data(), static_cast<size_t>(size));
-    if (size < 0 && errno != EINTR) break;
+  if (error == 0 && !ReadUntil(Now() + kFactsPatience, ends[0], &ended->output)) {
+    ended->hung = true;
+    kill(process, SIGKILL);
   }
   close(ends[0]);
   if (error != 0) return error;
@@ -74,7 +92,11 @@ FactsCheck CheckFacts(const std::string& backend) {
     if (line.starts_with("FALSE ")) check.wrong.push_back(line.substr(6));
     if (line.starts_with("SKIP: ")) check.reason = line.substr(6);
   }
-  if (WIFSIGNALED(ended.status)) {
+  if (ended.hung) {
+    check.reason = backend + "_facts did not end within " + std::to_string(kFactsPatience.ns / 1'000'000'000) +
+                   " s, after " + std::to_string(check.held) + " facts: the driver hangs";
+    check.outcome = FactsCheck::Outcome::kFailed;
+  } else if (WIFSIGNALED(ended.status)) {
     check.reason = backend + "_facts was ended by signal " + std::to_string(WTERMSIG(ended.status)) + " after " +
                    std::to_string(check.held) + " facts";
     check.outcome = FactsCheck::Outcome::kFailed;

@@ -150,17 +150,21 @@ absl::StatusOr<std::optional<net::DataBlock>> ManagerNode::BlockOf(net::NodeId n
 }
 
 absl::StatusOr<net::DataBlock> ManagerNode::Bring(net::NodeId node, int64_t row_count, uint64_t hash) {
-  if (row_count < 1 || row_count > net::kDataRowsMax) return InvalidArgument("no entries, or too many");
+  if (row_count < 1 || row_count > net::kAddedRowsMax) {
+    return InvalidArgument(std::to_string(row_count) + " entries, where a device may bring 1 to " +
+                           std::to_string(net::kAddedRowsMax));
+  }
   return AddBlock(row_count, hash, node, [](const net::DataBlock&) { return absl::OkStatus(); });
 }
 
 ManagerNode::Growth ManagerNode::TryAddBlock(net::DataBlock block,
                                              const std::function<absl::Status(const net::DataBlock&)>& keep) {
   const net::Ledger& ledger = manager_.ledger();
-  // An owner has one block: it comes once, however often it is brought.
+  // What comes again, since an answer was lost, is there already; an owner has one block.
   for (const net::DataBlock& before : ledger.blocks()) {
-    if (block.owner == net::kManager || before.owner != block.owner) continue;
+    if (before.owner != block.owner) continue;
     if (before.row_count == block.row_count && before.hash == block.hash) return {.block = before};
+    if (block.owner == net::kManager) continue;
     return {.status = FailedPrecondition("node " + std::to_string(ToInt(block.owner)) + " brought " +
                                          std::to_string(before.row_count) +
                                          " entries to this job before, and these are others: join with the same data, "

@@ -77,8 +77,12 @@ NodeReporter::~NodeReporter() {
     stopped_ = true;
   }
   thread_.join();
-  // What a trace still lacks.
-  if (spans_.enabled()) Report(/*last=*/true);
+  if (!spans_.enabled()) return;
+  // What a trace still lacks, in as many calls as it takes.
+  for (size_t sent = 0; sent < SpanLog::kSpansMax && spans_.size() > SpanLog::kTakeMax; sent += SpanLog::kTakeMax) {
+    if (!Report(/*last=*/false)) break;
+  }
+  Report(/*last=*/true);
 }
 
 void NodeReporter::ReadVitals() {

@@ -24,7 +24,7 @@ namespace eddl::cluster {
 
 // Bytes and entries of one contribution, and bytes of all of a job.
 constexpr int64_t kContributionBytesMax = int64_t{1} << 30;
-constexpr int64_t kContributionRowsMax = int64_t{1} << 24;
+constexpr int64_t kContributionRowsMax = net::kAddedRowsMax;
 constexpr int64_t kContributedBytesMax = int64_t{8} << 30;
 
 // A name of rows and labels, in order.

@@ -44,6 +44,11 @@ std::vector<NodeSpan> SpanLog::Take() {
   return taken;
 }
 
+size_t SpanLog::size() const {
+  const absl::MutexLock lock(&mutex_);
+  return spans_.size();
+}
+
 void SpanLog::Lose(size_t count) {
   const absl::MutexLock lock(&mutex_);
   lost_count_ += static_cast<int64_t>(count);

@@ -54,6 +54,7 @@ class SpanLog {
   void AddMessage(NodeSpan::Kind kind, net::NodeId peer, const net::Body& body, size_t bytes, Instant now);
   // The oldest ones, kTakeMax at most.
   std::vector<NodeSpan> Take();
+  size_t size() const;
   // These could not be told.
   void Lose(size_t count);
   int64_t lost_count() const;
