@@ -291,7 +291,6 @@ HostPort ManageRun::OwnHostPort() const {
 }
 
 absl::Status ManageRun::CheckEpochs() const {
-  // Of a run that goes on with fewer epochs than it has been through.
   const net::Started& started = journal_->started();
   net::Ledger ledger(packet_.ledger());
   bool fits = true;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <new>
 
 namespace eddl {
@@ -28,10 +29,22 @@ bool Fails(DriverCall call) {
   return true;
 }
 
-bool IsFromBackend(const void* caller) {
+bool IsInBackend(const void* caller) {
   Dl_info info = {};
   return dladdr(caller, &info) != 0 && info.dli_fname != nullptr &&
          std::strstr(info.dli_fname, "libeddl_backend_opencl") != nullptr;
+}
+
+// Looks a caller up once: PoCL's compiler allocates from a few thousand places, millions of times.
+bool IsFromBackend(const void* caller) {
+  struct Known {
+    const void* caller;
+    bool is_in_backend;
+  };
+  thread_local Known known[4096];  // by the caller's address; zeros at first
+  Known& slot = known[(reinterpret_cast<uintptr_t>(caller) >> 2) % std::size(known)];
+  if (slot.caller != caller) slot = {caller, IsInBackend(caller)};
+  return slot.is_in_backend;
 }
 
 }  // namespace
