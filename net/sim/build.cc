@@ -115,9 +115,17 @@ absl::Status Validate(const Scenario& scenario) {
   }
   EDDL_RETURN_IF_ERROR(CheckLink("manager_link", scenario.manager_link, scenario));
   EDDL_RETURN_IF_ERROR(CheckJob(scenario.job));
+  int64_t blocks = 1;
   for (const FaultEvent& event : scenario.faults.events) {
     if (event.kind != FaultKind::kContribute) continue;
     EDDL_RETURN_IF_ERROR(CheckPositive("faults.events.samples", static_cast<double>(event.samples)));
+    if (event.samples > kAddedRowsMax || SampleCountMax(scenario) > kDataRowsMax) {
+      return Bad("faults.events.samples", event.samples, "at most " + std::to_string(kAddedRowsMax));
+    }
+    if (++blocks > kDataBlocksMax) {
+      return Bad("faults.events", "a list with so many of the kind contribute",
+                 "of fewer than " + std::to_string(kDataBlocksMax));
+    }
     if (event.node > NodeCount(scenario)) return Bad("faults.events.node", event.node, "the number of a device, or 0");
     if (event.node > 0 && scenario.pins.mode == Mode::kAsync) {
       return Bad("pins.mode", "async", "another where a device keeps its samples");

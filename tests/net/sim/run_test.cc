@@ -284,6 +284,15 @@ TEST(RunTest, WhatCanNotBeIsNamed) {
   scenario.devices[0].device.can_work = false;
   EXPECT_EQ(message(scenario),
             "scenario 'small cluster': devices is a list in which none can work: it must be able to work");
+  scenario = SmallCluster(2);
+  scenario.faults.events = {{.kind = FaultKind::kContribute, .samples = 5'000'000}};
+  EXPECT_EQ(message(scenario),
+            "scenario 'small cluster': faults.events.samples is 5000000: it must be at most 4194304");
+  scenario.faults.events.assign(256, {.kind = FaultKind::kContribute, .samples = 1});
+  EXPECT_EQ(
+      message(scenario),
+      "scenario 'small cluster': faults.events is a list with so many of the kind contribute: it must be of fewer "
+      "than 256");
 }
 
 }  // namespace

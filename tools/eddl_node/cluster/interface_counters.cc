@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <vector>
 
 #include "runtime/base/status.h"
 #include "tools/eddl_node/cluster/cluster_access.h"
@@ -86,15 +85,16 @@ absl::StatusOr<std::unique_ptr<InterfaceCounters>> InterfaceCounters::Open(const
 InterfaceCounters::~InterfaceCounters() { close(fd_); }
 
 std::optional<InterfaceCounters::Bytes> InterfaceCounters::Read() const {
-  std::vector<char> text(kTextMax);
+  // A hundred times a second: not cleared before it is filled.
+  char text[kTextMax];
   size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t count = pread(fd_, text.data() + size, text.size() - size, static_cast<off_t>(size));
+  while (size < sizeof(text)) {
+    const ssize_t count = pread(fd_, text + size, sizeof(text) - size, static_cast<off_t>(size));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) break;
     size += static_cast<size_t>(count);
   }
-  return Parse({text.data(), size}, name_);
+  return Parse({text, size}, name_);
 }
 
 std::optional<InterfaceCounters::Bytes> InterfaceCounters::Parse(std::string_view text, std::string_view name) {
