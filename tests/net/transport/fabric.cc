@@ -6,6 +6,7 @@
 #include "net/transport/loopback.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status.h"
+#include "tests/net/transport/tcp_proxy.h"
 
 namespace eddl::net {
 namespace {
@@ -19,7 +20,8 @@ class LoopbackFabric final : public Fabric {
     return network_->Add(self, observer);
   }
   std::string AddressOf(NodeId node) const override { return LoopbackNetwork::AddressOf(node); }
-  void Stall(NodeId from, NodeId to, Witness&, bool stalled) override {
+  std::string StallableAddressOf(NodeId node) override { return AddressOf(node); }
+  void Stall(NodeId from, NodeId to, bool stalled) override {
     network_->SetLink(from, to, {.bytes_per_second = stalled ? 1.0 : 0.0});
   }
 
@@ -40,7 +42,12 @@ class GrpcFabric final : public Fabric {
     return Make(self, "", observer);
   }
   std::string AddressOf(NodeId node) const override { return "127.0.0.1:" + std::to_string(ports_.at(node)); }
-  void Stall(NodeId, NodeId, Witness& witness_of_to, bool stalled) override { witness_of_to.Block(stalled); }
+  std::string StallableAddressOf(NodeId node) override {
+    auto& proxy = proxies_[node];
+    if (proxy == nullptr) proxy = std::make_unique<TcpProxy>(ports_.at(node));
+    return proxy->address();
+  }
+  void Stall(NodeId, NodeId to, bool stalled) override { proxies_.at(to)->SetStuck(stalled); }
 
  private:
   std::unique_ptr<GrpcTransport> Make(NodeId self, const std::string& listen, TransportObserver& observer) {
@@ -53,6 +60,7 @@ class GrpcFabric final : public Fabric {
 
   std::unique_ptr<Certificates> certificates_;
   std::map<NodeId, int> ports_;
+  std::map<NodeId, std::unique_ptr<TcpProxy>> proxies_;  // of those that were asked for
 };
 
 }  // namespace

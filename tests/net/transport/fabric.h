@@ -8,7 +8,6 @@
 #include "net/transport/certificate.h"
 #include "net/transport/grpc_transport.h"
 #include "net/transport/transport.h"
-#include "tests/net/transport/witness.h"
 
 namespace eddl::net {
 
@@ -35,8 +34,10 @@ class Fabric {
   virtual std::unique_ptr<Transport> StartTwin(NodeId self, TransportObserver& observer) = 0;
   // REQUIRES: it was started.
   virtual std::string AddressOf(NodeId node) const = 0;
-  // Nothing more gets from `from` to `to`, and nobody notices, until it is false.
-  virtual void Stall(NodeId from, NodeId to, Witness& witness_of_to, bool stalled) = 0;
+  // The same node's, over a link that Stall reaches.
+  virtual std::string StallableAddressOf(NodeId node) = 0;
+  // Nothing more that `from` sends is read on its link to `to`, and nobody notices, until it is false.
+  virtual void Stall(NodeId from, NodeId to, bool stalled) = 0;
 };
 
 std::unique_ptr<Fabric> MakeLoopback();

@@ -31,7 +31,10 @@ sockaddr_in Local(int port) {
 int ConnectTo(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   const sockaddr_in address = Local(port);
-  EDDL_CHECK(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) << "connect to " << port;
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    close(fd);
+    return -1;
+  }
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   return fd;
@@ -63,6 +66,10 @@ void TcpProxy::Accept() {
   const int near = accept(listener_, nullptr, nullptr);
   if (near < 0) return;
   const int far = ConnectTo(target_port_);
+  if (far < 0) {
+    close(near);
+    return;
+  }
   other_ends_[near] = far;
   other_ends_[far] = near;
 }
@@ -95,7 +102,9 @@ bool TcpProxy::PassOn(int from, int to) {
 void TcpProxy::Run() {
   while (!stopping_) {
     std::vector<pollfd> sockets = {{.fd = listener_, .events = POLLIN, .revents = 0}};
-    for (const auto& [fd, other] : other_ends_) sockets.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    for (const auto& [fd, other] : other_ends_) {
+      if (!stuck_) sockets.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    }
     if (poll(sockets.data(), sockets.size(), kPollMs) <= 0) continue;
     for (const pollfd& ready : sockets) {
       if (ready.revents == 0) continue;

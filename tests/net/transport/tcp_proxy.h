@@ -1,4 +1,5 @@
-// TcpProxy: a network that misbehaves: passes connections on to a port of this machine, falls silent, flips bits.
+// TcpProxy: a network that misbehaves: passes connections on to a port of this machine, falls silent, gets stuck, flips
+// bits.
 //
 // Thread-safe.
 #pragma once
@@ -24,6 +25,8 @@ class TcpProxy {
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   // While true, all bytes are lost, and no connection ends: a cable that was pulled out.
   void SetSilent(bool silent) { silent_ = silent; }
+  // While true, nothing is read: bytes pile up at who sends them.
+  void SetStuck(bool stuck) { stuck_ = stuck; }
   // The next time that this run of bytes passes by, one bit of its last byte is flipped.
   void FlipBitOf(const std::string& bytes);
   bool has_flipped() const { return flipped_; }
@@ -40,6 +43,7 @@ class TcpProxy {
   int port_ = 0;
   std::map<int, int> other_ends_;  // of every socket, both ways; the thread's own
   std::atomic<bool> silent_{false};
+  std::atomic<bool> stuck_{false};
   std::atomic<bool> flipped_{false};
   std::atomic<bool> stopping_{false};
   absl::Mutex mutex_;
@@ -47,7 +51,7 @@ class TcpProxy {
   std::thread thread_;
 };
 
-// A socket that is connected to 127.0.0.1:port; the caller closes it.
+// A socket that is connected to 127.0.0.1:port, or -1: nobody listens there. The caller closes it.
 int ConnectTo(int port);
 
 }  // namespace eddl::net

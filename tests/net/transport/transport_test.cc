@@ -215,8 +215,11 @@ TEST_P(TransportTest, ConnectLeavesAConnectionAloneThatThePeerOpened) {
 }
 
 TEST_P(TransportTest, ClosesTheConnectionToAPeerThatDoesNotRead) {
-  ConnectPair();
-  fabric_->Stall(kA, kB, heard_b_, true);
+  a_ = fabric_->Start(kA, heard_a_);
+  b_ = fabric_->Start(kB, heard_b_);
+  a_->Connect(kB, fabric_->StallableAddressOf(kB));
+  ASSERT_TRUE(heard_a_.AwaitUp(kB));
+  fabric_->Stall(kA, kB, true);
   const Bytes payload = SomeBytes(20'000'000);
   bool closed = false;
   for (uint64_t number = 0; number < 100 && !closed; ++number) {
@@ -224,7 +227,7 @@ TEST_P(TransportTest, ClosesTheConnectionToAPeerThatDoesNotRead) {
     closed = heard_a_.story().Count("down 2: it does not read what is sent to it") > 0;
   }
   EXPECT_TRUE(heard_a_.AwaitLine("down 2: it does not read what is sent to it"));
-  fabric_->Stall(kA, kB, heard_b_, false);
+  fabric_->Stall(kA, kB, false);
   EXPECT_TRUE(heard_a_.Await([](const auto& story) { return story.Count("up 2") == 2; })) << "it gets another chance";
 }
 

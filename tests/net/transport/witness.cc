@@ -47,11 +47,6 @@ Witness::Story Witness::story() const {
   return story_;
 }
 
-void Witness::Block(bool blocked) {
-  const absl::MutexLock lock(&mutex_);
-  blocked_ = blocked;
-}
-
 void Witness::OnPeerUp(NodeId peer) {
   const absl::MutexLock lock(&mutex_);
   story_.peers.push_back("up " + std::to_string(ToInt(peer)));
@@ -66,7 +61,6 @@ void Witness::OnMessage(NodeId from, Message message, Bytes payload, bool intact
   const absl::MutexLock lock(&mutex_);
   story_.messages.push_back(
       {.from = from, .message = std::move(message), .payload = std::move(payload), .intact = intact});
-  mutex_.Await(absl::Condition(this, &Witness::is_free));
 }
 
 void Witness::OnDirectory(NodeId, Directory directory) {

@@ -42,9 +42,6 @@ class Witness : public TransportObserver {
   bool AwaitMessages(size_t count) const;
   Story story() const;
 
-  // From now on OnMessage does not come back, as no honest observer does it, until it is false.
-  void Block(bool blocked);
-
   void OnPeerUp(NodeId peer) override;
   void OnPeerDown(NodeId peer, const std::string& why) override;
   void OnMessage(NodeId from, Message message, Bytes payload, bool intact) override;
@@ -53,11 +50,8 @@ class Witness : public TransportObserver {
   void OnBadPeer(NodeId peer, const std::string& why) override;
 
  private:
-  bool is_free() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !blocked_; }
-
   mutable absl::Mutex mutex_;
   Story story_ ABSL_GUARDED_BY(mutex_);
-  bool blocked_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace eddl::net
