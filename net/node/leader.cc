@@ -258,7 +258,7 @@ void Leader::OnCommit(const Commit& commit, Outbox& out) {
   // The workers wait for the version, nobody for the backup.
   std::vector<NodeId> subscribers;
   for (const auto& [node, incarnation] : subscribers_) subscribers.push_back(node);
-  PublishTo(std::move(subscribers), out);
+  PublishTo(FromTheNext(self_, std::move(subscribers)), out);
   if (shard_->backup != self_) SendReplica(out);
   if (record.checkpoint) SendCheckpoint(out);
   if (open_.contains(own_.newest)) CheckWhole(own_.newest, out);

@@ -41,6 +41,8 @@ void Manager::EnterNextView(Step& step) {
 void Manager::ChangeView(Step& step, const std::string& why) {
   EDDL_CHECK(phase_ == Phase::kRunning) << "a change of view while agreeing on one";
   phase_ = Phase::kAgreeing;
+  // Not later: what is counted on now is counted on until a view starts.
+  if (histories_.size() >= kHistoriesMax) histories_.erase(histories_.begin());
   agreeing_since_ = waiting_since_ = step.now;
   patience_over_ = false;
   rounds_.clear();
@@ -259,8 +261,8 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   map_ = DealStripes(leaders, options_.stripe_count, ChooseStandby(leaders.front().node));
   ledger_.Rollback(version);
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= version; });
-  if (!held.empty() && version == started_version_) {
-    if (histories_.size() >= kHistoriesMax) histories_.erase(histories_.begin());
+  // Who held what everybody held still does if rounds are undone: only new ones divide.
+  if (!held.empty() && version <= started_version_) {
     histories_.push_back(started_);
   } else {
     histories_ = held.empty() ? std::vector<View>{} : std::vector<View>{started_};

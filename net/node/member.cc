@@ -14,7 +14,7 @@ constexpr size_t kEarlyMax = 1024;
 
 }  // namespace
 
-Member::Member(const MemberOptions& options) : options_(options), leader_(options.self) {
+Member::Member(const MemberOptions& options) : options_(options), worker_(options.self), leader_(options.self) {
   EDDL_CHECK(options.self != kManager) << "a member needs an id of its own";
 }
 

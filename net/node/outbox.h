@@ -3,6 +3,7 @@
 // For the length of one call. Pure; one thread.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,13 @@ class Outbox {
   View view_;
   Incarnation incarnation_;
 };
+
+// The order in which `self` sends to `nodes` (sorted): the next id first, round to its own. When many send to many at
+// the same time, not all begin with the same link.
+inline std::vector<NodeId> FromTheNext(NodeId self, std::vector<NodeId> nodes) {
+  std::rotate(nodes.begin(), std::upper_bound(nodes.begin(), nodes.end(), self), nodes.end());
+  return nodes;
+}
 
 // Names for bytes that a machine asks its driver to make: never used twice in one life of the process. Machines that
 // share a driver count in turns: `first` of them, `step` in all.

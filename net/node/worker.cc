@@ -69,7 +69,8 @@ bool Worker::idle() const {
 }
 
 void Worker::OnGrant(const Grant& grant, Outbox& out) {
-  if (grant.kind == LeaseKind::kTrain) EndPartsBefore(grant.round, out);
+  // Not if it only ends a part: the manager may go on with one of an earlier round.
+  if (grant.kind == LeaseKind::kTrain && !grant.micro_batches.empty()) EndPartsBefore(grant.round, out);
   const Key key{grant.round, grant.part};
   if (grant.kind == LeaseKind::kTrain) {
     Sum& sum = sums_[key];
@@ -169,7 +170,9 @@ void Worker::PushIfReady(Key key, Outbox& out) {
     return;
   }
   sum.pushed = true;
-  for (const Shard& shard : map_.shards) PushTo(shard.leader, key, out);
+  std::vector<NodeId> leaders;
+  for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
+  for (const NodeId leader : FromTheNext(self_, std::move(leaders))) PushTo(leader, key, out);
 }
 
 void Worker::PushTo(NodeId leader, Key key, Outbox& out) {

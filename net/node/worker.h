@@ -25,6 +25,8 @@ namespace eddl::net {
 
 class Worker {
  public:
+  explicit Worker(NodeId self) : self_(self) {}
+
   // A view starts. `same_history`: what this worker holds is of the view that the new one follows.
   void Begin(const ShardMap& map, Version version, bool same_history, Outbox& out);
   // A view ends: leases and sums are void; complete versions stay.
@@ -92,6 +94,7 @@ class Worker {
   std::optional<Version> BaseFor(const Grant& grant) const;
 
   PayloadNames names_{2, 2};
+  NodeId self_;
   ShardMap map_;
   std::deque<Grant> queue_;
   std::optional<Grant> computing_;

@@ -77,7 +77,7 @@ void World::Strike(const FaultEvent& fault) {
       trace_.AddMark(now_, id, "hangs");
       Mark(id, "hangs");
       recorder_.AddSpan({.node = id, .kind = Span::Kind::kHang, .begin = now_, .end = end});
-      node.hung_until = end;
+      node.hung_until = std::max(node.hung_until, end);
       node.busy_until = std::max(node.busy_until, end);
       return;
     case FaultKind::kPartition:
