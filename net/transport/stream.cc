@@ -145,19 +145,4 @@ void Stream::OnEnd(const std::string& status) {
   owner_.OnClosed(*this, why, bad);
 }
 
-int64_t Stream::sent_bytes() const {
-  const absl::MutexLock lock(&mutex_);
-  return sent_bytes_;
-}
-
-int64_t Stream::received_bytes() const {
-  const absl::MutexLock lock(&mutex_);
-  return received_bytes_;
-}
-
-int64_t Stream::queued_bytes() const {
-  const absl::MutexLock lock(&mutex_);
-  return queued_bytes_;
-}
-
 }  // namespace eddl::net

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <variant>
 
+#include "absl/synchronization/mutex.h"
 #include "net/transport/grpc_log.h"
 #include "runtime/base/status.h"
 #include "tools/eddl_node/arguments.h"
@@ -14,6 +15,10 @@ int main(int argc, char** argv) {
   // A reader that went away (`eddl-node train job.toml | head`) must not end training: writes fail instead, and nobody
   // minds.
   std::signal(SIGPIPE, SIG_IGN);
+#ifdef NDEBUG
+  // Debian's Abseil looks for deadlocks at every lock, unless told not to: a tenth of what a node's transport costs.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
   // What fails is said by whoever tried it; a node that listens takes the rest over.
   const eddl::net::GrpcLog quiet({});
   const eddl::ParsedArguments parsed = eddl::ParseArguments(argc, argv);

@@ -114,6 +114,8 @@ class Network:
                                         f"link set {port} master br0", f"link set {port} up"])
         commands.batch("ip", name, [f"addr add {address_of(number)}/{NETWORK.prefixlen} dev eth0",
                                     "link set eth0 addrgenmode none", "link set lo up", "link set eth0 up"])
+        # Linux's own choice; what this machine has chosen says nothing about devices.
+        commands.run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=cubic")
         commands.batch("tc", name, shaping_lines("eth0", rates.up_mbps, self.buffer_bytes))
         commands.batch("tc", self.hub, shaping_lines(port, rates.down_mbps, self.buffer_bytes))
         if rates.cell:

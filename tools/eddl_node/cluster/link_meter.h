@@ -5,8 +5,9 @@
 //
 // Only runs of spans in which the link was the limit say anything: sending, with bytes waiting all the time; receiving,
 // with bytes coming all the time. What a run carries is a lower bound (the other side, or a busy processor, may have
-// held it up), so the fastest one counts; it is forgotten slowly, so that a link that got worse is seen. What comes in
-// bursts shorter than a few spans says nothing. Pure.
+// held it up), so the fastest one counts. It is forgotten slowly, and only by runs, so that a link that got worse is
+// seen, and one that is idle does not seem to get worse. What comes in bursts shorter than a few spans says nothing.
+// Pure.
 #pragma once
 
 #include <algorithm>
@@ -43,7 +44,8 @@ class LinkMeter {
   static constexpr double kBytesMin = 65536;
   static constexpr double kSecondsMin = 0.05;
   static constexpr double kSecondsMax = 0.5;
-  static constexpr double kMemorySeconds = 120;
+  // Of runs.
+  static constexpr double kMemorySeconds = 60;
 
   // One direction. The first and the last span of a run are left out: they may have begun before it, or ended after it.
   struct Direction {
@@ -55,7 +57,7 @@ class LinkMeter {
     double last_seconds = 0;
 
     void Add(double span_bytes, double span_seconds, bool was_limit) {
-      rate *= 1 - std::min(1.0, span_seconds / kMemorySeconds);
+      if (was_limit) rate *= 1 - std::min(1.0, span_seconds / kMemorySeconds);
       if (was_limit && seconds < kSecondsMax) {
         bytes += last_bytes;
         seconds += last_seconds;

@@ -64,6 +64,15 @@ TEST(LinkMeterTest, ShortBurstsSayNothing) {
   EXPECT_EQ(link.Down(), 0);
 }
 
+TEST(LinkMeterTest, AnIdleLinkDoesNotGetWorse) {
+  Link link;
+  link.Run(1, 0, 0, false);
+  link.Run(20, 100'000, 100'000, true);
+  link.Run(100'000, 0, 0, false);
+  EXPECT_NEAR(link.Up(), 100'000, 1'000);
+  EXPECT_NEAR(link.Down(), 100'000, 1'000);
+}
+
 TEST(LinkMeterTest, ALinkThatGotWorseIsSeenInTime) {
   Link link;
   link.Run(1, 0, 0, false);
