@@ -27,6 +27,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/shard_map.h"
@@ -177,6 +178,10 @@ class Digest {
   }
   template <typename K, typename V>
   void AddOne(const std::map<K, V>& values) {
+    AddUnordered(values, [](Digest& part, const auto& entry) { part.Add(entry.first, entry.second); });
+  }
+  template <typename K, typename V>
+  void AddOne(const absl::btree_map<K, V>& values) {
     AddUnordered(values, [](Digest& part, const auto& entry) { part.Add(entry.first, entry.second); });
   }
   template <typename T>

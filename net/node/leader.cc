@@ -153,7 +153,8 @@ void Leader::OnPush(NodeId from, Incarnation incarnation, const Push& push, Outb
   }
   OpenRound& fold = open_[push.round];
   const bool wanted = fold.attempt == 0 || std::binary_search(fold.expected.begin(), fold.expected.end(), contributor);
-  if (!wanted || fold.folded.contains(contributor)) {
+  const auto place = fold.folded.lower_bound(contributor);
+  if (!wanted || (place != fold.folded.end() && place->first == contributor)) {
     if (!wanted) fold.refused.insert(contributor);
     out.Do(Release{push.payload});
     return;
@@ -164,7 +165,7 @@ void Leader::OnPush(NodeId from, Incarnation incarnation, const Push& push, Outb
     return;
   }
   EDDL_CHECK(!fold.sealing) << "a contribution after round " << ToInt(push.round) << " was whole";
-  fold.folded.emplace(contributor, push);
+  fold.folded.emplace_hint(place, contributor, Folded{.base = push.base, .cover = push.cover, .samples = push.samples});
   out.Do(eddl::net::Fold{.round = push.round, .payload = push.payload});
   CheckWhole(push.round, out);
 }

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/node/event.h"
@@ -95,9 +96,15 @@ class Leader {
 
     bool complete() const { return missing.empty() && newest != kNoVersion; }
   };
+  // What one push brought.
+  struct Folded {
+    Version base{};
+    uint64_t cover = 0;
+    int64_t samples = 0;
+  };
   // What is folded of one round, and what should be.
   struct OpenRound {
-    std::map<Contributor, Push> folded;
+    absl::btree_map<Contributor, Folded> folded;
     std::set<Contributor> refused;  // pushed before a Close expected them
     uint32_t attempt = 0;           // 0: not closed
     std::vector<Contributor> expected;
@@ -125,12 +132,12 @@ class Leader {
   Version start_ = kNoVersion;
   Holding own_;
   Holding backup_;
-  std::vector<Held> kept_;                     // of the view before, until this one's first commit
-  std::map<NodeId, Incarnation> subscribers_;  // a fence of an older life must not end a newer one's
-  std::map<NodeId, Version> pulls_;            // of subscribers, to be answered when the shard is here
-  std::map<Version, OpenRound> open_;          // two, and one whose commit is under way to us
-  Version backed_up_ = kNoVersion;             // newest that our backup has confirmed
-  std::optional<CommitRecord> replica_;        // sent, not confirmed
+  std::vector<Held> kept_;                            // of the view before, until this one's first commit
+  absl::btree_map<NodeId, Incarnation> subscribers_;  // a fence of an older life must not end a newer one's
+  std::map<NodeId, Version> pulls_;                   // of subscribers, to be answered when the shard is here
+  std::map<Version, OpenRound> open_;                 // two, and one whose commit is under way to us
+  Version backed_up_ = kNoVersion;                    // newest that our backup has confirmed
+  std::optional<CommitRecord> replica_;               // sent, not confirmed
   Payload replica_payload_{};
   std::vector<Transfer> sent_;            // to other nodes in this view
   std::vector<CommitRecord> records_;     // of the own shard's commits and the backup's, sorted by round

@@ -18,12 +18,12 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/node/event.h"
@@ -340,7 +340,7 @@ class Manager {
   StepGain step_gain_;
   std::deque<Round> rounds_;  // at most two, consecutive
   // Leases of synchronous rounds by when they should end.
-  std::set<std::tuple<Version, Instant, NodeId, MicroBatch>> ends_;
+  absl::btree_set<std::tuple<Version, Instant, NodeId, MicroBatch>> ends_;
   std::vector<Duplicate> duplicates_;
   std::deque<Result> results_;
   size_t async_leases_ = 0;                   // granted, not answered

@@ -36,6 +36,7 @@ bool Manager::AnyLease() const {
 }
 
 void Manager::AssignResults(Step& step) {
+  if (results_.empty()) return;
   std::deque<Result> waiting;
   for (Result& result : results_) {
     const auto takes = [&](const Round& round) {

@@ -18,6 +18,7 @@ NodeRecord* Roster::Find(NodeId node) { return node != kManager && node < end() 
 
 std::vector<NodeId> Roster::Present() const {
   std::vector<NodeId> present;
+  present.reserve(nodes_.size());
   for (uint32_t i = 1; i < nodes_.size(); ++i) {
     if (nodes_[i].present()) present.push_back(NodeId{i});
   }
@@ -25,10 +26,8 @@ std::vector<NodeId> Roster::Present() const {
 }
 
 std::vector<NodeId> Roster::Workers() const {
-  std::vector<NodeId> workers;
-  for (const NodeId node : Present()) {
-    if (Find(node)->capabilities.can_work) workers.push_back(node);
-  }
+  std::vector<NodeId> workers = Present();
+  std::erase_if(workers, [this](NodeId node) { return !Find(node)->capabilities.can_work; });
   return workers;
 }
 

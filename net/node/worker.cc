@@ -120,7 +120,7 @@ void Worker::ComputeNext(Outbox& out) {
   for (auto it = queue_.begin(); it != queue_.end(); ++it) {
     const std::optional<Version> base = BaseFor(*it);
     if (!base) continue;
-    computing_ = *it;
+    computing_ = std::move(*it);
     computing_->base = *base;
     queue_.erase(it);
     out.Do(Compute{*computing_});
@@ -130,7 +130,8 @@ void Worker::ComputeNext(Outbox& out) {
 
 void Worker::OnLeaseFinished(const LeaseFinished& finished, Outbox& out) {
   EDDL_CHECK(computing_.has_value()) << "a result that nobody asked for";
-  const Grant grant = *std::exchange(computing_, std::nullopt);
+  const Grant grant = *std::move(computing_);
+  computing_.reset();
   const bool is_void = std::exchange(abandoned_, false);
   const Key key{grant.round, grant.part};
   const auto it = sums_.find(key);
@@ -190,7 +191,7 @@ void Worker::OnCancel(const Cancel& cancel, Outbox& out) {
     return SameLease(grant, cancel.round, cancel.part, cancel.micro_batches);
   });
   if (queued != queue_.end()) {
-    const Grant grant = *queued;
+    const Grant grant = std::move(*queued);
     queue_.erase(queued);
     const Key key{grant.round, grant.part};
     if (const auto it = sums_.find(key); it != sums_.end()) --it->second.unfinished;

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -96,7 +95,7 @@ class Worker {
   PayloadNames names_{2, 2};
   NodeId self_;
   ShardMap map_;
-  std::deque<Grant> queue_;
+  std::vector<Grant> queue_;
   std::optional<Grant> computing_;
   bool abandoned_ = false;  // what is being computed is void
   bool asleep_ = false;     // gets no versions

@@ -10,12 +10,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/plan.h"
@@ -48,7 +48,7 @@ class Round {
   const std::vector<MicroBatch>& pool() const { return pool_; }
   int64_t free_count() const { return free_count_; }
   int64_t finished_count() const { return finished_count_; }
-  const std::map<Key, Contribution>& contributions() const { return contributions_; }
+  const absl::btree_map<Key, Contribution>& contributions() const { return contributions_; }
   // Every micro-batch is finished.
   bool whole() const { return finished_count_ == static_cast<int64_t>(pool_.size()); }
 
@@ -132,7 +132,7 @@ class Round {
   int64_t free_count_ = 0;
   int64_t finished_count_ = 0;
   size_t lowest_free_ = 0;  // nothing before it is free
-  std::map<Key, Contribution> contributions_;
+  absl::btree_map<Key, Contribution> contributions_;
   bool changed_ = false;
   bool untold_ = true;
 };

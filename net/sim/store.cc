@@ -52,20 +52,39 @@ void AddNumbers(Buffer& sum, const Buffer& part) {
 
 }  // namespace
 
+std::vector<Store::Named>::const_iterator Store::Find(Payload payload) const {
+  return std::find_if(payloads_.begin(), payloads_.end(),
+                      [payload](const Named& named) { return named.payload == payload; });
+}
+
+std::vector<BufferRef>::const_iterator Store::FindAdopted(Version version) const {
+  return std::find_if(adopted_.begin(), adopted_.end(),
+                      [version](const BufferRef& whole) { return whole->version == version; });
+}
+
 void Store::Put(Payload payload, BufferRef buffer) {
-  const bool is_new = payloads_.emplace(ToInt(payload), std::move(buffer)).second;
-  EDDL_CHECK(is_new) << "payload " << ToInt(payload) << " is named twice";
+  EDDL_CHECK(!Has(payload)) << "payload " << ToInt(payload) << " is named twice";
+  payloads_.push_back({.payload = payload, .buffer = std::move(buffer)});
 }
 
 BufferRef Store::Get(Payload payload) const {
-  const auto it = payloads_.find(ToInt(payload));
+  const auto it = Find(payload);
   EDDL_CHECK(it != payloads_.end()) << "payload " << ToInt(payload) << " is not here";
-  return it->second;
+  return it->buffer;
 }
 
-void Store::Release(Payload payload) {
-  EDDL_CHECK(payloads_.erase(ToInt(payload)) == 1) << "payload " << ToInt(payload) << " is released, and is not here";
+bool Store::Has(Payload payload) const { return Find(payload) != payloads_.end(); }
+
+BufferRef Store::Take(Payload payload) {
+  const auto it = payloads_.begin() + (Find(payload) - payloads_.cbegin());
+  EDDL_CHECK(it != payloads_.end()) << "payload " << ToInt(payload) << " is used up, and is not here";
+  BufferRef buffer = std::move(it->buffer);
+  *it = std::move(payloads_.back());
+  payloads_.pop_back();
+  return buffer;
 }
+
+void Store::Release(Payload payload) { Take(payload); }
 
 size_t Store::BeginOf(uint32_t stripe) const {
   if (!learns()) return 0;
@@ -99,9 +118,9 @@ BufferRef Store::Encode(const BufferRef& buffer, Codec codec) {
 }
 
 BufferRef Store::Base(Version version) const {
-  const auto it = adopted_.find(version);
+  const auto it = FindAdopted(version);
   EDDL_CHECK(it != adopted_.end()) << "version " << ToInt(version) << " is computed on, and is not here";
-  return it->second;
+  return *it;
 }
 
 std::shared_ptr<Buffer> Store::Compute(const Grant& grant, const BufferRef& base, Done& done) const {
@@ -140,36 +159,31 @@ std::shared_ptr<Buffer> Store::Compute(const Grant& grant, const BufferRef& base
 }
 
 void Store::Merge(Payload sum, Payload payload) {
-  const auto it = payloads_.find(ToInt(payload));
-  EDDL_CHECK(it != payloads_.end()) << "payload " << ToInt(payload) << " is merged, and is not here";
-  const BufferRef part = std::move(it->second);
-  payloads_.erase(it);
-  BufferRef& slot = payloads_[ToInt(sum)];
-  if (slot == nullptr) {
-    slot = part;
-    return;
-  }
-  EDDL_CHECK(slot.use_count() == 1) << "a sum that is on its way changes";
-  auto total = std::make_shared<Buffer>(*slot);
+  BufferRef part = Take(payload);
+  if (!Has(sum)) return Put(sum, std::move(part));
+  const BufferRef before = Take(sum);
+  EDDL_CHECK(before.use_count() == 1) << "a sum that is on its way changes";
+  auto total = std::make_shared<Buffer>(*before);
   AddOrigin(*total, *part);
   AddNumbers(*total, *part);
-  slot = std::move(total);
+  Put(sum, std::move(total));
 }
 
 std::vector<BufferRef> Store::Adopt(const eddl::net::Adopt& action) {
-  BufferRef& slot = adopted_[action.version];
-  auto whole = std::make_shared<Buffer>();
-  if (slot != nullptr) *whole = *slot;
+  const auto held = FindAdopted(action.version);
+  const bool is_held = held != adopted_.end();
+  auto whole = is_held ? std::make_shared<Buffer>(**held) : std::make_shared<Buffer>();
+  if (is_held) adopted_.erase(held);
   whole->version = action.version;
   if (learns()) whole->values.resize(static_cast<size_t>(context_->task->parameter_count()));
   std::vector<BufferRef> shards;
   for (const Payload payload : action.shards) {
     if (payload == Payload{}) {
-      EDDL_CHECK(slot != nullptr) << "version " << ToInt(action.version) << " is said to be here, and is not";
+      EDDL_CHECK(is_held) << "version " << ToInt(action.version) << " is said to be here, and is not";
       shards.push_back(nullptr);
       continue;
     }
-    const BufferRef shard = Get(payload);
+    const BufferRef shard = Take(payload);
     size_t at = 0;
     for (const StripeRange& range : shard->stripes) {
       const size_t begin = BeginOf(ToInt(range.begin));
@@ -179,18 +193,19 @@ std::vector<BufferRef> Store::Adopt(const eddl::net::Adopt& action) {
     }
     whole->lineage = shard->lineage;
     shards.push_back(shard);
-    Release(payload);
   }
-  slot = std::move(whole);
+  adopted_.push_back(std::move(whole));
   return shards;
 }
 
 void Store::Discard(Version version) {
-  EDDL_CHECK(adopted_.erase(version) == 1) << "version " << ToInt(version) << " is discarded, and is not here";
+  const auto it = FindAdopted(version);
+  EDDL_CHECK(it != adopted_.end()) << "version " << ToInt(version) << " is discarded, and is not here";
+  adopted_.erase(it);
 }
 
 void Store::Fold(Version round, Payload payload) {
-  const BufferRef part = Get(payload);
+  const BufferRef part = Take(payload);
   std::shared_ptr<Buffer>& total = accumulators_[round];
   if (total == nullptr) {
     total = std::make_shared<Buffer>(*part);
@@ -199,7 +214,6 @@ void Store::Fold(Version round, Payload payload) {
     AddOrigin(*total, *part);
     AddNumbers(*total, *part);
   }
-  Release(payload);
 }
 
 void Store::ClearFold(Version round) { accumulators_.erase(round); }
@@ -234,8 +248,7 @@ Store::Step Store::Apply(const eddl::net::Apply& action, std::span<const StripeR
 }
 
 Store::Step Store::ApplyBackup(const eddl::net::ApplyBackup& action, std::span<const StripeRange> stripes) {
-  const BufferRef gradient = Get(action.slice);
-  Release(action.slice);
+  const BufferRef gradient = Take(action.slice);
   return StepAll(action.record, stripes, gradient);
 }
 

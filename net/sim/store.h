@@ -11,7 +11,6 @@
 #include <span>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "net/messages.h"
 #include "net/node/event.h"
 #include "net/policy/ledger.h"
@@ -41,8 +40,10 @@ class Store {
   // Payloads.
   void Put(Payload payload, BufferRef buffer);
   BufferRef Get(Payload payload) const;
-  bool Has(Payload payload) const { return payloads_.contains(ToInt(payload)); }
+  bool Has(Payload payload) const;
   void Release(Payload payload);
+  // Get and Release.
+  BufferRef Take(Payload payload);
   size_t payload_count() const { return payloads_.size(); }
   // These stripes of a gradient sum over all, as the codec brings them.
   BufferRef Slice(const BufferRef& sum, std::span<const StripeRange> stripes, Codec codec) const;
@@ -98,9 +99,17 @@ class Store {
   Buffer StepOne(const CommitRecord& record, uint64_t cover, const Buffer& before,
                  std::span<const double> gradient) const;
 
+  // Payloads and versions are few at any time: a search from the newest beats a table.
+  struct Named {
+    Payload payload{};
+    BufferRef buffer;
+  };
+  std::vector<Named>::const_iterator Find(Payload payload) const;
+  std::vector<BufferRef>::const_iterator FindAdopted(Version version) const;
+
   const StoreContext* context_;
-  absl::flat_hash_map<uint64_t, BufferRef> payloads_;
-  std::map<Version, BufferRef> adopted_;
+  std::vector<Named> payloads_;          // in no order
+  std::vector<BufferRef> adopted_;       // in no order
   std::vector<StripeVersions> stripes_;  // by stripe; empty until the node first leads or backs up
   std::map<Version, std::shared_ptr<Buffer>> accumulators_;
 };

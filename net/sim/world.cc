@@ -50,9 +50,9 @@ void World::AddNodes() {
   network_.AddNode(scenario_.manager_link, 1);
   std::vector<NodeTotals> totals{{.node = kManager, .group = "manager"}};
   Node manager{.id = kManager,
+               .seconds_per_message = scenario_.manager_seconds_per_message,
                .up_rate = scenario_.manager_link.up_bytes_per_second,
-               .down_rate = scenario_.manager_link.down_bytes_per_second,
-               .seconds_per_message = scenario_.manager_seconds_per_message};
+               .down_rate = scenario_.manager_link.down_bytes_per_second};
   manager.store.emplace(context_);
   nodes_.push_back(std::move(manager));
   Rng spread(DeriveSeed(options_.seed, kSpreadStream));
@@ -64,12 +64,12 @@ void World::AddNodes() {
       const double rate = LogNormal(spread, 1, group.rate_spread);
       network_.AddNode(group.device.link, rate);
       Node node{.id = id,
+                .seconds_per_message = group.device.seconds_per_message,
+                .seconds_per_byte = group.device.seconds_per_byte,
                 .spec = &group.device,
                 .group = g,
                 .up_rate = group.device.link.up_bytes_per_second * rate * group.device.link.efficiency,
-                .down_rate = group.device.link.down_bytes_per_second * rate * group.device.link.efficiency,
-                .seconds_per_message = group.device.seconds_per_message,
-                .seconds_per_byte = group.device.seconds_per_byte};
+                .down_rate = group.device.link.down_bytes_per_second * rate * group.device.link.efficiency};
       node.device.emplace(group.device, speed, DeriveSeed(options_.seed, kDeviceStream, ToInt(id)));
       nodes_.push_back(std::move(node));
       totals.push_back({.node = id, .group = group.name});
@@ -220,11 +220,11 @@ void World::Kill(NodeId id, const char* why) {
   std::vector<uint32_t> lost;
   network_.CutAll(now_, id, lost);
   for (const uint32_t transfer : lost) FreeTransfer(transfer);
-  for (const Waiting& waiting : node.inbox) {
+  while (node.inbox_first != kNone) {
+    const Waiting waiting = PopInbox(node);
     if (waiting.kind == kArrive) FreeTransfer(waiting.index);
     if (waiting.kind == kLocal) free_locals_.push_back(waiting.index);
   }
-  node.inbox.clear();
   node.job.reset();
   node.member.reset();
   checkers_.OnCrash(id);
@@ -246,22 +246,41 @@ void World::Tell(NodeId id, Event event, Instant at) {
 }
 
 void World::Deliver(Node& node, uint32_t kind, uint32_t index) {
-  if (node.busy_until <= now_ && node.inbox.empty()) return DeliverNow(node, kind, index);
-  node.inbox.push_back({.kind = kind, .index = index});
+  if (node.busy_until <= now_ && node.inbox_first == kNone) return DeliverNow(node, kind, index);
+  PushInbox(node, kind, index);
   if (std::exchange(node.wake_queued, true)) return;
   queue_.Push(std::max(now_, node.busy_until), kWake, ToInt(node.id));
 }
 
 void World::Wake(Node& node) {
   node.wake_queued = false;
-  if (node.inbox.empty()) return;
+  if (node.inbox_first == kNone) return;
   if (node.busy_until <= now_) {
-    const Waiting next = node.inbox.front();
-    node.inbox.pop_front();
+    const Waiting next = PopInbox(node);
     DeliverNow(node, next.kind, next.index);
   }
-  if (node.inbox.empty() || std::exchange(node.wake_queued, true)) return;
+  if (node.inbox_first == kNone || std::exchange(node.wake_queued, true)) return;
   queue_.Push(std::max(now_, node.busy_until), kWake, ToInt(node.id));
+}
+
+void World::PushInbox(Node& node, uint32_t kind, uint32_t index) {
+  uint32_t cell = static_cast<uint32_t>(waiting_.size());
+  if (free_waiting_.empty()) {
+    waiting_.emplace_back();
+  } else {
+    cell = free_waiting_.back();
+    free_waiting_.pop_back();
+  }
+  waiting_[cell] = {.kind = kind, .index = index};
+  (node.inbox_first == kNone ? node.inbox_first : waiting_[node.inbox_last].next) = cell;
+  node.inbox_last = cell;
+}
+
+World::Waiting World::PopInbox(Node& node) {
+  const uint32_t cell = node.inbox_first;
+  node.inbox_first = waiting_[cell].next;
+  free_waiting_.push_back(cell);
+  return waiting_[cell];
 }
 
 void World::DeliverNow(Node& node, uint32_t kind, uint32_t index) {
@@ -333,15 +352,16 @@ void World::TakeMap(Node& node, const Event& event) {
 }
 
 void World::OnComputed(Node& node) {
-  const Job job = *std::exchange(node.job, std::nullopt);
+  Job job = *std::move(node.job);
+  node.job.reset();
   LeaseFinished finished{.done = {.round = job.grant.round,
                                   .base = job.grant.base,
                                   .part = job.grant.part,
-                                  .micro_batches = job.grant.micro_batches,
                                   .samples = job.grant.samples,
                                   .compute = job.end - job.begin,
                                   .kind = job.grant.kind}};
   std::shared_ptr<Buffer> result = node.store->Compute(job.grant, job.base, finished.done);
+  finished.done.micro_batches = std::move(job.grant.micro_batches);
   if (result != nullptr && finished.done.finite) {
     result->from = node.id;
     result->incarnation = node.member->incarnation();

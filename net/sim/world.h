@@ -12,7 +12,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -104,10 +103,11 @@ class World {
     uint32_t life = 0;
     Event event;
   };
-  // What waits for a node's control thread.
+  // What waits for a node's control thread: a list for each node, in one pool.
   struct Waiting {
     uint32_t kind = 0;
     uint32_t index = 0;
+    uint32_t next = kNone;
   };
   struct Job {
     Grant grant;
@@ -116,35 +116,37 @@ class World {
     Instant end;
   };
   struct Node {
+    // What every message asks for comes first, close together.
     NodeId id{};
-    const DeviceSpec* spec = nullptr;  // null: the manager
-    uint32_t group = 0;
-    std::optional<Device> device;
-    std::unique_ptr<Member> member;
-    LinkBacklog backlog;
-    double up_rate = 0;
-    double down_rate = 0;
-    double seconds_per_message = 0;
-    double seconds_per_byte = 0;
-
-    bool alive = false;
     uint32_t life = 0;
-    std::optional<Store> store;
-    std::shared_ptr<const Layout> layout;  // of its view
+    bool alive = false;
+    bool wake_queued = false;
+    bool moved_bulk = false;       // since it was measured
+    bool halted = false;           // its machine is done
+    uint32_t inbox_first = kNone;  // in waiting_
+    uint32_t inbox_last = kNone;
     Codec codec = Codec::kF32;
     uint32_t own = kNone;     // its shard
     uint32_t backup = kNone;  // its predecessor's
+    Instant busy_until;       // the control thread
+    std::unique_ptr<Member> member;
+    double seconds_per_message = 0;
+    double seconds_per_byte = 0;
     uint64_t payload_count = 0;
+    std::optional<Store> store;
+    std::shared_ptr<const Layout> layout;  // of its view
+    LinkBacklog backlog;
+    std::optional<Job> job;
+    std::optional<Device> device;
+
+    const DeviceSpec* spec = nullptr;  // null: the manager
+    uint32_t group = 0;
+    double up_rate = 0;
+    double down_rate = 0;
     Instant timer{-1};         // < 0: none
     Instant timer_queued{-1};  // the earliest in the queue; < 0: none
-    std::optional<Job> job;
-    Instant busy_until;  // the control thread
     Instant hung_until;
-    Instant cut_until;  // partition
-    std::deque<Waiting> inbox;
-    bool wake_queued = false;
-    bool moved_bulk = false;   // since it was measured
-    bool halted = false;       // its machine is done
+    Instant cut_until;         // partition
     double back_seconds = -1;  // after it left; < 0: it stays away
     Instant session_end{-1};
   };
@@ -158,6 +160,8 @@ class World {
   void Deliver(Node& node, uint32_t kind, uint32_t index);
   void DeliverNow(Node& node, uint32_t kind, uint32_t index);
   void Wake(Node& node);
+  void PushInbox(Node& node, uint32_t kind, uint32_t index);
+  Waiting PopInbox(Node& node);
   void Handle(Node& node, const Event& event, double cost_seconds);
   void TakeMap(Node& node, const Event& event);
   void Tell(NodeId id, Event event, Instant at);
@@ -187,7 +191,7 @@ class World {
   void Do(Node& node, Instant at, Send& action);
   void Do(Node& node, Instant at, Multicast& action);
   void Do(Node& node, Instant at, const SetTimer& action);
-  void Do(Node& node, Instant at, const Compute& action);
+  void Do(Node& node, Instant at, Compute& action);
   void Do(Node& node, Instant at, const Abandon& action);
   void Do(Node& node, Instant at, const Merge& action);
   void Do(Node& node, Instant at, const Release& action);
@@ -277,6 +281,8 @@ class World {
   std::vector<uint32_t> free_transfers_;
   std::vector<Local> locals_;
   std::vector<uint32_t> free_locals_;
+  std::vector<Waiting> waiting_;
+  std::vector<uint32_t> free_waiting_;
   std::vector<Network::Arrival> arrivals_;
   struct Pair {
     NodeId a{};

@@ -138,10 +138,11 @@ void World::Do(Node& node, Instant, const SetTimer& action) {
   queue_.Push(node.timer, kTimer, ToInt(node.id));
 }
 
-void World::Do(Node& node, Instant at, const Compute& action) {
+void World::Do(Node& node, Instant at, Compute& action) {
   EDDL_CHECK(!node.job) << "node " << ToInt(node.id) << " computes two leases at once";
   const Duration length = node.device->Compute(at, action.grant.samples);
-  node.job = Job{.grant = action.grant, .base = node.store->Base(action.grant.base), .begin = at, .end = at + length};
+  BufferRef base = node.store->Base(action.grant.base);
+  node.job = Job{.grant = std::move(action.grant), .base = std::move(base), .begin = at, .end = at + length};
   queue_.Push(node.job->end, kComputed, ToInt(node.id));
 }
 
@@ -150,7 +151,8 @@ void World::Do(Node& node, Instant at, const Abandon& action) {
       node.job->grant.micro_batches != action.micro_batches) {
     return;  // too late
   }
-  const Job job = *std::exchange(node.job, std::nullopt);
+  const Job job = *std::move(node.job);
+  node.job.reset();
   recorder_.AddSpan({.node = node.id,
                      .kind = Span::Kind::kCompute,
                      .begin = job.begin,
