@@ -124,7 +124,7 @@ void Leader::OnMove(NodeId from, const Move& move, Outbox& out) {
   out.Do(Load{.stripes = move.stripes, .version = move.version, .backup = move.backup, .payload = move.payload});
 }
 
-void Leader::OnLoaded(const Loaded& loaded, Outbox& out) {
+void Leader::OnLoaded(const Loaded& loaded, bool active, Outbox& out) {
   Holding& holding = loaded.backup ? backup_ : own_;
   if (loaded.version != start_) return;  // of a view that is over
   const std::vector<StripeRange> stripes = Intersect(loaded.stripes, holding.missing);
@@ -132,7 +132,7 @@ void Leader::OnLoaded(const Loaded& loaded, Outbox& out) {
   holding.missing = Subtract(holding.missing, stripes);
   holding.stripes = Union(holding.stripes, stripes);
   holding.oldest = holding.newest = start_;
-  if (!holding.missing.empty()) return;
+  if (!holding.missing.empty() || !active) return;
   if (loaded.backup) {
     out.SendTo(predecessor_, ReplicaOk{start_});
     return;

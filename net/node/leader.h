@@ -56,8 +56,8 @@ class Leader {
   void OnNack(NodeId from, const Nack& nack, Outbox& out);
   // Stripes for this view's shard or backup.
   void OnMove(NodeId from, const Move& move, Outbox& out);
-  // Stripes are in place; with the last of them, the shard serves.
-  void OnLoaded(const Loaded& loaded, Outbox& out);
+  // Stripes are in place; with the last of them, the shard serves, if its view is still `active`.
+  void OnLoaded(const Loaded& loaded, bool active, Outbox& out);
   // From now on the node gets what is published.
   void OnPull(NodeId from, Incarnation incarnation, const Pull& pull, Outbox& out);
   // It needs nothing more until it pulls again.

@@ -31,7 +31,12 @@ void Member::Handle(Instant now, const Event& event, Actions& actions) {
                  },
                  [&](const LeaseFinished& finished) { worker_.OnLeaseFinished(finished, out); },
                  [&](const Sealed& sealed) { leader_.OnSealed(sealed, out); },
-                 [&](const Loaded& loaded) { leader_.OnLoaded(loaded, out); },
+                 [&](const Loaded& loaded) {
+                   leader_.OnLoaded(loaded, active_, out);
+                   // It came after a change of view asked what is here, and may be held nowhere else.
+                   loaded_late_ = !active_;
+                   if (loaded_late_ && connected_) SayHeld(out);
+                 },
                  [&](const Measured& measured) {
                    beat_.up_bytes_per_second = measured.up_bytes_per_second;
                    beat_.down_bytes_per_second = measured.down_bytes_per_second;
@@ -64,6 +69,7 @@ void Member::OnPeerUp(NodeId node, Instant now, Outbox& out) {
 
 void Member::SayHello(Outbox& out) {
   EndView(out);
+  loaded_late_ = false;
   Capabilities capabilities = options_.capabilities;
   capabilities.beat_period = options_.beat_period;
   out.SendTo(kManager, Hello{.capabilities = capabilities,
@@ -71,6 +77,8 @@ void Member::SayHello(Outbox& out) {
                              .held_view = history_,
                              .records = leader_.records()});
 }
+
+void Member::SayHeld(Outbox& out) { out.SendTo(kManager, ViewAck{leader_.Holdings(), history_, leader_.records()}); }
 
 void Member::EndView(Outbox& out) {
   if (!std::exchange(active_, false)) return;
@@ -105,7 +113,7 @@ void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
   Outbox out(actions, view_, incarnation_);
   if (const auto* welcome = std::get_if<Welcome>(&message.body)) return OnWelcome(*welcome, out);
   if (std::holds_alternative<ViewChange>(message.body)) {
-    return out.SendTo(kManager, ViewAck{leader_.Holdings(), history_, leader_.records()});
+    return SayHeld(out);
   }
   if (const auto* fence = std::get_if<Fence>(&message.body)) return OnFence(*fence, out);
   if (const auto* start = std::get_if<Start>(&message.body)) return OnStart(*start, out);
@@ -119,7 +127,10 @@ void Member::KeepEarly(NodeId from, const Message& message, Actions& actions) {
 }
 
 void Member::OnWelcome(const Welcome& welcome, Outbox& out) {
-  if (welcome.map.shards.empty()) return;  // Start is to come
+  if (welcome.map.shards.empty()) {  // Start is to come
+    if (loaded_late_) SayHeld(out);  // not in Hello, and what was said since was of an earlier life
+    return;
+  }
   // The others went on: what is held here may be of no use to them, or undone.
   leader_.Reset(out);
   history_ = view_;

@@ -43,7 +43,8 @@ class Member {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(view_, history_, incarnation_, active_, connected_, early_, beat_.paused, worker_, leader_);
+    digest.Add(view_, history_, incarnation_, active_, connected_, loaded_late_, early_, beat_.paused, worker_,
+               leader_);
   }
 
  private:
@@ -54,6 +55,8 @@ class Member {
   void OnFence(const Fence& fence, Outbox& out);
   void OnPeerUp(NodeId node, Instant now, Outbox& out);
   void SayHello(Outbox& out);
+  // What is here, to a manager that asks.
+  void SayHeld(Outbox& out);
   void EndView(Outbox& out);
   void Enter(View view, Actions& actions);
   void TakeEarly(Outbox& out);
@@ -66,6 +69,7 @@ class Member {
   Incarnation incarnation_;
   bool active_ = false;
   bool connected_ = false;
+  bool loaded_late_ = false;     // something, after a view ended, that no Hello has told of
   std::vector<Received> early_;  // of peers that started this view before us
   Beat beat_;
   Worker worker_;
