@@ -53,6 +53,8 @@ struct CommitRecord {
 };
 
 enum class LeaseKind : uint8_t { kTrain, kEvaluate };
+// What leases of test samples have for a part: no lease that trains is ever in it.
+constexpr Part kTestPart{UINT32_MAX};
 
 // Joining and membership.
 
@@ -133,6 +135,8 @@ struct Move {
 // Leases.
 
 // M → W. Compute these on version `base` as one batch. No micro-batches and `last`: push what you have.
+// Of kind kEvaluate: micro-batches of the test samples, `round` is `base`, `part` is kTestPart. Without micro-batches:
+// keep version `base` to be tested; with `last`: its test is over.
 struct Grant {
   Version round{};
   Version base{};

@@ -29,6 +29,7 @@ struct Started {
   ShardMap map;
   std::vector<View> histories;    // as its Start said
   std::vector<DataBlock> blocks;  // that came while the job ran, in order
+  Version untested{};             // `checkpoint`, if its test was not over; 0: there is none
 };
 struct Received {
   NodeId from{};
@@ -91,8 +92,15 @@ struct Contributed {
   DataBlock block;
 };
 
+// TestHere's result: sums over all test samples.
+struct Tested {
+  Version version{};
+  double loss = 0;
+  int64_t correct = 0;
+};
+
 using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Journaled,
-                           Measured, OwnerLoad, Command, Contributed>;
+                           Measured, OwnerLoad, Command, Contributed, Tested>;
 
 // Actions.
 
@@ -226,6 +234,17 @@ struct Checkpointed {
 struct JournalBlock {
   DataBlock block;
 };
+// The manager's own device tests this version, as soon as its checkpoint is there; ends in Tested.
+struct TestHere {
+  Version version{};
+};
+// How a version does on the test samples: sums over all of them, each counted once.
+struct Evaluated {
+  Version version{};
+  double loss = 0;
+  int64_t correct = 0;
+  int64_t samples = 0;
+};
 // A decision, for people: `eddl-node why`.
 struct Explain {
   std::string topic;
@@ -238,7 +257,7 @@ struct Halt {
 
 using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold,
                             ClearFold, Seal, Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal,
-                            JournalView, JournalStart, Checkpointed, Explain, Halt, JournalBlock>;
+                            JournalView, JournalStart, Checkpointed, Explain, Halt, JournalBlock, TestHere, Evaluated>;
 
 using Actions = std::vector<Action>;
 

@@ -42,6 +42,7 @@ void Manager::Handle(Instant now, const Event& event, Actions& actions) {
                  [&](const Journaled& journaled) { durable_ = std::max(durable_, journaled.below); },
                  [&](const Command& command) { OnCommand(step, command); },
                  [&](const Contributed& contributed) { OnContributed(step, contributed); },
+                 [&](const Tested& tested) { OnTested(step, tested); },
                  [&](const auto&) { EDDL_CHECK(false) << "an event for members came to the manager"; },
              },
              event);
@@ -65,6 +66,8 @@ void Manager::OnStarted(Step& step, const Started& started) {
   EDDL_CHECK(checkpoint_ <= version_) << "a checkpoint of version " << ToInt(checkpoint_) << ", but records to "
                                       << ToInt(version_);
   if (checkpoint_ == version_) checkpoint_ledger_ = ledger_;
+  tested_ = Back(checkpoint_, ToInt(started.untested) > 0 ? 1 : 0, Version{0});
+  if (ToInt(started.untested) > 0) BeginTest(step, started.untested);
   // A round is only committed when the version that it starts from is stable.
   if (!started.records.empty()) ledger_.MakeStable(started.records.back().round);
   durable_ = version_;
@@ -141,6 +144,9 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
     welcome.codec = plan_.codec;
     TellGate(step.now, from);
     serve_ = replan_ = true;
+    for (Evaluation& evaluation : evaluations_) {
+      if (evaluation.version() < version_) evaluation.Exclude(from);
+    }
   } else {
     node.acked = true;
     node.held = hello.held;
@@ -152,6 +158,9 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
     node.records = hello.records;
   }
   step.out.SendTo(from, std::move(welcome));
+  if (phase_ == Phase::kRunning && !evaluations_.empty() && evaluations_.back().version() == version_) {
+    TellToKeep(step, version_, {from});
+  }
 }
 
 void Manager::OnLeave(Step& step, NodeId from) {
@@ -353,6 +362,7 @@ void Manager::Settle(Step& step) {
     if (std::exchange(serve_, false)) {
       ask_again_ = Instant{INT64_MAX};
       ServeAll(step);
+      ServeTests(step);
     }
     ServeCalled(step);
     for (Round& round : rounds_) {

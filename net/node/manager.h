@@ -30,6 +30,7 @@
 #include "net/node/outbox.h"
 #include "net/node/roster.h"
 #include "net/plan.h"
+#include "net/policy/evaluation.h"
 #include "net/policy/learned_bound.h"
 #include "net/policy/lease_gate.h"
 #include "net/policy/ledger.h"
@@ -58,6 +59,8 @@ struct ManagerOptions {
   int64_t checkpoint_rounds = 0;   // rounds between checkpoints; 0: none but at version 0
   bool checkpoint_epochs = false;  // one at the end of each epoch, too
   bool checkpoint_end = false;     // the job is over only when its last version is one
+  int64_t test_count = 0;  // test samples, which a version is tested on: manager_evaluate.cc says which; 0: none
+  bool test_here = false;  // they don't leave the manager: its own device tests
   PlannerOptions planner;
   bool speculate = true;       // duplicates of slow leases
   Duration tick{200'000'000};  // how often time is looked at
@@ -109,6 +112,8 @@ class Manager {
   // φ of predictor.h, in samples; 0: not known yet.
   double noise_scale() const { return noise_scale_.Get(); }
   int64_t rejected_count() const { return rejected_count_; }
+  // An Evaluated of this version is still to come, unless a view undoes it.
+  bool IsTesting(Version version) const;
 
   // All that its future depends on but for speeds and times, for model checking; see digest.h.
   template <typename Digest>
@@ -116,7 +121,8 @@ class Manager {
     digest.Add(phase_, view_, started_, histories_, started_version_, version_, checkpoint_, durable_, map_, plan_,
                ledger_, checkpoint_ledger_, checkpoint_ledgers_, checkpoint_parts_, checkpoint_wanted_, roster_,
                rounds_, duplicates_, results_, poisoned_by_, poisoned_count_, records_, next_counter_, next_attempt_,
-               serve_, replan_, planned_at_, patience_over_);
+               serve_, replan_, planned_at_, patience_over_, tested_, evaluations_, told_to_stop_);
+    for (const NodeId node : tested_by_) digest.Add(node);
     for (const Round& round : rounds_) {
       digest.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
         const size_t index = *map_.LedBy(shard.leader);
@@ -297,6 +303,29 @@ class Manager {
   double ScaleOf(const Round& round, int64_t samples) const;
   Round* FindRound(Version round);
 
+  // manager_evaluate.cc: tests.
+  TestSet test_set() const {
+    return {.sample_count = options_.test_count, .micro_batch_size = options_.ledger.micro_batch_size};
+  }
+  // Those that members do.
+  int64_t CountTests() const;
+  // Not too many tests are under way.
+  bool MayTrain() const;
+  // Of a version that is committed, unless it is tested already.
+  void BeginTest(Step& step, Version version);
+  void TellToKeep(Step& step, Version version, std::vector<NodeId> nodes);
+  void EndTest(Step& step, Version version);
+  // A view starts: tests of what is undone, or whose checkpoint is lost, are void; the others go on.
+  void RestoreTests(Step& step);
+  // The node may be asked to do some of it.
+  bool Tests(const Evaluation& evaluation, NodeId id) const;
+  void ServeTests(Step& step);
+  bool GrantTest(Step& step, Evaluation& evaluation, NodeId id);
+  void OnTestDone(Step& step, NodeId from, const Done& done);
+  void OnTested(Step& step, const Tested& tested);
+  // Of the oldest test.
+  void FinishTest(Step& step, TestSums sums);
+
   // manager_plan.cc: measuring and planning.
   void MeasureBatch();
   // What the plan in force has made since the last look.
@@ -352,6 +381,10 @@ class Manager {
   int64_t left_out_said_ = 0;                // epochs before it
   int64_t rejected_count_ = 0;               // async results that were too old
   std::vector<CommitRecord> records_;        // since the checkpoint
+  std::deque<Evaluation> evaluations_;       // by version; the first is dealt
+  Version tested_{};                         // the newest whose test is over
+  std::vector<NodeId> tested_by_;            // by micro-batch of the test samples: who did it the last time
+  std::set<NodeId> told_to_stop_;            // another one was faster with the same test samples
   PayloadNames names_;
   uint32_t next_counter_ = 0;  // of incarnations in this view
   uint32_t next_attempt_ = 0;

@@ -193,7 +193,10 @@ bool Manager::CommitFirst(Step& step) {
   ledger_.MakeStable(version_);
   SayLeftOut(step);
   SaveCheckpoint(step);
-  if (round.pool().empty()) return !LacksCheckpoint(round) && FinishFinalRound(step);
+  if (round.pool().empty()) {
+    const bool waits = LacksCheckpoint(round) || (ledger_.finished() && !evaluations_.empty());
+    return !waits && FinishFinalRound(step);
+  }
 
   CommitRecord record{.round = version_,
                       .view = view_,
@@ -207,12 +210,13 @@ bool Manager::CommitFirst(Step& step) {
   if (round.rule().mode == Mode::kAsync && samples < options_.batch_size) {
     record.learning_rate *= static_cast<double>(samples) / static_cast<double>(options_.batch_size);
   }
-  record.checkpoint = std::exchange(checkpoint_wanted_, false) ||
-                      (options_.checkpoint_rounds > 0 &&
-                       (ToInt(version_) + 1) % static_cast<uint64_t>(options_.checkpoint_rounds) == 0);
+  const bool is_regular =
+      options_.checkpoint_rounds > 0 && (ToInt(version_) + 1) % static_cast<uint64_t>(options_.checkpoint_rounds) == 0;
+  record.checkpoint = std::exchange(checkpoint_wanted_, false) || is_regular;
   const int64_t epoch = ledger_.current_epoch();
   ledger_.Commit(version_, record.micro_batches);
-  record.checkpoint = record.checkpoint || (options_.checkpoint_epochs && ledger_.current_epoch() > epoch);
+  const bool ends_epoch = ledger_.current_epoch() > epoch;
+  record.checkpoint = record.checkpoint || (options_.checkpoint_epochs && ends_epoch);
   const std::optional<double> signal = noise_scale_.AddWhole(norm2, static_cast<double>(samples));
   if (signal && round.loss_samples > 0 && options_.step_scale > 0) {
     const double clipped = record.scale * static_cast<double>(samples);
@@ -234,12 +238,14 @@ bool Manager::CommitFirst(Step& step) {
   std::vector<NodeId> leaders;
   for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
   step.out.SendToAll(std::move(leaders), Commit{.record = std::move(record), .attempt = attempt, .durable = durable_});
+  if (ends_epoch || (is_regular && CountTests() == 0)) BeginTest(step, version_);
   serve_ = true;
   return true;
 }
 
 bool Manager::FinishIfDone(Step& step) {
   if (!ledger_.finished()) return false;
+  BeginTest(step, version_);
   // One more round with nothing in it: that leaders stage it proves that the last version is stable.
   rounds_.emplace_back(version_, version_, RoundRule{}, std::vector<MicroBatch>{});
   CloseRound(step, rounds_.back(), /*remind=*/false);

@@ -235,7 +235,7 @@ void Manager::BeginLeases(Step& step) {
 }
 
 bool Manager::OpenRound() {
-  if (phase_ != Phase::kRunning || rounds_.size() >= kOpenRoundsMax) return false;
+  if (phase_ != Phase::kRunning || rounds_.size() >= kOpenRoundsMax || !MayTrain()) return false;
   if (!rounds_.empty()) {
     const Round& last = rounds_.back();
     const bool dealt = last.rule().mode == Mode::kAsync ? last.attempt > 0 : last.free_count() == 0;
@@ -266,6 +266,7 @@ Lease* Manager::FindLease(NodeId id, Version round, MicroBatch mb) {
 
 void Manager::OnDone(Step& step, NodeId from, const Done& done) {
   if (phase_ != Phase::kRunning) return;
+  if (done.kind == LeaseKind::kEvaluate) return OnTestDone(step, from, done);
   NodeRecord& node = *roster_.Find(from);
   const auto it = std::find_if(node.leases.begin(), node.leases.end(), [&](const Lease& lease) {
     return lease.round == done.round && lease.part == done.part && lease.micro_batches == done.micro_batches;
@@ -426,6 +427,8 @@ void Manager::TellGate(Instant now, NodeId id) {
 }
 
 void Manager::DropWork(Step& step, NodeId id) {
+  for (Evaluation& evaluation : evaluations_) evaluation.Drop(id);
+  told_to_stop_.erase(id);
   for (const Lease& lease : roster_.Find(id)->leases) {
     if (lease.async && phase_ == Phase::kRunning) ledger_.Free(lease.micro_batches);
   }

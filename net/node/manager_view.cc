@@ -48,6 +48,8 @@ void Manager::ChangeView(Step& step, const std::string& why) {
   rounds_.clear();
   duplicates_.clear();
   results_.clear();
+  for (Evaluation& evaluation : evaluations_) evaluation.DropAll();
+  told_to_stop_.clear();
   checkpoint_wanted_ = checkpoint_wanted_ || !checkpoint_ledgers_.empty();
   checkpoint_parts_.clear();
   checkpoint_ledgers_.clear();
@@ -307,6 +309,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
     roster_.Find(id)->asleep = false;
     TellGate(step.now, id);
   }
+  RestoreTests(step);
   serve_ = true;
 }
 

@@ -10,6 +10,11 @@ namespace {
 
 // A round computes on the version that it starts from, or on the one before.
 constexpr size_t kCompleteMax = 2;
+// Versions that are kept to be tested; older ones give way: a manager that was replaced may never say that a test is
+// over.
+constexpr size_t kKeptMax = 2;
+// A test whose turn never comes otherwise waits for so many leases that train.
+constexpr int64_t kTrainedInARowMax = 4;
 
 bool SameLease(const Grant& grant, Version round, Part part, const std::vector<MicroBatch>& mbs) {
   return grant.round == round && grant.part == part && grant.micro_batches == mbs;
@@ -31,15 +36,13 @@ void Worker::Begin(const ShardMap& map, Version version, bool same_history, Outb
   map_ = map;
   asleep_ = false;
   Version have = kNoVersion;
-  for (const Version held : held_) {
-    if (same_history && held == version) {
-      have = held;
-    } else {
-      out.Do(Discard{held});
-    }
-  }
-  held_.clear();
-  if (have != kNoVersion) held_.push_back(have);
+  std::erase_if(kept_, [&](Version kept) { return !same_history || kept > version; });
+  std::erase_if(held_, [&](Version held) {
+    if (same_history && held == version) have = held;
+    if (same_history && (held == version || IsKept(held))) return false;
+    out.Do(Discard{held});
+    return true;
+  });
   for (const Shard& shard : map_.shards) out.SendTo(shard.leader, Pull{have});
 }
 
@@ -61,6 +64,7 @@ void Worker::Stop(Outbox& out) {
   incoming_.clear();
   complete_.clear();
   map_ = {};
+  trained_in_a_row_ = 0;
 }
 
 bool Worker::idle() const {
@@ -69,6 +73,7 @@ bool Worker::idle() const {
 }
 
 void Worker::OnGrant(const Grant& grant, Outbox& out) {
+  if (grant.kind == LeaseKind::kEvaluate && grant.micro_batches.empty()) return KeepForTest(grant, out);
   // Not if it only ends a part: the manager may go on with one of an earlier round.
   if (grant.kind == LeaseKind::kTrain && !grant.micro_batches.empty()) EndPartsBefore(grant.round, out);
   const Key key{grant.round, grant.part};
@@ -89,7 +94,42 @@ void Worker::OnGrant(const Grant& grant, Outbox& out) {
     }
   }
   PushIfReady(key, out);
+  GiveUpTests(/*all_waiting=*/false, out);
   ComputeNext(out);
+}
+
+void Worker::KeepForTest(const Grant& grant, Outbox& out) {
+  const Version version = grant.base;
+  std::erase(kept_, version);
+  if (grant.last) {
+    std::erase_if(queue_,
+                  [&](const Grant& queued) { return queued.kind == LeaseKind::kEvaluate && queued.base == version; });
+    return DiscardOld(out);
+  }
+  const bool is_here = std::find(held_.begin(), held_.end(), version) != held_.end();
+  const bool is_past = !complete_.empty() && complete_.back() >= version;
+  if (is_past && !is_here) return;  // a lease on it will be given up
+  if (kept_.size() >= kKeptMax) kept_.erase(kept_.begin());
+  kept_.push_back(version);
+  DiscardOld(out);
+}
+
+void Worker::GiveUpTests(bool all_waiting, Outbox& out) {
+  std::erase_if(queue_, [&](const Grant& grant) {
+    if (grant.kind != LeaseKind::kEvaluate || BaseFor(grant)) return false;
+    if (!all_waiting && (complete_.empty() || complete_.back() < grant.base)) return false;  // still to come
+    out.SendTo(kManager, CancelledDone(grant));
+    return true;
+  });
+}
+
+void Worker::DiscardOld(Outbox& out) {
+  if (complete_.empty()) return;
+  std::erase_if(held_, [&](Version held) {
+    if (held >= complete_.front() || IsKept(held)) return false;
+    out.Do(Discard{held});
+    return true;
+  });
 }
 
 void Worker::EndPartsBefore(Version round, Outbox& out) {
@@ -103,29 +143,40 @@ void Worker::EndPartsBefore(Version round, Outbox& out) {
 }
 
 std::optional<Version> Worker::BaseFor(const Grant& grant) const {
-  const bool trains = grant.kind == LeaseKind::kTrain;
-  if (trains && grant.mode == Mode::kAsync) {
+  if (grant.kind == LeaseKind::kEvaluate) {
+    // What is held from an earlier view may be undone, until a version of this one is here.
+    const bool is_here =
+        IsComplete(grant.base) ||
+        (IsKept(grant.base) && std::find(held_.begin(), held_.end(), grant.base) != held_.end() && !complete_.empty());
+    return is_here ? std::optional(grant.base) : std::nullopt;
+  }
+  if (grant.mode == Mode::kAsync) {
     return !complete_.empty() && version() >= grant.base ? std::optional(version()) : std::nullopt;
   }
   // In pipe a version may pass by damaged, and leaders publish only their newest: then the next one has to do.
-  const Version newest = trains ? grant.round : grant.base;
   for (const Version base : complete_) {
-    if (grant.base <= base && base <= newest) return base;
+    if (grant.base <= base && base <= grant.round) return base;
   }
   return std::nullopt;
 }
 
 void Worker::ComputeNext(Outbox& out) {
   if (computing_) return;
-  for (auto it = queue_.begin(); it != queue_.end(); ++it) {
-    const std::optional<Version> base = BaseFor(*it);
-    if (!base) continue;
-    computing_ = std::move(*it);
-    computing_->base = *base;
-    queue_.erase(it);
-    out.Do(Compute{*computing_});
-    return;
-  }
+  const auto first_of = [this](LeaseKind kind) {
+    return std::find_if(queue_.begin(), queue_.end(),
+                        [&](const Grant& grant) { return grant.kind == kind && BaseFor(grant).has_value(); });
+  };
+  const auto test = first_of(LeaseKind::kEvaluate);
+  auto next = first_of(LeaseKind::kTrain);
+  const bool tests = test != queue_.end() && (next == queue_.end() || trained_in_a_row_ >= kTrainedInARowMax);
+  trained_in_a_row_ = tests || test == queue_.end() ? 0 : trained_in_a_row_ + 1;
+  if (tests) next = test;
+  if (next == queue_.end()) return;
+  const Version base = *BaseFor(*next);
+  computing_ = std::move(*next);
+  computing_->base = base;
+  queue_.erase(next);
+  out.Do(Compute{*computing_});
 }
 
 void Worker::OnLeaseFinished(const LeaseFinished& finished, Outbox& out) {
@@ -224,6 +275,7 @@ void Worker::OnDrop(const Drop& drop, Outbox& out) {
 void Worker::OnLeave(Outbox& out) {
   asleep_ = true;
   for (const Shard& shard : map_.shards) out.SendTo(shard.leader, Leave{});
+  GiveUpTests(/*all_waiting=*/true, out);  // on versions that do not come any more
 }
 
 void Worker::OnPublish(NodeId from, const Publish& publish, Outbox& out) {
@@ -257,11 +309,8 @@ void Worker::AdoptIfComplete(Version version, Outbox& out) {
   if (std::find(held_.begin(), held_.end(), version) == held_.end()) held_.push_back(version);
   complete_.push_back(version);
   while (complete_.size() > kCompleteMax) complete_.erase(complete_.begin());
-  std::erase_if(held_, [&](Version held) {
-    if (held >= complete_.front()) return false;
-    out.Do(Discard{held});
-    return true;
-  });
+  DiscardOld(out);
+  GiveUpTests(/*all_waiting=*/false, out);
   for (auto it = incoming_.begin(); it != incoming_.end() && it->first <= version; it = incoming_.erase(it)) {
     if (it->first == version) continue;
     for (const auto& payload : it->second) {

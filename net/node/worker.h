@@ -6,8 +6,13 @@
 // It computes only on a version that every leader of the map has published to it in this view. Leases wait in a queue
 // until their base is here; so the first leases of the next round can come with the last of this one. A sum is kept
 // until the version that it went into is here, since leaders may ask for it again.
+//
+// Test samples are computed while there is nothing to train on, which is so in every round while sums and parameters
+// travel; where that never happens, one lease of them after every few that train. The version that is tested is kept
+// until the manager says that its test is over.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -58,7 +63,7 @@ class Worker {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(map_, queue_, computing_, abandoned_, asleep_, sums_, complete_, held_);
+    digest.Add(map_, queue_, computing_, abandoned_, asleep_, sums_, complete_, held_, kept_, trained_in_a_row_);
     digest.AddUnordered(incoming_, [this](Digest& version, const auto& entry) {
       version.Add(entry.first);
       version.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
@@ -91,6 +96,16 @@ class Worker {
   void AdoptIfComplete(Version version, Outbox& out);
   // What the lease can be computed on now.
   std::optional<Version> BaseFor(const Grant& grant) const;
+  // A version is to be tested, or its test is over.
+  void KeepForTest(const Grant& grant, Outbox& out);
+  bool IsKept(Version version) const { return std::find(kept_.begin(), kept_.end(), version) != kept_.end(); }
+  bool IsComplete(Version version) const {
+    return std::find(complete_.begin(), complete_.end(), version) != complete_.end();
+  }
+  // Leases on versions that will never be here are given up: those of tests.
+  void GiveUpTests(bool all_waiting, Outbox& out);
+  // Forgets what is not needed any more.
+  void DiscardOld(Outbox& out);
 
   PayloadNames names_{2, 2};
   NodeId self_;
@@ -101,7 +116,9 @@ class Worker {
   bool asleep_ = false;     // gets no versions
   std::map<Key, Sum> sums_;
   std::vector<Version> complete_;  // at most two, oldest first
-  std::vector<Version> held_;      // complete versions that the driver has: as complete_, but across a change of view
+  std::vector<Version> held_;      // complete versions that the driver has: those of complete_ and kept_, across views
+  std::vector<Version> kept_;      // to be tested, here or still to come
+  int64_t trained_in_a_row_ = 0;   // leases, while one of test samples could have been computed
   std::map<Version, std::vector<std::optional<Payload>>> incoming_;  // by shard of the map
 };
 

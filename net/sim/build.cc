@@ -67,6 +67,9 @@ absl::Status CheckJob(const JobSpec& job) {
   EDDL_RETURN_IF_ERROR(CheckPositive("job.batch_size", static_cast<double>(job.batch_size)));
   EDDL_RETURN_IF_ERROR(CheckPositive("job.micro_batch_size", static_cast<double>(job.micro_batch_size)));
   EDDL_RETURN_IF_ERROR(CheckPositive("job.learning_rate", job.learning_rate));
+  if (job.test_leases) {
+    EDDL_RETURN_IF_ERROR(CheckPositive("job.task.test_count", static_cast<double>(job.task.test_count)));
+  }
   if (job.task.kind == TaskSpec::Kind::kNone) {
     EDDL_RETURN_IF_ERROR(CheckPositive("job.parameter_count", static_cast<double>(job.parameter_count)));
   } else {
@@ -204,6 +207,7 @@ ManagerOptions ManagerOptionsOf(const Scenario& scenario, const PayloadShape& sh
                          .checkpoint_rounds = job.checkpoint_rounds,
                          .checkpoint_epochs = job.checkpoint_epochs,
                          .checkpoint_end = job.checkpoint_end,
+                         .test_count = job.test_leases ? job.task.test_count : 0,
                          .planner = PlannerOptionsOf(scenario),
                          .speculate = scenario.pins.speculate};
   return options;
@@ -239,7 +243,11 @@ Checkers::Options CheckerOptionsOf(const Scenario& scenario) {
     }
     seconds = kBounds + kRounds * (compute + exchange);
   }
-  return {.clipped = job.gradient_norm_max > 0, .progress_seconds_max = seconds, .epoch_count = job.epoch_count};
+  return {.clipped = job.gradient_norm_max > 0,
+          .progress_seconds_max = seconds,
+          .epoch_count = job.epoch_count,
+          .test_count = job.test_leases ? job.task.test_count : 0,
+          .learns = job.task.kind != TaskSpec::Kind::kNone};
 }
 
 PlannerOptions PlannerOptionsOf(const Scenario& scenario) {

@@ -73,6 +73,8 @@ void Checkers::OnStart(View view, Version version, bool recoverable) {
   }
   view_ = view;
   start_ = version;
+  // What is undone is done again, and tested again.
+  if (evaluated_ > version) evaluated_ = Back(version, 1, Version{0});
   if (version < stable_) {
     // Both holders of something are gone, and the job went back to a checkpoint: what came after is to be done again.
     stable_ = version;
@@ -163,7 +165,34 @@ void Checkers::OnTime(Instant now, bool can_work) {
   }
 }
 
-void Checkers::OnFinished(int64_t left_out_samples) {
+void Checkers::OnEvaluated(const Evaluated& evaluated, const TestSums* all) {
+  const std::string what = "the test of version " + Name(evaluated.version);
+  const bool repeats = std::exchange(may_repeat_, false) && evaluated.version == evaluated_;
+  if (evaluated.version <= evaluated_ && !repeats)
+    Break("I11", what + " is over after that of version " + Name(evaluated_));
+  evaluated_ = evaluated.version;
+  if (evaluated.samples != options_.test_count) {
+    Break("I11",
+          what + " counts " + std::to_string(evaluated.samples) + " samples of " + std::to_string(options_.test_count));
+  }
+  if (all == nullptr) return;
+  // Parameters that were rounded on their way to one node may not have been on their way to another.
+  const double loss_error = (options_.learns ? 1e-3 : 1e-9) * std::abs(all->loss);
+  const int64_t correct_error = options_.learns ? 1 + all->samples / 50 : 0;
+  const bool same = evaluated.samples == all->samples && std::abs(evaluated.loss - all->loss) <= loss_error &&
+                    std::abs(evaluated.correct - all->correct) <= correct_error;
+  if (same) return;
+  Break("I11", what + " has " + std::to_string(evaluated.correct) + " of " + std::to_string(evaluated.samples) +
+                   " correct and a loss of " + std::to_string(evaluated.loss) + ", where each sample once gives " +
+                   std::to_string(all->correct) + " of " + std::to_string(all->samples) + " and " +
+                   std::to_string(all->loss));
+}
+
+void Checkers::OnFinished(Version version, int64_t left_out_samples) {
+  if (options_.test_count > 0 && evaluated_ != version) {
+    Break("I11",
+          "the job is finished at version " + Name(version) + ", and the last that was tested is " + Name(evaluated_));
+  }
   int64_t samples = 0;
   for (size_t mb = 0; mb < settled_.size(); ++mb) {
     if (settled_[mb] > 0) samples += ledger_->SampleCount(MicroBatch{mb});

@@ -8,6 +8,7 @@
 //   I8  nothing damaged is taken in
 //   I9  nothing of a fenced life is taken in
 //   I10 what a node owns, nobody else is told to compute
+//   I11 a test counts every test sample of its version exactly once, and versions in order; the last version is tested
 //
 // What was used is known from the origins that travel with the bytes (Buffer), not from what messages or the ledger
 // say. One thread.
@@ -35,6 +36,8 @@ class Checkers {
     bool clipped = false;  // the gradient may be scaled down further
     double progress_seconds_max = 60;
     int64_t epoch_count = 0;  // of the job
+    int64_t test_count = 0;   // test samples; 0: nothing is tested
+    bool learns = false;      // numbers are real, and rounded where the codec rounds
   };
 
   // `ledger` only says which samples a micro-batch is. It outlives the checkers.
@@ -53,6 +56,9 @@ class Checkers {
   // A state with this lineage is the job's at that version.
   bool IsOfJob(Version version, Lineage lineage) const;
 
+  // A test is over. `all`: sums over all test samples, if anybody had the version.
+  void OnEvaluated(const Evaluated& evaluated, const TestSums* all);
+
   // What nodes do.
   void OnFence(NodeId leader, const Fence& fence);
   void OnFold(NodeId leader, const Buffer& part);
@@ -60,6 +66,8 @@ class Checkers {
   void OnAdopt(NodeId node, View view, Version version, std::span<const BufferRef> shards);
   // Bytes that were damaged on the way are put to use.
   void OnTaken(NodeId node, const Buffer& buffer);
+  // The next manager does not know which tests are over.
+  void OnManagerCrash() { may_repeat_ = true; }
   // A life ends: what it had fenced is forgotten with it.
   void OnCrash(NodeId node) { fenced_.erase(node); }
 
@@ -67,7 +75,7 @@ class Checkers {
   void OnDisturbance(Instant until) { calm_since_ = std::max(calm_since_, until); }
   void OnTime(Instant now, bool can_work);
   // The job says that it is finished.
-  void OnFinished(int64_t left_out_samples);
+  void OnFinished(Version version, int64_t left_out_samples);
 
   struct Broken {
     std::string invariant;
@@ -100,6 +108,8 @@ class Checkers {
   std::map<NodeId, std::map<NodeId, Incarnation>> fenced_;  // by leader
   Instant last_commit_;
   Instant calm_since_;
+  Version evaluated_{};      // the newest version whose test is over
+  bool may_repeat_ = false;  // a test that is over
 };
 
 }  // namespace eddl::net::sim

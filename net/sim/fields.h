@@ -19,7 +19,7 @@ template <> inline constexpr auto kFields<Started> = std::tuple{
     Field{"records", &Started::records}, Field{"checkpoint", &Started::checkpoint},
     Field{"last_view", &Started::last_view}, Field{"view", &Started::view}, Field{"version", &Started::version},
     Field{"map", &Started::map}, Field{"histories", &Started::histories},
-    Field{"blocks", &Started::blocks}};
+    Field{"blocks", &Started::blocks}, Field{"untested", &Started::untested}};
 template <> inline constexpr auto kFields<Received> = std::tuple{
     Field{"from", &Received::from}, Field{"message", &Received::message}};
 template <> inline constexpr auto kFields<PeerUp> = std::tuple{Field{"node", &PeerUp::node}};
@@ -42,6 +42,8 @@ template <> inline constexpr auto kFields<OwnerLoad> = std::tuple{
 template <> inline constexpr auto kFields<Command> = std::tuple{
     Field{"kind", &Command::kind}, Field{"plan", &Command::plan}};
 template <> inline constexpr auto kFields<Contributed> = std::tuple{Field{"block", &Contributed::block}};
+template <> inline constexpr auto kFields<Tested> = std::tuple{
+    Field{"version", &Tested::version}, Field{"loss", &Tested::loss}, Field{"correct", &Tested::correct}};
 
 // Actions.
 template <> inline constexpr auto kFields<Send> = std::tuple{Field{"to", &Send::to}, Field{"message", &Send::message}};
@@ -77,17 +79,21 @@ template <> inline constexpr auto kFields<Export> = std::tuple{
     Field{"version", &Export::version}, Field{"payload", &Export::payload}};
 template <> inline constexpr auto kFields<Explain> = std::tuple{
     Field{"topic", &Explain::topic}, Field{"text", &Explain::text}};
+template <> inline constexpr auto kFields<TestHere> = std::tuple{Field{"version", &TestHere::version}};
+template <> inline constexpr auto kFields<Evaluated> = std::tuple{
+    Field{"version", &Evaluated::version}, Field{"loss", &Evaluated::loss}, Field{"correct", &Evaluated::correct},
+    Field{"samples", &Evaluated::samples}};
 template <> inline constexpr auto kFields<Halt> = std::tuple{Field{"why", &Halt::why}};
 // clang-format on
 
 // The names of the alternatives, in order.
 inline constexpr std::array<const char*, std::variant_size_v<Event>> kEventNames = {
     "Started", "Received",  "PeerUp",   "PeerDown",  "Timer",   "LeaseFinished", "Sealed",
-    "Loaded",  "Journaled", "Measured", "OwnerLoad", "Command", "Contributed"};
+    "Loaded",  "Journaled", "Measured", "OwnerLoad", "Command", "Contributed",   "Tested"};
 inline constexpr std::array<const char*, std::variant_size_v<Action>> kActionNames = {
-    "Send",         "Multicast",    "SetTimer", "Compute",   "Abandon",     "Merge",   "Release",
-    "Adopt",        "Discard",      "Fold",     "ClearFold", "Seal",        "Apply",   "ApplyBackup",
-    "Rollback",     "Forget",       "Snapshot", "Load",      "Export",      "Journal", "JournalView",
-    "JournalStart", "Checkpointed", "Explain",  "Halt",      "JournalBlock"};
+    "Send",         "Multicast",    "SetTimer", "Compute",   "Abandon",      "Merge",    "Release",
+    "Adopt",        "Discard",      "Fold",     "ClearFold", "Seal",         "Apply",    "ApplyBackup",
+    "Rollback",     "Forget",       "Snapshot", "Load",      "Export",       "Journal",  "JournalView",
+    "JournalStart", "Checkpointed", "Explain",  "Halt",      "JournalBlock", "TestHere", "Evaluated"};
 
 }  // namespace eddl::net

@@ -10,6 +10,7 @@
 
 #include "net/ids.h"
 #include "net/plan.h"
+#include "net/policy/evaluation.h"
 #include "net/policy/planner.h"
 #include "runtime/base/time.h"
 
@@ -109,7 +110,17 @@ enum class Outcome : uint8_t {
 };
 std::string ToString(Outcome outcome);
 
+// A version was tested by leases.
+struct TestRecord {
+  Instant at;
+  Version version{};
+  TestSums sums;
+
+  bool operator==(const TestRecord&) const = default;
+};
+
 struct Record {
+  std::vector<TestRecord> tests;
   std::string scenario;
   uint64_t seed = 0;
   Outcome outcome = Outcome::kTimeout;

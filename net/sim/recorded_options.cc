@@ -81,6 +81,8 @@ ManagerOptions ReadOptions(const Json& json) {
           .checkpoint_rounds = json.at("checkpoint_rounds"),
           .checkpoint_epochs = json.at("checkpoint_epochs"),
           .checkpoint_end = json.at("checkpoint_end"),
+          .test_count = json.value("test_count", int64_t{0}),  // logs of before had no tests
+          .test_here = json.value("test_here", false),
           .planner = ReadPlanner(json.at("planner")),
           .speculate = json.at("speculate"),
           .tick = {json.at("tick_ns").get<int64_t>()},
@@ -105,6 +107,8 @@ std::string ManagerOptionsLine(const ManagerOptions& options) {
                 {"checkpoint_rounds", options.checkpoint_rounds},
                 {"checkpoint_epochs", options.checkpoint_epochs},
                 {"checkpoint_end", options.checkpoint_end},
+                {"test_count", options.test_count},
+                {"test_here", options.test_here},
                 {"planner", Write(options.planner)},
                 {"speculate", options.speculate},
                 {"tick_ns", options.tick.ns},

@@ -43,6 +43,7 @@ class Recorder {
   void OnView(View view, Version version);
   void OnDelivered(const Body& body) { ++message_counts_[body.index()]; }
   void OnScore(Version version, double loss, double accuracy);
+  void OnTest(const TestRecord& test) { record_.tests.push_back(test); }
   void AddSpan(const Span& span);
   void AddMark(Mark mark) { record_.marks.push_back(std::move(mark)); }
   void AddExplanation(Explanation explanation) { record_.explanations.push_back(std::move(explanation)); }

@@ -127,6 +127,8 @@ struct JobSpec {
   bool checkpoint_end = false;     // the job is over only when its last version is one
   double target_accuracy = 0;      // learning mode: stop when the test accuracy reaches it; 0: never
   int64_t evaluate_rounds = 0;     // learning mode: accuracy is measured every so many; 0: once an epoch
+  bool test_leases = false;        // the workers test on task.test_count samples, after each epoch and with each
+                                   // regular checkpoint; also in timing mode. evaluate_rounds has no effect then
   TaskSpec task;
 };
 

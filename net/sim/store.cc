@@ -123,30 +123,54 @@ BufferRef Store::Base(Version version) const {
   return *it;
 }
 
+TestSums Store::Test(const StoreContext& context, const Buffer& base, std::span<const MicroBatch> mbs) {
+  TestSums sums;
+  for (const MicroBatch mb : mbs) {
+    const std::vector<int64_t> samples = context.test.Samples(mb);
+    sums.samples += static_cast<int64_t>(samples.size());
+    if (context.task != nullptr) {
+      const Task::Sums some = context.task->Evaluate(base.values, samples);
+      sums.loss += some.loss;
+      sums.correct += some.correct;
+      continue;
+    }
+    for (const int64_t sample : samples) {
+      sums.loss += static_cast<double>(sample + 1);
+      sums.correct += static_cast<int64_t>(Mix(ToInt(base.lineage) ^ Mix(static_cast<uint64_t>(sample))) & 1);
+    }
+  }
+  return sums;
+}
+
 std::shared_ptr<Buffer> Store::Compute(const Grant& grant, const BufferRef& base, Done& done) const {
+  if (grant.kind == LeaseKind::kEvaluate) {
+    const TestSums sums = Test(*context_, *base, grant.micro_batches);
+    done.loss_sum = sums.loss;
+    done.correct = sums.correct;
+    done.samples = sums.samples;
+    done.finite = std::isfinite(sums.loss);
+    return nullptr;
+  }
   done.loss_sum = 0;
   done.correct = 0;
-  const bool train = grant.kind == LeaseKind::kTrain;
   auto result = std::make_shared<Buffer>();
   result->cover = CoverHash(grant.micro_batches);
   result->oldest_base = result->newest_base = base->version;
   const size_t count = learns() ? static_cast<size_t>(context_->task->parameter_count()) : 0;
   std::vector<double> gradient(count, 0);
-  if (learns() && context_->exact && train) result->fixed.assign(count, 0);
+  if (learns() && context_->exact) result->fixed.assign(count, 0);
   for (const MicroBatch mb : grant.micro_batches) {
     result->samples += context_->ledger->SampleCount(mb);
     if (!learns()) continue;
     const std::vector<int64_t> samples = context_->ledger->Samples(mb);
-    const Task::Sums sums = train ? context_->task->AddGradient(base->values, samples, gradient)
-                                  : context_->task->Evaluate(base->values, samples);
+    const Task::Sums sums = context_->task->AddGradient(base->values, samples, gradient);
     done.loss_sum += sums.loss;
     done.correct += sums.correct;
-    if (!context_->exact || !train) continue;
+    if (!context_->exact) continue;
     for (size_t i = 0; i < count; ++i) result->fixed[i] += std::llrint(gradient[i] * kFixedScale);
     std::fill(gradient.begin(), gradient.end(), 0);
   }
   done.samples = result->samples;
-  if (!train) return nullptr;
   const auto samples = static_cast<double>(result->samples);
   done.gradient_norm2 = learns() ? 0 : samples * samples + context_->noise_scale * samples;
   for (size_t i = 0; i < count; ++i) {

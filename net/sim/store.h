@@ -13,6 +13,7 @@
 
 #include "net/messages.h"
 #include "net/node/event.h"
+#include "net/policy/evaluation.h"
 #include "net/policy/ledger.h"
 #include "net/shard_map.h"
 #include "net/sim/buffer.h"
@@ -31,6 +32,7 @@ struct StoreContext {
   bool exact = false;
   double noise_scale = 1000;  // timing mode: φ that norms of gradients are made from
   uint64_t seed = 1;
+  TestSet test;
 };
 
 class Store {
@@ -51,6 +53,9 @@ class Store {
   static BufferRef Encode(const BufferRef& buffer, Codec codec);
 
   // Worker.
+  // Sums over these test samples. In timing mode they say which samples and which history went in: `loss` is the sum of
+  // the samples' numbers, counted from 1, and whether a sample is `correct` depends on it and on the lineage.
+  static TestSums Test(const StoreContext& context, const Buffer& base, std::span<const MicroBatch> mbs);
   // Gradient sums of the lease; fills what `done` says of the result. Null: an evaluation.
   std::shared_ptr<Buffer> Compute(const Grant& grant, const BufferRef& base, Done& done) const;
   BufferRef Base(Version version) const;

@@ -145,7 +145,7 @@ Task::Sums Task::Evaluate(std::span<const double> parameters, std::span<const in
   Sums sums;
   std::vector<double> hidden, logits;
   for (const int64_t sample : samples) {
-    const Example& example = train_[static_cast<size_t>(sample)];
+    const Example& example = test_[static_cast<size_t>(sample)];
     Forward(parameters, example, hidden, logits);
     sums.correct += ArgMax(logits) == example.label ? 1 : 0;
     sums.loss += SoftmaxLoss(logits, example.label);

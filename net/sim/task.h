@@ -29,7 +29,7 @@ class Task {
   // REQUIRES: parameters and gradient have parameter_count elements.
   Sums AddGradient(std::span<const double> parameters, std::span<const int64_t> samples,
                    std::span<double> gradient) const;
-  // Sums over these training samples.
+  // Sums over these test samples.
   Sums Evaluate(std::span<const double> parameters, std::span<const int64_t> samples) const;
   // Means over the test samples.
   struct Score {

@@ -41,7 +41,8 @@ World::World(const Scenario& scenario, const RunOptions& options)
               .momentum = job.momentum,
               .exact = job.exact,
               .noise_scale = job.noise_scale > 0 ? job.noise_scale : kNoiseScaleDefault,
-              .seed = job.seed};
+              .seed = job.seed,
+              .test = {.sample_count = job.task.test_count, .micro_batch_size = job.micro_batch_size}};
   AddNodes();
 }
 
@@ -210,7 +211,9 @@ void World::StartManager(Instant at) {
     };
   }
   manager_ = std::make_unique<Manager>(std::move(options));
-  Handle(node, journal_.Read(), 0);
+  Started started = journal_.Read();
+  if (std::exchange(was_testing_, false)) started.untested = started.checkpoint;
+  Handle(node, started, 0);
 }
 
 void World::Kill(NodeId id, const char* why) {
@@ -369,7 +372,7 @@ void World::OnComputed(Node& node) {
     node.store->Put(finished.payload, std::move(result));
   }
   NodeTotals& totals = recorder_.totals(node.id);
-  totals.samples += finished.done.samples;
+  if (job.grant.kind == LeaseKind::kTrain) totals.samples += finished.done.samples;
   ++totals.leases;
   totals.compute_seconds += finished.done.compute.seconds();
   recorder_.AddSpan({.node = node.id,
@@ -454,7 +457,7 @@ std::vector<double> World::ParametersAt(Version version) const {
 }
 
 void World::Score(Node& node, Version version) {
-  if (!task_ || version < next_score_) return;
+  if (!task_ || version < next_score_ || scenario_.job.test_leases) return;
   const JobSpec& job = scenario_.job;
   const int64_t rounds_an_epoch = std::max<int64_t>(1, (job.sample_count + job.batch_size - 1) / job.batch_size);
   const int64_t step = job.evaluate_rounds > 0 ? job.evaluate_rounds : rounds_an_epoch;
@@ -466,7 +469,7 @@ void World::Score(Node& node, Version version) {
 
 Record World::Finish(int64_t event_count) {
   if (outcome_ == Outcome::kFinished && options_.check_invariants) {
-    checkers_.OnFinished(left_out_samples_);
+    checkers_.OnFinished(manager_->version(), left_out_samples_);
     if (checkers_.broken()) End(Outcome::kViolation, "");
   }
   const Version version = manager_ != nullptr ? manager_->version() : Version{};

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -212,12 +213,18 @@ class World {
   void Do(Node& node, Instant at, const JournalStart& action);
   void Do(Node& node, Instant at, const Checkpointed& action);
   void Do(Node& node, Instant at, const JournalBlock& action);
+  void Do(Node& node, Instant at, const TestHere& action);
+  void Do(Node& node, Instant at, const Evaluated& action);
   void Do(Node& node, Instant at, const Explain& action);
   void Do(Node& node, Instant at, const Halt& action);
   // What the manager tells members says what was decided.
   void Watch(Instant at, NodeId to, const Message& message);
   void OnCommit(Instant at, const Commit& commit);
   void CountLeftOut();
+  // Sums over all test samples, of a version that is whole.
+  TestSums TestAll(const Buffer& whole) const;
+  // All stripes of a version from those of anybody, or from a checkpoint; null: there is none.
+  BufferRef WholeAt(Version version) const;
 
   // world_messages.cc
   uint32_t Share(Message message);
@@ -298,6 +305,9 @@ class World {
   absl::flat_hash_map<uint64_t, Instant> bulk_departures_;  // the last, by direction; only with faults of messages
   std::map<Version, Store> checkpoints_;                    // on the manager's disk, or on the way to it
   std::shared_ptr<const Layout> layout_;                    // of the newest view that started
+  std::map<Version, TestSums> tests_;                       // that are under way: what they should give
+  std::set<Version> tests_here_;                            // that wait for their checkpoint
+  bool was_testing_ = false;                                // the newest checkpoint, when the manager crashed
   Version next_score_{};
   Outcome outcome_ = Outcome::kTimeout;
   std::string why_;

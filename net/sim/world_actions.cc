@@ -11,6 +11,8 @@ namespace {
 
 // Ids that the driver gives have the top bit.
 constexpr uint64_t kDriverBit = uint64_t{1} << 63;
+// A forward pass takes one part of these of a lease that trains.
+constexpr int64_t kForwardParts = 3;
 // From asking for something local to the answer, if it costs nothing.
 constexpr Duration kSoon{1'000};
 
@@ -78,6 +80,7 @@ double World::CostSeconds(const Node& node, const Action& action) const {
 void World::Watch(Instant at, NodeId to, const Message& message) {
   std::visit(Overloaded{
                  [&](const Grant& grant) {
+                   if (grant.kind != LeaseKind::kTrain) return;
                    recorder_.OnGrant(at, grant);
                    checkers_.OnGrant(to, grant);
                  },
@@ -101,6 +104,8 @@ void World::Do(Node& node, Instant at, Multicast& action) {
     const bool back = start->version < checkers_.stable();
     checkers_.OnStart(message.view, start->version, back && Recoverable(checkers_.stable()));
     recorder_.OnView(message.view, start->version);
+    tests_.erase(tests_.upper_bound(start->version), tests_.end());
+    tests_here_.erase(tests_here_.upper_bound(start->version), tests_here_.end());
     Mark(node.id, "view " + std::to_string(ToInt(message.view)));
   }
   if (const auto* close = std::get_if<Close>(&message.body)) {
@@ -140,7 +145,8 @@ void World::Do(Node& node, Instant, const SetTimer& action) {
 
 void World::Do(Node& node, Instant at, Compute& action) {
   EDDL_CHECK(!node.job) << "node " << ToInt(node.id) << " computes two leases at once";
-  const Duration length = node.device->Compute(at, action.grant.samples);
+  Duration length = node.device->Compute(at, action.grant.samples);
+  if (action.grant.kind == LeaseKind::kEvaluate) length.ns /= kForwardParts;
   BufferRef base = node.store->Base(action.grant.base);
   node.job = Job{.grant = std::move(action.grant), .base = std::move(base), .begin = at, .end = at + length};
   queue_.Push(node.job->end, kComputed, ToInt(node.id));
@@ -177,6 +183,10 @@ void World::Do(Node& node, Instant, const Release& action) { node.store->Release
 void World::Do(Node& node, Instant, const Adopt& action) {
   const std::vector<BufferRef> shards = node.store->Adopt(action);
   checkers_.OnAdopt(node.id, node.member->view(), action.version, shards);
+  if (manager_ && manager_->IsTesting(action.version) && !tests_.contains(action.version)) {
+    const BufferRef whole = node.store->Base(action.version);
+    if (checkers_.IsOfJob(action.version, whole->lineage)) tests_.emplace(action.version, TestAll(*whole));
+  }
   Score(node, action.version);
 }
 
@@ -235,7 +245,58 @@ void World::Do(Node&, Instant, const JournalStart& action) { journal_.Write(acti
 void World::Do(Node& node, Instant, const Checkpointed& action) {
   journal_.Write(action);
   checkpoints_.erase(checkpoints_.begin(), checkpoints_.lower_bound(action.version));
+  if (tests_here_.erase(action.version) > 0) Do(node, now_, TestHere{action.version});
   Mark(node.id, "checkpoint of version " + std::to_string(ToInt(action.version)));
+}
+
+TestSums World::TestAll(const Buffer& whole) const {
+  std::vector<MicroBatch> all;
+  for (int64_t mb = 0; mb < context_.test.micro_batch_count(); ++mb)
+    all.push_back(MicroBatch{static_cast<uint64_t>(mb)});
+  return Store::Test(context_, whole, all);
+}
+
+BufferRef World::WholeAt(Version version) const {
+  const auto checkpoint = checkpoints_.find(version);
+  auto whole = std::make_shared<Buffer>();
+  for (uint32_t stripe = 0; stripe < shape_.stripe_count; ++stripe) {
+    BufferRef state;
+    if (checkpoint != checkpoints_.end()) state = checkpoint->second.StripeAt(Stripe{stripe}, version);
+    for (const Node& node : nodes_) {
+      if (state != nullptr || !node.alive) continue;
+      state = node.store->StripeAt(Stripe{stripe}, version);
+      if (state != nullptr && !checkers_.IsOfJob(version, state->lineage)) state = nullptr;
+    }
+    if (state == nullptr) return nullptr;
+    whole->values.insert(whole->values.end(), state->values.begin(), state->values.end());
+    whole->lineage = state->lineage;
+  }
+  return whole;
+}
+
+void World::Do(Node& node, Instant at, const TestHere& action) {
+  const auto known = tests_.find(action.version);
+  const BufferRef whole = known == tests_.end() ? WholeAt(action.version) : nullptr;
+  if (known == tests_.end() && whole == nullptr) {
+    tests_here_.insert(action.version);
+    return;
+  }
+  const TestSums sums = whole != nullptr ? TestAll(*whole) : known->second;
+  Tell(node.id, Tested{.version = action.version, .loss = sums.loss, .correct = sums.correct}, at + kSoon);
+}
+
+void World::Do(Node&, Instant at, const Evaluated& action) {
+  const auto known = tests_.find(action.version);
+  checkers_.OnEvaluated(action, known == tests_.end() ? nullptr : &known->second);
+  if (known != tests_.end()) tests_.erase(known);
+  const auto count = static_cast<double>(std::max<int64_t>(action.samples, 1));
+  const double accuracy = static_cast<double>(action.correct) / count;
+  recorder_.OnTest({.at = at,
+                    .version = action.version,
+                    .sums = {.loss = action.loss, .correct = action.correct, .samples = action.samples}});
+  if (!task_) return;
+  recorder_.OnScore(action.version, action.loss / count, accuracy);
+  if (scenario_.job.target_accuracy > 0 && accuracy >= scenario_.job.target_accuracy) End(Outcome::kTarget, "");
 }
 
 void World::Do(Node& node, Instant, const JournalBlock& action) {

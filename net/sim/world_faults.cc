@@ -122,8 +122,12 @@ void World::CrashManager(double back_seconds) {
   if (!At(kManager).alive) return;
   Mark(kManager, "crash");
   Kill(kManager, "manager crash");
+  const bool was_testing = manager_->IsTesting(journal_.checkpoint());
   manager_.reset();
   journal_.Crash();
+  was_testing_ = was_testing;
+  tests_here_.clear();
+  checkers_.OnManagerCrash();
   checkpoints_.erase(checkpoints_.upper_bound(journal_.checkpoint()), checkpoints_.end());
   const Instant back = now_ + FromSeconds(std::max(0.0, back_seconds));
   checkers_.OnDisturbance(back);

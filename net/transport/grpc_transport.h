@@ -44,8 +44,8 @@ class GrpcTransport : public Transport {
     std::function<void(const std::string&)> on_refused = {};
   };
   // Protocol versions that this program speaks.
-  static constexpr uint32_t kProtocolMin = 1;
-  static constexpr uint32_t kProtocolMax = 1;
+  static constexpr uint32_t kProtocolMin = 2;
+  static constexpr uint32_t kProtocolMax = 2;
 
   // `observer` outlives the transport. kUnavailable: the address can't be listened at.
   static absl::StatusOr<std::unique_ptr<GrpcTransport>> Create(const Options& options, TransportObserver& observer);

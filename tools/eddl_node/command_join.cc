@@ -53,6 +53,8 @@ constexpr double kStatusSeconds = 10;
 constexpr std::chrono::seconds kBringPatience{90};
 // Rows of one contribution that are kept in memory, where the disk does not take them.
 constexpr int64_t kBlockMemoryBytes = int64_t{1} << 20;
+// Likewise of the test set: a device tests about the same part of it every time.
+constexpr int64_t kTestMemoryBytes = int64_t{8} << 20;
 
 std::string HostName() {
   std::array<char, 256> name{};
@@ -98,6 +100,7 @@ class JoinRun {
   v1::JoinReply reply_;
   JobPacket job_;
   std::unique_ptr<cluster::SampleCache> samples_;  // null: the job's rows stay where they are
+  std::unique_ptr<cluster::SampleCache> tests_;    // null: nothing is tested here
   cluster::NoRows no_rows_;
   std::optional<LabelledData> own_;                // which nobody else sees
   std::unique_ptr<cluster::BlockSamples> blocks_;  // those, and what is contributed
@@ -284,6 +287,18 @@ absl::Status JoinRun::OpenSamples(const std::shared_ptr<grpc::Channel>& channel)
                                             .limit_bytes = arguments_.cache_limit,
                                             .on_trouble = say},
                                            cluster::MakeFetcher(channel)));
+  if (job_.test_count > 0) {
+    EDDL_ASSIGN_OR_RETURN(
+        tests_, cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
+                                            .fingerprint = job_.test_fingerprint,
+                                            .sample_count = job_.test_count,
+                                            .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
+                                            .fetch_all = false,
+                                            .limit_bytes = arguments_.cache_limit,
+                                            .memory_bytes = kTestMemoryBytes,
+                                            .on_trouble = say},
+                                           cluster::MakeFetcher(channel, cluster::SampleSet::kTest)));
+  }
   blocks_ = std::make_unique<cluster::BlockSamples>(*samples_, job_.sample_count,
                                                     [this](const net::DataBlock& block) { return OpenBlock(block); });
   return absl::OkStatus();
@@ -324,6 +339,7 @@ absl::Status JoinRun::Start() {
                                            .pace = pace_,
                                            .cpu_limit = arguments_.cpu_limit,
                                            .owner_load_max = arguments_.owner_load_max,
+                                           .tests = tests_.get(),
                                            .record_path = arguments_.record,
                                            .initial = std::move(initial),
                                            .log = &console_.log(),

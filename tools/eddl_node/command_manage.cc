@@ -1,9 +1,4 @@
 // eddl-node manage: starts a cluster, deals the samples of a job, and ends with a model.
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netdb.h>
-
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -52,26 +47,6 @@ using cluster::JobPacket;
 // After the end, until nodes have told the rest of what they did.
 constexpr Duration kTracePatience{3'000'000'000};
 constexpr char kManageSchema[] = "eddl.manage.v1";
-
-// This machine's first address that others may reach; the loopback's if there is none.
-std::string OwnAddress() {
-  ifaddrs* all = nullptr;
-  std::string found = "127.0.0.1";
-  if (getifaddrs(&all) != 0) return found;
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    const bool usable = one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET &&
-                        (one->ifa_flags & IFF_LOOPBACK) == 0 && (one->ifa_flags & IFF_UP) != 0;
-    std::array<char, NI_MAXHOST> text{};
-    if (!usable ||
-        getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
-      continue;
-    }
-    found = text.data();
-    break;
-  }
-  freeifaddrs(all);
-  return found;
-}
 
 // What a person should look at.
 bool IsTrouble(const ClusterEvent& event) {
@@ -139,6 +114,7 @@ class ManageRun {
   std::unique_ptr<cluster::JournalFile> journal_;
   std::unique_ptr<cluster::CheckpointKeeper> keeper_;
   std::unique_ptr<cluster::TrainingRows> rows_;
+  std::unique_ptr<cluster::TrainingRows> test_rows_;  // null: members get none
   std::optional<RunTrace> trace_;
   std::optional<AtomicFile> trace_file_;
   std::unique_ptr<cluster::ClusterService> service_;
@@ -157,6 +133,7 @@ class ManageRun {
   cluster::NoRows no_rows_;
   std::optional<Log> worker_log_;
   std::unique_ptr<cluster::SampleSource> worker_samples_;
+  std::unique_ptr<cluster::SampleSource> worker_tests_;
   std::thread bring_thread_;  // says what the worker has, where data stay on their devices
   std::unique_ptr<cluster::MemberSession> worker_;
   std::atomic<bool> worker_stop_ = false;
@@ -287,7 +264,7 @@ absl::Status ManageRun::SaveOperator() {
 HostPort ManageRun::OwnHostPort() const {
   const bool any = listen_.host == "0.0.0.0" || listen_.host == "::";
   const int port = transport_ != nullptr ? transport_->port() : std::stoi(listen_.port);
-  return {.host = any ? OwnAddress() : listen_.host, .port = std::to_string(port)};
+  return {.host = any ? cluster::OwnAddress() : listen_.host, .port = std::to_string(port)};
 }
 
 absl::Status ManageRun::CheckEpochs() const {
@@ -318,6 +295,11 @@ absl::Status ManageRun::OpenJournal() {
                                           cluster_folder() + "/contributed", journal_->started().blocks);
   if (!rows.ok()) return WithExitCode(ExitCode::kData, rows.status());
   rows_ = *std::move(rows);
+  if (packet_.test_count == 0) return absl::OkStatus();
+  auto tests =
+      cluster::TrainingRows::Open(session_->data().test, packet_.test_count, cluster_folder() + "/no-tests", {});
+  if (!tests.ok()) return WithExitCode(ExitCode::kData, tests.status());
+  test_rows_ = *std::move(tests);
   return absl::OkStatus();
 }
 
@@ -334,9 +316,10 @@ absl::Status ManageRun::MakeKeeper() {
           .folder = cluster_folder(),
           .job = packet_,
           .test = test.size() > 0 ? &test : nullptr,
-          .on_saved = [this](net::Version version) { manager_->OnSaved(version); },
-          .on_tested = [this](const cluster::SavedCheckpoint& saved,
-                              const Checkpoint& whole) { manager_->OnTested(saved, whole); },
+          .on_saved = [this](const cluster::SavedCheckpoint& saved,
+                             std::shared_ptr<const Checkpoint> whole) { manager_->OnSaved(saved, std::move(whole)); },
+          .on_tested = [this](net::Version version,
+                              const absl::StatusOr<BatchSums>& sums) { manager_->OnTested(version, sums); },
           .on_trouble = [this](const std::string& text) { manager_->OnTrouble(text); }},
       session_->replica(), *cpu, cluster::StripesOf(layout, packet_.stripe_count), std::move(shared));
   const net::Version checkpoint = journal_->started().checkpoint;
@@ -372,6 +355,7 @@ absl::Status ManageRun::Listen() {
   const auto on_refused = [this](const std::string& text) { manager_->OnRefused(text); };
   grpc_log_.emplace(on_refused);
   service_->set_log(&console_.log());
+  service_->set_test_rows(test_rows_.get());
   if (trace_) service_->set_trace(&*trace_);
   auto transport = net::GrpcTransport::Create({.self = net::kManager,
                                                .job_id = packet_.job_id,
@@ -431,6 +415,7 @@ absl::Status ManageRun::StartWorker() {
   } else {
     worker_samples_ = std::make_unique<cluster::TrainingRowsSource>(*rows_);
   }
+  if (test_rows_ != nullptr) worker_tests_ = std::make_unique<cluster::TrainingRowsSource>(*test_rows_);
   worker_log_.emplace(arguments_.log, /*to_stderr=*/console_.json());
   worker_log_->set_node(*node);
   cluster::MemberSessionOptions options = {.self = *node,
@@ -438,6 +423,7 @@ absl::Status ManageRun::StartWorker() {
                                            .listen = HostPort{"0.0.0.0", std::to_string(port)}.ToString(),
                                            .credentials = credentials,
                                            .pace = pace,
+                                           .tests = worker_tests_.get(),
                                            .log = &*worker_log_};
   if (!initial_path_.empty()) options.initial = initial_;
   EDDL_ASSIGN_OR_RETURN(worker_, cluster::MemberSession::Open(packet_, std::move(options), std::move(runtime),
@@ -641,6 +627,8 @@ absl::Status ManageRun::Execute() {
       .manager = cluster::MakeManagerOptions(job_, packet_, session_->model().layout()),
       .epochs = packet_.options.epochs,
       .record_path = arguments_.record};
+  options.manager.test_count = session_->data().test.size();
+  options.manager.test_here = packet_.local_data;  // the manager's test data stay there, too
   cluster::ManagerObserver observer = {
       .on_step = [this](const StepReport& report) { OnStep(report); },
       .on_epoch = [this](const EpochReport& report, const Checkpoint& model) { OnEpoch(report, model); },
@@ -673,7 +661,8 @@ absl::Status ManageRun::Execute() {
   PrintBanner();
   EDDL_RETURN_IF_ERROR(StartWorker());
   const cluster::ManagerEnd end =
-      manager_->Run(*transport_, *journal_, *keeper_, seconds_before_, InstallStopSignals());
+      manager_->Run(*transport_, *journal_, *keeper_, seconds_before_,
+                    metrics_->last_epoch() ? metrics_->last_epoch()->epoch : 0, InstallStopSignals());
   worker_stop_ = true;
   if (worker_thread_.joinable()) worker_thread_.join();
   dashboard_.reset();

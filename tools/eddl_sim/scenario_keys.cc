@@ -111,6 +111,9 @@ void AddJob(Table table, JobSpec& job) {
   table.Add("target_accuracy", &job.target_accuracy, {kFraction}, "Stop at this accuracy on test data. 0: never.");
   table.Add("evaluate_rounds", &job.evaluate_rounds, {kFromZero, "rounds"},
             "Rounds between measurements of the accuracy. 0: once an epoch.");
+  table.Add(
+      "test_leases", &job.test_leases, {},
+      "The workers test the model on task.test_count samples, after each epoch and with each regular checkpoint.");
   AddTask(table.Inner("task"), job.task);
 }
 

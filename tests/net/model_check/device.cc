@@ -6,6 +6,7 @@
 
 #include "net/node/overloaded.h"
 #include "runtime/base/check.h"
+#include "runtime/base/rng.h"
 
 namespace eddl::net::model_check {
 namespace {
@@ -18,6 +19,20 @@ constexpr Duration kLeaseTime{1'000'000'000};
 std::string Name(Version version) { return "version " + std::to_string(ToInt(version)); }
 std::string Name(Stripe stripe) { return "stripe " + std::to_string(ToInt(stripe)); }
 std::string Name(Payload payload) { return "payload " + std::to_string(ToInt(payload)); }
+
+// What a test of these micro-batches sums up to: a digit for each of them, so that one that is counted twice shows, and
+// a fraction that says which updates made the parameters.
+double TestLoss(const std::vector<MicroBatch>& mbs, const std::vector<std::vector<MicroBatch>>& updates) {
+  constexpr double kFraction = 1.0 / (1 << 30);
+  constexpr uint64_t kHistories = 1 << 12;
+  uint64_t history = 1;
+  for (const auto& update : updates) history = Mix(history ^ CoverHash(update));
+  double loss = 0;
+  for (const MicroBatch mb : mbs) {
+    loss += std::ldexp(1.0, 4 * static_cast<int>(ToInt(mb))) + static_cast<double>(history % kHistories) * kFraction;
+  }
+  return loss;
+}
 
 // May a gradient computed on `base` go into the round that starts from `version`?
 bool IsAllowedBase(const RoundRule& rule, Version base, Version version) {
@@ -102,6 +117,7 @@ std::string Device::Carry(const Action& action, const Promises& promises) {
             durable_ = journal_.records.size();
             return std::string();
           },
+          [&](const Evaluated& a) { return OnEvaluated(a, promises); },
           [&](const Checkpointed& a) {
             journal_.checkpoint = a.version;
             return std::string();
@@ -164,7 +180,37 @@ LeaseFinished Device::FinishLease(bool cancelled, const Promises& promises) {
     finished.payload = Receive(GradientSum{
         .micro_batches = grant.micro_batches, .bases = {base}, .samples = promises.CountSamples(grant.micro_batches)});
   }
+  if (!cancelled && grant.kind == LeaseKind::kEvaluate) {
+    std::vector<std::vector<MicroBatch>> updates;
+    for (const Update& update : base.updates) updates.push_back(update.micro_batches);
+    finished.done.loss_sum = TestLoss(grant.micro_batches, updates);
+  }
   return finished;
+}
+
+Tested Device::TestByJournal(Version version, const Promises& promises) const {
+  std::vector<MicroBatch> all;
+  for (int64_t mb = 0; mb < promises.test.micro_batch_count(); ++mb)
+    all.push_back(MicroBatch{static_cast<uint64_t>(mb)});
+  std::vector<std::vector<MicroBatch>> updates;
+  for (const CommitRecord& record : journal_.records) {
+    if (record.round < version) updates.push_back(record.micro_batches);
+  }
+  return {.version = version, .loss = TestLoss(all, updates)};
+}
+
+std::string Device::OnEvaluated(const Evaluated& evaluated, const Promises& promises) {
+  const std::string what = "the test of " + Name(evaluated.version);
+  if (evaluated.samples != promises.test.sample_count) {
+    return what + " counts " + std::to_string(evaluated.samples) + " samples";
+  }
+  const double wanted = TestByJournal(evaluated.version, promises).loss;
+  if (evaluated.loss != wanted) {
+    return what + " sums up to " + std::to_string(evaluated.loss) + ", where each sample once on that version gives " +
+           std::to_string(wanted);
+  }
+  evaluated_ = evaluated.version;
+  return {};
 }
 
 std::string Device::OnMerge(const Merge& merge) {
@@ -401,7 +447,7 @@ void Device::AddTo(Digest& digest) const {
   std::vector<Payload> payloads;
   for (const auto& [payload, content] : payloads_) payloads.push_back(payload);
   digest.AddUnordered(payloads, [](Digest& part, Payload payload) { part.Add(payload); });
-  digest.Add(pending_, computing_on_, versions_, stripes_, accumulators_, journal_, durable_);
+  digest.Add(pending_, computing_on_, versions_, stripes_, accumulators_, journal_, durable_, evaluated_);
 }
 
 }  // namespace eddl::net::model_check

@@ -14,6 +14,7 @@
 #include "net/node/digest.h"
 #include "net/node/event.h"
 #include "net/plan.h"
+#include "net/policy/evaluation.h"
 #include "net/policy/ledger.h"
 #include "tests/net/model_check/content.h"
 
@@ -25,6 +26,7 @@ struct Promises {
   LedgerOptions ledger;
   uint32_t stripe_count = 0;
   int64_t batch_size = 0;  // samples
+  TestSet test;
 
   // Of the only epoch, counted apart from the ledger: a tail of less than half a micro-batch joins the one before.
   int64_t MicroBatchCount() const {
@@ -72,6 +74,11 @@ class Device {
   // A name for bytes that came in.
   Payload Receive(Content content);
 
+  // The newest version whose test is over in this life.
+  Version evaluated() const { return evaluated_; }
+  // What a manager's own device says of a version: of its journal's history.
+  Tested TestByJournal(Version version, const Promises& promises) const;
+
   // All stripes that it has at this version, by content.
   Stripes HoldingAt(Version version) const;
 
@@ -104,6 +111,7 @@ class Device {
   std::string OnLoad(const Load& load);
   std::string OnExport(const Export& action);
   std::string OnJournal(const CommitRecord& record);
+  std::string OnEvaluated(const Evaluated& evaluated, const Promises& promises);
   // The optimizer's step on all stripes of a role.
   std::string Step(Role role, const CommitRecord& record, const GradientSum& sum, const Promises& promises);
   std::string Take(Payload payload, Content& content);
@@ -117,6 +125,7 @@ class Device {
   JournalState journal_;
   size_t durable_ = 0;  // journal records that are safe
   uint64_t received_count_ = 0;
+  Version evaluated_{};
 };
 
 }  // namespace eddl::net::model_check

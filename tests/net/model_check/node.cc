@@ -1,6 +1,7 @@
 #include "tests/net/model_check/node.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "net/node/overloaded.h"
@@ -33,6 +34,7 @@ Outcome Node::Handle(const Event& event, const Promises& promises) {
   Actions actions;
   std::visit([&](auto& machine) { machine.Handle(now_, event, actions); }, machine_);
   Outcome outcome;
+  std::vector<Version> tests;
   const auto send = [&](NodeId to, const Message& message) {
     Parcel parcel{.message = message, .content = {}};
     std::string broken = device_.Read(PayloadOf(message.body), parcel.content);
@@ -48,6 +50,7 @@ Outcome Node::Handle(const Event& event, const Promises& promises) {
                    },
                    [&](const SetTimer& a) { timer_ = a.at; },
                    [](const Explain&) {},
+                   [&](const TestHere& a) { tests.push_back(a.version); },
                    [&](const Halt& a) {
                      halted_ = true;
                      halted_why_ = a.why;
@@ -58,6 +61,11 @@ Outcome Node::Handle(const Event& event, const Promises& promises) {
                    },
                },
                action);
+  }
+  for (const Version version : tests) {
+    Outcome more = Handle(device_.TestByJournal(version, promises), promises);
+    std::move(more.sent.begin(), more.sent.end(), std::back_inserter(outcome.sent));
+    if (outcome.broken.empty()) outcome.broken = std::move(more.broken);
   }
   return outcome;
 }

@@ -15,7 +15,8 @@ Promises Scenario::promises() const {
   return {.rule = rule,
           .ledger = {.sample_count = sample_count, .micro_batch_size = micro_batch_size},
           .stripe_count = leader_count,
-          .batch_size = round_size * micro_batch_size};
+          .batch_size = round_size * micro_batch_size,
+          .test = {.sample_count = test_count, .micro_batch_size = micro_batch_size}};
 }
 
 ManagerOptions Scenario::manager_options() const {
@@ -27,6 +28,7 @@ ManagerOptions Scenario::manager_options() const {
           .learning_rate = [made](int64_t samples_done) { return made.LearningRate(samples_done); },
           .workers_min = all_joins ? 1 : worker_count + (leaders_work ? leader_count : 0),
           .leaders_min = all_joins ? 1 : leader_count,
+          .test_count = test_count,
           // The rule is the promise that is checked: not one that a measured noise scale would allow.
           .planner = {.mode = rule.mode,
                       .codec = Codec::kF32,

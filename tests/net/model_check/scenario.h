@@ -39,6 +39,7 @@ struct Scenario {
   int64_t micro_batch_size = 2;
   int64_t round_size = 3;  // micro-batches
   bool speculate = false;
+  int64_t test_count = 0;  // samples that the last version is tested on
   // Nodes join in every order, too; else in one.
   bool all_joins = false;
   uint32_t faults_max = 0;

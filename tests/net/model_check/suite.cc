@@ -28,6 +28,13 @@ Scenario Speculating(Scenario scenario) {
   return scenario;
 }
 
+// The last version is tested, on three micro-batches.
+Scenario Testing(Scenario scenario) {
+  scenario.name += "-test";
+  scenario.test_count = 5;
+  return scenario;
+}
+
 // Two nodes that lead and work, and one that works.
 Scenario LeadersWork() {
   Scenario scenario = Cluster("leaders-work", kSync);
@@ -72,6 +79,10 @@ std::vector<Scenario> ShortSuite() {
       WithFaults(Cluster("pipe", kPipe), 1, 1),
       WithFaults(Cluster("async", kAsync), 1, 1),
       WithFaults(Speculating(Cluster("sync", kSync)), 1, 1),
+      Testing(AllOrders("all-orders-1w1l-1f", kSync, 1, 1, 1)),
+      WithFaults(Testing(LeadersWork()), 0, 3),
+      WithFaults(Testing(Cluster("sync", kSync)), 1, 1),
+      WithFaults(Testing(Cluster("pipe", kPipe)), 1, 0),
       WithFaults(LeadersWork(), 1, 1),
       WithFaults(Joins(), 1, 1),
       WithFaults(Cluster("sync", kSync), 2, 0),
@@ -90,6 +101,8 @@ std::vector<Scenario> LongSuite() {
     suite.push_back(AllOrders(std::string("all-orders-3w2l-") + name, rule, 3, 2, 0));
   }
   suite.push_back(WithFaults(LeadersWork(), 2, 1));
+  suite.push_back(WithFaults(Testing(LeadersWork()), 2, 0));
+  suite.push_back(WithFaults(Testing(Cluster("sync", kSync)), 2, 0));
   suite.push_back(WithFaults(Joins(), 2, 1));
   return suite;
 }

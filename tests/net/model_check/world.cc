@@ -544,6 +544,9 @@ std::string World::CheckEnd() const {
   const Node& manager = atlas_->At(nodes_[0]);
   if (!manager.halted_why().empty()) return "M gives up: " + manager.halted_why();
   const Version version = manager.manager()->version();
+  if (scenario.test_count > 0 && manager.device().evaluated() != version) {
+    return "M ends the job, but version " + std::to_string(ToInt(version)) + " was not tested";
+  }
   const auto count = static_cast<uint64_t>(scenario.promises().MicroBatchCount());
   for (uint32_t i = 0; i < scenario.leader_count; ++i) {
     bool held = false;

@@ -74,8 +74,9 @@ class Cluster {
     }
   }
   // What the journal says; `lost`: so many of its last records were not on disk yet.
-  void RestartManager(size_t lost) {
+  void RestartManager(size_t lost, Version untested = {}) {
     Started started = journal_;
+    started.untested = untested;
     started.records.resize(started.records.size() - lost);
     journal_ = started;
     StartManager(started);
@@ -98,6 +99,9 @@ class Cluster {
   const std::string& why() const { return why_; }
   // Micro-batches in computations so far, repeated ones counted again.
   int64_t computed(uint32_t node) const { return computed_.contains(node) ? computed_.at(node) : 0; }
+  // Likewise of test samples, and the tests that are over.
+  int64_t tested(uint32_t node) const { return tested_.contains(node) ? tested_.at(node) : 0; }
+  const std::vector<Evaluated>& tests() const { return tests_; }
   // Explanations so far, one a line.
   const std::string& said() const { return said_; }
   bool left(uint32_t node) const { return left_.contains(node); }
@@ -108,6 +112,8 @@ class Cluster {
   std::function<void(uint32_t node, LeaseFinished& finished)> on_finished = [](uint32_t, LeaseFinished&) {};
   // Results of these nodes stay with them until they are taken out of here.
   std::map<uint32_t, bool> stalled;
+  // Likewise of tests alone.
+  std::map<uint32_t, bool> stalled_tests;
 
  private:
   static bool IsFrom(const Event& event, uint32_t node) {
@@ -117,7 +123,9 @@ class Cluster {
 
   bool Deliver() {
     const auto next = std::find_if(queue_.begin(), queue_.end(), [this](const auto& item) {
-      return !(std::holds_alternative<LeaseFinished>(item.second) && stalled[item.first]);
+      const auto* finished = std::get_if<LeaseFinished>(&item.second);
+      if (finished == nullptr) return true;
+      return !stalled[item.first] && !(finished->done.kind == LeaseKind::kEvaluate && stalled_tests[item.first]);
     });
     if (next == queue_.end()) return false;
     auto [node, event] = *next;
@@ -152,7 +160,24 @@ class Cluster {
       timers_[node] = timer->at;
     } else if (const auto* compute = std::get_if<Compute>(&action)) {
       const Grant& grant = compute->grant;
-      computed_[node] += static_cast<int64_t>(grant.micro_batches.size());
+      const bool tests = grant.kind == LeaseKind::kEvaluate;
+      (tests ? tested_ : computed_)[node] += static_cast<int64_t>(grant.micro_batches.size());
+      if (tests) {
+        // The loss says which micro-batches of the test samples went in, and how often; the count, of which version.
+        double loss = 0;
+        for (const MicroBatch mb : grant.micro_batches) loss += static_cast<double>(uint64_t{1} << (4 * ToInt(mb)));
+        const auto correct = static_cast<int64_t>(ToInt(grant.base) / 6 * grant.micro_batches.size());
+        queue_.push_back({node, LeaseFinished{.done = {.round = grant.round,
+                                                       .base = grant.base,
+                                                       .part = grant.part,
+                                                       .micro_batches = grant.micro_batches,
+                                                       .samples = grant.samples,
+                                                       .compute = Duration{50'000},
+                                                       .loss_sum = loss,
+                                                       .correct = correct,
+                                                       .kind = grant.kind}}});
+        return;
+      }
       queue_.push_back({node, LeaseFinished{.done = {.round = grant.round,
                                                      .base = grant.base,
                                                      .part = grant.part,
@@ -165,9 +190,10 @@ class Cluster {
       for (auto& [owner, event] : queue_) {
         auto* finished = std::get_if<LeaseFinished>(&event);
         if (finished == nullptr || owner != node || finished->done.micro_batches != abandon->micro_batches) continue;
+        if (finished->done.part != abandon->part) continue;
         finished->done.cancelled = true;
         finished->payload = Payload{};
-        stalled[node] = false;
+        stalled[node] = stalled_tests[node] = false;
       }
     } else if (const auto* seal = std::get_if<Seal>(&action)) {
       queue_.push_back({node, Sealed{.round = seal->round, .attempt = seal->attempt, .norm2 = 1}});
@@ -195,6 +221,10 @@ class Cluster {
       journal_.blocks.push_back(block->block);
     } else if (const auto* checkpoint = std::get_if<Checkpointed>(&action)) {
       journal_.checkpoint = checkpoint->version;
+    } else if (const auto* here = std::get_if<TestHere>(&action)) {
+      queue_.push_back({node, Tested{.version = here->version, .loss = -1}});
+    } else if (const auto* evaluated = std::get_if<Evaluated>(&action)) {
+      tests_.push_back(*evaluated);
     } else if (const auto* halt = std::get_if<Halt>(&action)) {
       if (node == 0) {
         over_ = true;
@@ -217,6 +247,8 @@ class Cluster {
   std::string why_;
   std::string said_;
   std::map<uint32_t, int64_t> computed_;
+  std::map<uint32_t, int64_t> tested_;
+  std::vector<Evaluated> tests_;
   std::map<uint32_t, bool> left_;
   std::map<std::string, int64_t> sent_;
 };

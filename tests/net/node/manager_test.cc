@@ -344,5 +344,122 @@ TEST(ManagerTest, WithoutAnyOwnerTheJobWaitsInsteadOfEndingOnNothing) {
   EXPECT_EQ(CoverOf(cluster), "30 micro-batches once");
 }
 
+// 24 rounds of training in two epochs; each is tested on five micro-batches: see Cluster for what their sums say.
+Cluster::Options Testing() {
+  Cluster::Options options;
+  options.manager.ledger.epoch_count = 2;
+  options.manager.checkpoint_epochs = options.manager.checkpoint_end = true;
+  options.manager.test_count = 18;
+  return options;
+}
+
+std::string TestsOf(const Cluster& cluster) {
+  std::string text;
+  for (const Evaluated& test : cluster.tests()) {
+    text += "v" + std::to_string(ToInt(test.version)) + ": " + std::to_string(test.samples) + " samples";
+    if (test.loss == 0x11111 && test.correct == static_cast<int64_t>(5 * (ToInt(test.version) / 6))) text += " once";
+    text += test.loss == -1 ? " here; " : "; ";
+  }
+  return text;
+}
+
+TEST(ManagerTest, EveryEpochIsTestedByTheWorkers) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+  EXPECT_EQ(cluster.tested(1) + cluster.tested(2), 2 * 5);
+  EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
+}
+
+// Node 1 hangs in its part: node 2 does that, too, when patience is over.
+TEST(ManagerTest, WhatASlowWorkerIsTestingAnotherTestsToo) {
+  Cluster cluster(Testing());
+  cluster.stalled_tests[1] = true;
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+  EXPECT_GE(cluster.sent("Cancel"), 1) << "to node 1";
+  EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
+}
+
+TEST(ManagerTest, WhatALostWorkerWasTestingIsTestedByAnother) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.Run([&] { return cluster.tested(1) > 0; }));
+  cluster.Crash(1);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+  EXPECT_GE(cluster.tested(2), 5);
+}
+
+// A worker that comes while version 6 is tested has a later one.
+TEST(ManagerTest, WhereNobodyHasTheVersionTheManagerTestsItItself) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.Run([&] { return cluster.tested(1) > 0 && cluster.tested(2) > 0; }));
+  ASSERT_TRUE(cluster.tests().empty());
+  cluster.Crash(1);
+  cluster.Crash(2);
+  cluster.Join(1);
+  cluster.Join(2);
+  ASSERT_TRUE(cluster.Run());
+  const std::string tests = TestsOf(cluster);
+  EXPECT_TRUE(tests.starts_with("v6: 18 samples here; v12: 18 samples ")) << tests;
+  EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
+}
+
+TEST(ManagerTest, ATestThatIsNotForMembersIsTheManagers) {
+  Cluster::Options options = Testing();
+  options.manager.test_here = true;
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples here; v12: 18 samples here; ");
+  EXPECT_EQ(cluster.tested(1) + cluster.tested(2), 0);
+}
+
+TEST(ManagerTest, ATestThatARestartInterruptedIsRepeated) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.RunToVersion(12));
+  cluster.stalled_tests[1] = true;
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == Version{12}; }));
+  ASSERT_EQ(TestsOf(cluster), "v6: 18 samples once; ");
+  cluster.Crash(0);
+  cluster.stalled_tests[1] = false;
+  cluster.RestartManager(/*lost=*/0, /*untested=*/Version{12});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+}
+
+TEST(ManagerTest, ALeaderThatIsLostDoesNotEndATest) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.RunToVersion(12));
+  cluster.stalled_tests[1] = true;
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == Version{12}; }));
+  ASSERT_EQ(TestsOf(cluster), "v6: 18 samples once; ");
+  cluster.Crash(4);
+  cluster.stalled_tests[1] = false;
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+}
+
+// Whoever can't say anything of a version is not asked again; if nobody can, it is the manager's.
+TEST(ManagerTest, AModelThatIsNotFiniteIsTestedByTheManager) {
+  Cluster cluster(Testing());
+  cluster.on_finished = [&](uint32_t, LeaseFinished& finished) {
+    if (finished.done.kind == LeaseKind::kEvaluate) finished.done.finite = false;
+  };
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples here; v12: 18 samples here; ");
+}
+
+TEST(ManagerTest, AResultThatCantBeIsAStrike) {
+  Cluster cluster(Testing());
+  cluster.on_finished = [&](uint32_t node, LeaseFinished& finished) {
+    if (finished.done.kind == LeaseKind::kEvaluate && node == 1) finished.done.correct = 1000;
+  };
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.manager().roster().Find(NodeId{1})->strikes, 2) << "one for each test";
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+  EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
+}
+
 }  // namespace
 }  // namespace eddl::net

@@ -257,6 +257,30 @@ TEST(RunTest, ATargetEndsTheRunAsSoonAsItIsReached) {
   EXPECT_LT(record.samples_committed, 50'000);
 }
 
+// The workers' sums are what one look at all test samples gives.
+TEST(RunTest, TheWorkersTestEachEpochWhileTheyTrain) {
+  Scenario scenario = SmallCluster(4);
+  scenario.pins.codec = Codec::kF32;
+  const Record untested = RunSeed(scenario, 1);
+  scenario.job.test_leases = true;
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_EQ(ToString(record.outcome), "finished") << record.why;
+  ASSERT_EQ(record.tests.size(), 2u);
+  EXPECT_EQ(record.tests[0].sums.samples, 200);
+  EXPECT_EQ(ToInt(record.tests[0].version), 8u);
+  EXPECT_EQ(ToInt(record.tests[1].version), 16u);
+  EXPECT_DOUBLE_EQ(static_cast<double>(record.tests[1].sums.correct) / 200, record.accuracy);
+  EXPECT_NEAR(record.tests[1].sums.loss / 200, record.loss, 1e-9);
+  EXPECT_EQ(record.samples_committed, untested.samples_committed);
+  // Training went on meanwhile.
+  const bool is_late = std::any_of(record.rounds.begin(), record.rounds.end(), [&](const RoundSample& round) {
+    return round.round == Version{8} && round.committed < record.tests[0].at;
+  });
+  EXPECT_TRUE(is_late);
+  // 200 forward passes by four devices are 17 ms; the first epoch's fill gaps, the second's come after the last step.
+  EXPECT_LT((record.end - untested.end).seconds(), 0.04);
+}
+
 TEST(RunTest, SpansSayWhoDidWhatAndOnlyWhenAskedFor) {
   const Scenario scenario = SmallCluster(2);
   EXPECT_TRUE(RunSeed(scenario, 1).spans.empty());

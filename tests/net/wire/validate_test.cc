@@ -161,7 +161,7 @@ TEST(ValidateTest, StartsAndMoves) {
 }
 
 TEST(ValidateTest, Leases) {
-  REFUSED(Grant, "a lease of nothing", m.micro_batches.clear());
+  REFUSED(Grant, "a lease of nothing", (m.micro_batches.clear(), m.kind = LeaseKind::kTrain));
   REFUSED(Grant, "a lease out of range", (m.micro_batches = {MicroBatch{2}, MicroBatch{1}}));
   REFUSED(Grant, "a lease out of range", m.samples = -1);
   REFUSED(Grant, "a lease out of range", m.samples = kSamplesMax + 1);

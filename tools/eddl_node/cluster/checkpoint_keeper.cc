@@ -74,6 +74,12 @@ void CheckpointKeeper::Save(net::Version version, const TrainState& state) {
   tasks_.push_back({.version = version, .state = state, .whole = *std::move(whole)});
 }
 
+void CheckpointKeeper::Test(net::Version version, std::shared_ptr<const Checkpoint> whole) {
+  EDDL_CHECK(whole != nullptr) << "a test of nothing";
+  const absl::MutexLock lock(&mutex_);
+  tasks_.push_back({.version = version, .test = std::move(whole)});
+}
+
 absl::Status CheckpointKeeper::Load(net::Version version) {
   EDDL_ASSIGN_OR_RETURN(const Checkpoint checkpoint, LoadCheckpoint(PathOf(version)));
   TensorStore::Whole whole;
@@ -116,7 +122,7 @@ void CheckpointKeeper::Work() {
       tasks_.pop_front();
       busy_ = true;
     }
-    Run(task);
+    task.test == nullptr ? RunSave(task) : RunTest(task);
     const absl::MutexLock lock(&mutex_);
     busy_ = false;
   }
@@ -136,31 +142,28 @@ Checkpoint CheckpointKeeper::MakeCheckpoint(const Task& task) const {
   return checkpoint;
 }
 
-void CheckpointKeeper::Run(const Task& task) {
+void CheckpointKeeper::RunSave(const Task& task) {
   if (const absl::Status read = replica_.ReadParameters(all_); !read.ok()) options_.on_trouble(MessageOf(read));
-  Checkpoint checkpoint = MakeCheckpoint(task);
+  const auto checkpoint = std::make_shared<const Checkpoint>(MakeCheckpoint(task));
   SavedCheckpoint saved = {.version = task.version, .state = task.state, .path = PathOf(task.version)};
   for (bool told = false;; told = true) {
-    const absl::Status status = SaveCheckpoint(saved.path, checkpoint);
+    const absl::Status status = SaveCheckpoint(saved.path, *checkpoint);
     if (status.ok()) break;
     if (!told) options_.on_trouble("can't save a checkpoint, trying again: " + MessageOf(status));
     const absl::MutexLock lock(&mutex_);
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), kRetrySave)) return;
   }
-  options_.on_saved(task.version);
+  options_.on_saved(saved, checkpoint);
   RemoveOlder(task.version);
-  if (options_.test != nullptr && options_.test->size() > 0) {
-    auto tested = [&]() -> absl::StatusOr<BatchSums> {
-      EDDL_RETURN_IF_ERROR(replica_.WriteParameters(checkpoint.parameters));
-      return EvaluateDataset(replica_, *options_.test, options_.job.options.evaluate_batch);
-    }();
-    if (tested.ok()) {
-      saved.test = *tested;
-    } else {
-      options_.on_trouble("can't test the model: " + MessageOf(tested.status()));
-    }
-  }
-  options_.on_tested(saved, checkpoint);
+}
+
+void CheckpointKeeper::RunTest(const Task& task) {
+  const auto test = [&]() -> absl::StatusOr<BatchSums> {
+    if (options_.test == nullptr) return FailedPrecondition("there are no test data");
+    EDDL_RETURN_IF_ERROR(replica_.WriteParameters(task.test->parameters));
+    return EvaluateDataset(replica_, *options_.test, options_.job.options.evaluate_batch);
+  };
+  options_.on_tested(task.version, test());
 }
 
 void CheckpointKeeper::RemoveOlder(net::Version version) const {

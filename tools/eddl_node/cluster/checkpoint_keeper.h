@@ -1,8 +1,9 @@
-// CheckpointKeeper: versions of the whole model that leaders send to the manager: put together, saved, tested.
+// CheckpointKeeper: versions of the whole model that leaders send to the manager: put together, saved, and tested where
+// members can't.
 //
-// Parts are gathered on the loop's thread; saving and evaluation run on a thread of the keeper's own, one checkpoint
-// after the other, so that the cluster never waits for the manager's disk or processor. Files are named by version, and
-// the newest two are kept: the journal says which one stands.
+// Parts are gathered on the loop's thread; saving and testing run on a thread of the keeper's own, one after the other,
+// so that the cluster never waits for the manager's disk or processor. Files are named by version, and the newest two
+// are kept: the journal says which one stands.
 #pragma once
 
 #include <cstdint>
@@ -28,12 +29,12 @@
 
 namespace eddl::cluster {
 
-// A checkpoint that is on disk, and what its test said.
+// A checkpoint that is on disk, and what its test said, once that is over.
 struct SavedCheckpoint {
   net::Version version{};
   TrainState state;
   std::string path;
-  std::optional<BatchSums> test;  // none without test data
+  std::optional<BatchSums> test;  // none without one
 };
 
 class CheckpointKeeper {
@@ -42,14 +43,13 @@ class CheckpointKeeper {
     std::string folder;
     JobPacket job;
     const Dataset* test = nullptr;  // null: no test data
-    // Called from the keeper's thread. Saved: the file is on disk, its test is not done yet. Tested: the last word on
-    // that checkpoint; `whole` is what a model file holds.
-    std::function<void(net::Version)> on_saved;
-    std::function<void(const SavedCheckpoint&, const Checkpoint& whole)> on_tested;
+    // Called from the keeper's thread. Saved: the file is on disk; `whole` is what it holds. Tested: Test's result.
+    std::function<void(const SavedCheckpoint&, std::shared_ptr<const Checkpoint> whole)> on_saved;
+    std::function<void(net::Version, const absl::StatusOr<BatchSums>&)> on_tested;
     std::function<void(const std::string&)> on_trouble;  // a full disk: tried again until it works
   };
 
-  // `replica` (for evaluation, and for the parameters beyond the shared part) and `device` (of the cpu backend) outlive
+  // `replica` (for tests, and for the parameters beyond the shared part) and `device` (of the cpu backend) outlive
   // the keeper.
   CheckpointKeeper(Options options, Replica& replica, Device& device, StripeLayout stripes, std::vector<float> initial);
   ~CheckpointKeeper();
@@ -58,6 +58,8 @@ class CheckpointKeeper {
   absl::Status Add(const net::Move& move, const net::Bytes& bytes);
   // All of its parts are here: saves it. `state`: where the job stands at that version.
   void Save(net::Version version, const TrainState& state);
+  // Runs that version over the test data; ends in on_tested. kFailedPrecondition there: there are none.
+  void Test(net::Version version, std::shared_ptr<const Checkpoint> whole);
   // What was gathered of versions that were not saved is void: a new view starts.
   void DropParts();
 
@@ -76,11 +78,13 @@ class CheckpointKeeper {
     net::Version version{};
     TrainState state;
     TensorStore::Whole whole;
+    std::shared_ptr<const Checkpoint> test;  // to be tested; null: to be saved
   };
 
   TensorStore& StoreOf(net::Version version);
   void Work();
-  void Run(const Task& task);
+  void RunSave(const Task& task);
+  void RunTest(const Task& task);
   Checkpoint MakeCheckpoint(const Task& task) const;
   void RemoveOlder(net::Version version) const;
   bool HasTask() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !tasks_.empty(); }

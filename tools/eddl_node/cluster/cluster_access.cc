@@ -1,12 +1,17 @@
 #include "tools/eddl_node/cluster/cluster_access.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -105,6 +110,25 @@ absl::StatusOr<Identity> LoadIdentity(const std::string& folder) {
   if (error != std::errc() || end != node.data() + node.size()) return DataLoss(folder + "/node is damaged");
   identity.node = net::NodeId{number};
   return identity;
+}
+
+std::string OwnAddress() {
+  ifaddrs* all = nullptr;
+  std::string found = "127.0.0.1";
+  if (getifaddrs(&all) != 0) return found;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    const bool usable = one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET &&
+                        (one->ifa_flags & IFF_LOOPBACK) == 0 && (one->ifa_flags & IFF_UP) != 0;
+    std::array<char, NI_MAXHOST> text{};
+    if (!usable ||
+        getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+      continue;
+    }
+    found = text.data();
+    break;
+  }
+  freeifaddrs(all);
+  return found;
 }
 
 }  // namespace eddl::cluster

@@ -47,4 +47,7 @@ absl::Status ClaimIdentity(const std::string& folder);
 // kNotFound: this device is not known there.
 absl::StatusOr<Identity> LoadIdentity(const std::string& folder);
 
+// This machine's first address that others may reach; the loopback's if there is none.
+std::string OwnAddress();
+
 }  // namespace eddl::cluster

@@ -78,6 +78,11 @@ absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string&
   auto fingerprint = CacheFingerprint(data.train);
   if (!fingerprint.ok()) return WithExitCode(ExitCode::kData, fingerprint.status());
   packet.data_fingerprint = *std::move(fingerprint);
+  if (packet.local_data || data.test.size() == 0) return packet;
+  auto test = CacheFingerprint(data.test);
+  if (!test.ok()) return WithExitCode(ExitCode::kData, test.status());
+  packet.test_count = data.test.size();
+  packet.test_fingerprint = "test-" + *test;
   return packet;
 }
 

@@ -265,7 +265,9 @@ grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::
                                         grpc::ServerWriter<v1::SamplesPiece>* writer) {
   if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
   if (job_.local_data) return ToGrpc(FailedPrecondition("data.policy is \"local\": no entries leave their device"));
-  return ServeSamples(train_, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
+  if (request->test() && test_ == nullptr) return ToGrpc(NotFound("this job has no test set"));
+  const TrainingRows& rows = request->test() ? *test_ : train_;
+  return ServeSamples(rows, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
 }
 
 grpc::Status ClusterService::Contribute(grpc::ServerContext* context, grpc::ServerReader<v1::SamplesPiece>* reader,

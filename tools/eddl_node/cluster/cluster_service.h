@@ -24,8 +24,8 @@
 namespace eddl::cluster {
 
 // Messages of these versions are understood.
-constexpr uint32_t kProtocolMin = 1;
-constexpr uint32_t kProtocolMax = 1;
+constexpr uint32_t kProtocolMin = 2;
+constexpr uint32_t kProtocolMax = 2;
 // A file is sent in pieces of this size.
 constexpr size_t kFilePieceBytes = size_t{1} << 18;
 // Contributions that come at once; more of them have to wait.
@@ -56,6 +56,8 @@ class ClusterService final : public v1::Cluster::Service {
 
   // Of the manager, whose level the operator may change. Before the service is called; outlives it.
   void set_log(const Log* log) { log_ = log; }
+  // What members test on. Before the service is called; outlives it.
+  void set_test_rows(const TrainingRows* test) { test_ = test; }
   // From now on members are asked what they do when. Before the service is called; outlives it.
   void set_trace(RunTrace* trace) { trace_ = trace; }
 
@@ -92,6 +94,7 @@ class ClusterService final : public v1::Cluster::Service {
   std::string job_json_;
   MemberRegistry& registry_;
   ManagerNode& manager_;
+  const TrainingRows* test_ = nullptr;  // null: there are none for members
   TrainingRows& train_;
   SampleTurns turns_;
   std::atomic<int> contributions_ = 0;  // that are coming just now

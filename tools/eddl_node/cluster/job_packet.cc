@@ -9,7 +9,7 @@
 namespace eddl::cluster {
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 constexpr int64_t kMicroBatchMax = int64_t{1} << 20;
 
 template <typename T>
@@ -40,6 +40,9 @@ absl::Status ReadNumbers(const nlohmann::json& json, JobPacket& packet) {
   EDDL_RETURN_IF_ERROR(Read(json, "exact", packet.exact));
   EDDL_RETURN_IF_ERROR(Read(json, "has_initial", packet.has_initial));
   EDDL_RETURN_IF_ERROR(Read(json, "local_data", packet.local_data));
+  EDDL_RETURN_IF_ERROR(Read(json, "test_count", packet.test_count));
+  EDDL_RETURN_IF_ERROR(Read(json, "test_fingerprint", packet.test_fingerprint));
+  EDDL_RETURN_IF_ERROR(CheckRange("test_count", packet.test_count, 0, packet.local_data ? 0 : INT64_MAX));
   const int64_t least = packet.local_data ? 0 : 1;
   EDDL_RETURN_IF_ERROR(CheckRange("sample_count", packet.sample_count, least, packet.local_data ? 0 : INT64_MAX));
   EDDL_RETURN_IF_ERROR(CheckRange("micro_batch", packet.micro_batch, 1, kMicroBatchMax));
@@ -61,6 +64,8 @@ std::string JobPacket::ToJson() const {
                                {"stripe_count", stripe_count},
                                {"exact", exact},
                                {"has_initial", has_initial},
+                               {"test_count", test_count},
+                               {"test_fingerprint", test_fingerprint},
                                {"local_data", local_data}};
   return json.dump();
 }

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "net/plan.h"
+#include "net/policy/evaluation.h"
 #include "net/policy/ledger.h"
 #include "runtime/data/dataset.h"
 #include "runtime/nn/model.h"
@@ -28,8 +29,10 @@ struct JobPacket {
   int64_t micro_batch = 32;
   uint32_t stripe_count = 1;
   bool exact = false;
-  bool has_initial = false;  // version 0 is not made from the seed, but fetched
-  bool local_data = false;   // every device has rows of its own, and none of them travel: sample_count is 0
+  bool has_initial = false;      // version 0 is not made from the seed, but fetched
+  int64_t test_count = 0;        // of the test set that members test on; 0: none, or it stays at the manager
+  std::string test_fingerprint;  // names the cache of its rows
+  bool local_data = false;       // every device has rows of its own, and none of them travel: sample_count is 0
 
   std::string ToJson() const;
   // kInvalidArgument names the member that is missing, of another type, or out of range.
@@ -41,6 +44,7 @@ struct JobPacket {
             .epoch_count = options.epochs,
             .seed = options.seed};
   }
+  net::TestSet test() const { return {.sample_count = test_count, .micro_batch_size = micro_batch}; }
 };
 
 }  // namespace eddl::cluster

@@ -147,12 +147,22 @@ LeaseResult LeaseRunner::Run(const Request& request, absl::Status status) {
   return result;
 }
 
+int64_t LeaseRunner::CountSamples(const net::Grant& grant, net::MicroBatch mb) const {
+  return grant.kind == net::LeaseKind::kEvaluate ? options_.test.SampleCount(mb) : ledger_.SampleCount(mb);
+}
+
+int64_t LeaseRunner::EpochOf(const net::Grant& grant, net::MicroBatch mb) const {
+  return grant.kind == net::LeaseKind::kEvaluate ? 0 : ledger_.EpochOf(mb);
+}
+
 absl::Status LeaseRunner::CheckGrant(const net::Grant& grant) const {
-  const uint64_t end = ledger_.micro_batch_end();
+  const bool tests = grant.kind == net::LeaseKind::kEvaluate;
+  if (tests && options_.tests == nullptr) return InvalidArgument("a lease of test samples, which are not for here");
+  const uint64_t end = tests ? static_cast<uint64_t>(options_.test.micro_batch_count()) : ledger_.micro_batch_end();
   int64_t samples = 0;
   for (const net::MicroBatch mb : grant.micro_batches) {
     if (ToInt(mb) >= end) return InvalidArgument("a lease of micro-batch " + std::to_string(ToInt(mb)));
-    samples += ledger_.SampleCount(mb);
+    samples += CountSamples(grant, mb);
   }
   if (samples == 0 || samples != grant.samples) {
     return InvalidArgument("a lease of " + std::to_string(samples) + " samples that should have " +
@@ -173,12 +183,14 @@ absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& resu
   const net::Grant& grant = request.grant;
   EDDL_RETURN_IF_ERROR(CheckGrant(grant));
   indices_.clear();
+  const bool tests = grant.kind == net::LeaseKind::kEvaluate;
   for (const net::MicroBatch mb : grant.micro_batches) {
-    const std::vector<int64_t> some = ledger_.Samples(mb);
+    const std::vector<int64_t> some = tests ? options_.test.Samples(mb) : ledger_.Samples(mb);
     indices_.insert(indices_.end(), some.begin(), some.end());
   }
   // Waiting for data is not this device's speed.
-  EDDL_RETURN_IF_ERROR(samples_.Read(indices_, rows_, labels_, [this] { return IsAbandoned(); }));
+  SampleSource& source = tests ? *options_.tests : samples_;
+  EDDL_RETURN_IF_ERROR(source.Read(indices_, rows_, labels_, [this] { return IsAbandoned(); }));
   EDDL_CHECK(labels_.size() == indices_.size()) << labels_.size() << " rows of " << indices_.size();
   const Instant begin = Now();
   result.begin = begin;
@@ -200,7 +212,7 @@ size_t LeaseRunner::PieceOf(const net::Grant& grant, size_t begin) const {
     const int64_t limit = options_.device_batch;
     // Dropout has one epoch for all of a batch.
     return begin + piece <= grant.micro_batches.size() &&
-           ledger_.EpochOf(grant.micro_batches[begin]) == ledger_.EpochOf(grant.micro_batches[begin + piece - 1]) &&
+           EpochOf(grant, grant.micro_batches[begin]) == EpochOf(grant, grant.micro_batches[begin + piece - 1]) &&
            (limit == 0 || static_cast<int64_t>(piece) * options_.ledger.micro_batch_size <= limit);
   };
   size_t piece = kPieceMax;
@@ -215,12 +227,12 @@ absl::Status LeaseRunner::ForEachPiece(const net::Grant& grant,
   for (size_t begin = 0, end = 0; begin < grant.micro_batches.size() && !IsAbandoned(); begin = end) {
     end = begin + PieceOf(grant, begin);
     size_t count = 0;
-    for (size_t i = begin; i < end; ++i) count += static_cast<size_t>(ledger_.SampleCount(grant.micro_batches[i]));
+    for (size_t i = begin; i < end; ++i) count += static_cast<size_t>(CountSamples(grant, grant.micro_batches[i]));
     const BatchView batch = {.count = static_cast<int64_t>(count),
                              .x = std::span(rows_).subspan(row * row_size, count * row_size),
                              .labels = std::span(labels_).subspan(row, count),
                              .samples = std::span(indices_).subspan(row, count)};
-    EDDL_RETURN_IF_ERROR(run(batch, ledger_.EpochOf(grant.micro_batches[begin])));
+    EDDL_RETURN_IF_ERROR(run(batch, EpochOf(grant, grant.micro_batches[begin])));
     row += count;
   }
   return absl::OkStatus();

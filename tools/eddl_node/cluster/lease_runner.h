@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "net/node/event.h"
+#include "net/policy/evaluation.h"
 #include "net/policy/ledger.h"
 #include "runtime/base/time.h"
 #include "runtime/data/dataset.h"
@@ -65,9 +66,11 @@ struct Pace {
 };
 
 struct LeaseRunnerOptions {
-  net::LedgerOptions ledger;  // which samples a micro-batch is
-  uint64_t seed = 1;          // of dropout
-  bool exact = false;         // each micro-batch alone, summed in fixed point
+  net::LedgerOptions ledger;      // which samples a micro-batch is
+  net::TestSet test;              // likewise, of the test samples
+  SampleSource* tests = nullptr;  // their rows; outlives the runner; null: none come here
+  uint64_t seed = 1;              // of dropout
+  bool exact = false;             // each micro-batch alone, summed in fixed point
   int64_t device_batch = 0;  // samples on the device at once, but at least a micro-batch; 0: at most four micro-batches
   double cpu_limit = 0;      // fraction of the time that computing may take, by sleeping after each lease; 0: no limit
   std::optional<Pace> pace;
@@ -121,6 +124,9 @@ class LeaseRunner {
   // lease is abandoned.
   absl::Status ForEachPiece(const net::Grant& grant,
                             const std::function<absl::Status(const BatchView&, int64_t epoch)>& run);
+  // Of the set that the lease is of.
+  int64_t CountSamples(const net::Grant& grant, net::MicroBatch mb) const;
+  int64_t EpochOf(const net::Grant& grant, net::MicroBatch mb) const;
   // How many micro-batches from `begin` on are run as one batch.
   size_t PieceOf(const net::Grant& grant, size_t begin) const;
   // Waits until the lease has taken as long as it should; ends early when it is abandoned.

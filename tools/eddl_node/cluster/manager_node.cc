@@ -1,6 +1,7 @@
 #include "tools/eddl_node/cluster/manager_node.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <variant>
 
@@ -56,7 +57,7 @@ ManagerNode::~ManagerNode() {
 }
 
 ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper,
-                            double seconds_before, const std::atomic<bool>& stop) {
+                            double seconds_before, int64_t epochs_reported, const std::atomic<bool>& stop) {
   transport_ = &transport;
   journal_ = &journal;
   keeper_ = &keeper;
@@ -66,8 +67,8 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   progress_.Restore(journal.started().records, seconds_before);
   epochs_reported_ = progress_.state().epoch;
   loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
-  loop_.Post([this] {
-    Handle(journal_->started());
+  loop_.Post([this, started = Restore(journal.started(), epochs_reported)] {
+    Handle(started);
     TellGrowth();
   });
   loop_.Run([this](Loop::TimerKind kind) {
@@ -84,6 +85,25 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
     observer_.on_sample(*last_sample_);
   }
   return end_;
+}
+
+net::Started ManagerNode::Restore(const net::Started& started, int64_t epochs_reported) {
+  net::Started restored = started;
+  const net::Version version = started.checkpoint;
+  const auto state = progress_.StateAt(version);
+  const bool ends_epoch = ToInt(version) > 0 && state && state->position == 0 && state->epoch > epochs_reported;
+  if (!ends_epoch || options_.manager.test_count == 0) return restored;
+  auto model = LoadCheckpoint(keeper_->PathOf(version));
+  if (!model.ok()) return restored;  // as whoever opened the keeper has said
+  restored.untested = version;
+  epochs_reported_ = state->epoch - 1;
+  epoch_ends_.emplace(version, state->epoch);
+  Saved& saved = saved_[version];
+  saved.checkpoint.version = version;
+  saved.checkpoint.state = *state;
+  saved.checkpoint.path = keeper_->PathOf(version);
+  saved.model = std::make_shared<const Checkpoint>(*std::move(model));
+  return restored;
 }
 
 // What the transport, the journal and the keeper say; each on a thread of its own.
@@ -196,17 +216,24 @@ void ManagerNode::OnBadPeer(net::NodeId peer, const std::string& why) {
   });
 }
 
-void ManagerNode::OnSaved(net::Version version) {
-  loop_.Post([this, version] { journal_->Append(net::Checkpointed{version}); });
+void ManagerNode::OnSaved(const SavedCheckpoint& saved, std::shared_ptr<const Checkpoint> model) {
+  loop_.Post([this, saved, model = std::move(model)] {
+    journal_->Append(net::Checkpointed{saved.version});
+    --saving_;
+    newest_saved_ = saved.version;
+    saved_[saved.version] = {.checkpoint = saved, .model = model};
+    SettleTests();
+  });
 }
 
-void ManagerNode::OnTested(const SavedCheckpoint& saved, const Checkpoint& model) {
-  auto shared = std::make_shared<Checkpoint>(model);
-  loop_.Post([this, saved, shared] {
-    --saving_;
-    end_.last = saved;
-    end_.model = shared;
-    ReportEpochs(saved.version, saved.test, *shared);
+void ManagerNode::OnTested(net::Version version, const absl::StatusOr<BatchSums>& sums) {
+  loop_.Post([this, version, sums] {
+    if (!sums.ok()) {
+      AddEvent("test", "can't test the model: " + MessageOf(sums.status()));
+      failed_tests_.insert(version);
+    }
+    const BatchSums all = sums.ok() ? *sums : BatchSums{};
+    Handle(net::Tested{.version = version, .loss = all.loss, .correct = all.correct});
   });
 }
 
@@ -250,6 +277,30 @@ void ManagerNode::Handle(const net::Event& event) {
     record_ << line.ToJson() << '\n';
   }
   CarryOut(actions);
+  SettleTests();
+}
+
+void ManagerNode::SettleTests() {
+  for (auto it = tests_here_.begin(); it != tests_here_.end();) {
+    const auto saved = saved_.find(*it);
+    if (saved != saved_.end()) keeper_->Test(*it, saved->second.model);
+    it = saved != saved_.end() || !manager_.IsTesting(*it) ? tests_here_.erase(it) : std::next(it);
+  }
+  while (!saved_.empty()) {
+    Saved& first = saved_.begin()->second;
+    const net::Version version = first.checkpoint.version;
+    const auto result = results_.find(version);
+    const bool is_tested = result != results_.end();
+    const bool waits = !is_tested && manager_.IsTesting(version);
+    if (waits && !over_) return;
+    if (is_tested) first.checkpoint.test = result->second;
+    end_.last = first.checkpoint;
+    end_.model = first.model;
+    // What was being tested when the job was stopped is tested again when it goes on.
+    if (!waits) ReportEpochs(version, first.checkpoint.test, *first.model);
+    results_.erase(results_.begin(), results_.upper_bound(version));
+    saved_.erase(saved_.begin());
+  }
 }
 
 void ManagerNode::Take(net::NodeId from, net::Message message, const net::Bytes& payload, bool intact) {
@@ -260,7 +311,8 @@ void ManagerNode::Take(net::NodeId from, net::Message message, const net::Bytes&
     progress_.OnDone(Now(), from, *done);
     const auto behind =
         static_cast<double>(ToInt(manager_.version()) - std::min(ToInt(done->base), ToInt(manager_.version())));
-    if (!done->cancelled) watch_.OnLease(ToInt(from), done->samples, done->compute.seconds(), behind);
+    if (!done->cancelled && done->kind == net::LeaseKind::kTrain)
+      watch_.OnLease(ToInt(from), done->samples, done->compute.seconds(), behind);
   }
   if (auto* move = std::get_if<net::Move>(&message.body)) {
     move->payload = net::Payload{uint64_t{1} << 63 | ++payload_count_};
@@ -339,7 +391,7 @@ void ManagerNode::OnDriverTimer() {
     return;
   }
   if (stopping_since_.ns < 0) return;
-  const bool saved = end_.last && saving_ == 0 && end_.last->version >= manager_.version();
+  const bool saved = newest_saved_ && saving_ == 0 && *newest_saved_ >= manager_.version();
   const bool can_save = manager_.phase() == net::Manager::Phase::kRunning;
   if (saved || !can_save || now - stopping_since_ > kStopPatience) {
     Handle(net::Command{.kind = net::Command::Kind::kStop});
@@ -355,8 +407,9 @@ void ManagerNode::ReportEpochs(net::Version version, const std::optional<BatchSu
   for (; epochs_reported_ < done; ++epochs_reported_) {
     const RunProgress::EpochMeans means = progress_.MeansOf(epochs_reported_);
     EpochReport report = {.epoch = epochs_reported_ + 1,
-                          .train_loss = means.loss,
-                          .train_accuracy = means.accuracy,
+                          // Nothing is known of what an earlier process computed.
+                          .train_loss = means.samples > 0 ? means.loss : std::nan(""),
+                          .train_accuracy = means.samples > 0 ? means.accuracy : std::nan(""),
                           .seconds = progress_.state().seconds,
                           .state = *model.state};
     if (test && test->count > 0 && epochs_reported_ + 1 == done) {
@@ -459,6 +512,13 @@ void ManagerNode::Do(const net::JournalBlock& action) {
   TellGrowth();
   // Long before they are leased, so that rows are fetched behind what is needed now.
   for (const net::NodeId node : manager_.roster().Present()) TellBlocks(node);
+}
+
+void ManagerNode::Do(const net::TestHere& action) { tests_here_.insert(action.version); }
+
+void ManagerNode::Do(const net::Evaluated& action) {
+  if (failed_tests_.erase(action.version) > 0) return;
+  results_[action.version] = {.loss = action.loss, .correct = action.correct, .count = action.samples};
 }
 
 void ManagerNode::Do(const net::Explain& action) { AddEvent(action.topic, action.text); }

@@ -75,7 +75,7 @@ struct ManagerNodeOptions {
 struct ManagerEnd {
   bool finished = false;  // else it was stopped, or can't go on
   std::string why;
-  std::optional<SavedCheckpoint> last;      // the newest checkpoint that was saved and tested
+  std::optional<SavedCheckpoint> last;      // the newest checkpoint that was saved, and its test if that was over
   std::shared_ptr<const Checkpoint> model;  // what it holds
 };
 
@@ -88,9 +88,9 @@ class ManagerNode final : public net::TransportObserver {
   ~ManagerNode() override;
 
   // Until the job is over. `stop` true: takes a checkpoint and ends.
-  // `seconds_before`: of training, of earlier parts of the run.
+  // `seconds_before`: of training, of earlier parts of the run; `epochs_reported`: by those.
   ManagerEnd Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper, double seconds_before,
-                 const std::atomic<bool>& stop);
+                 int64_t epochs_reported, const std::atomic<bool>& stop);
 
   // From other threads: run on the loop, the answer is waited for. kUnavailable once the loop has ended.
   absl::StatusOr<nlohmann::ordered_json> Status();
@@ -116,8 +116,8 @@ class ManagerNode final : public net::TransportObserver {
   void Stop();
 
   // For the keeper and the journal; thread-safe.
-  void OnSaved(net::Version version);
-  void OnTested(const SavedCheckpoint& saved, const Checkpoint& model);
+  void OnSaved(const SavedCheckpoint& saved, std::shared_ptr<const Checkpoint> model);
+  void OnTested(net::Version version, const absl::StatusOr<BatchSums>& sums);
   void OnDurable(net::Version below);
   void OnTrouble(const std::string& text);
   // Somebody was turned away; thread-safe.
@@ -153,6 +153,10 @@ class ManagerNode final : public net::TransportObserver {
   void DialLoop();
   void OnDriverTimer();
   void AddEvent(const std::string& topic, const std::string& text);
+  // The journal's word, and the checkpoint whose test was not over when an earlier process ended.
+  net::Started Restore(const net::Started& started, int64_t epochs_reported);
+  // Tests that wait for their checkpoint, and checkpoints that wait for the end of their test.
+  void SettleTests();
   void ReportEpochs(net::Version version, const std::optional<BatchSums>& test, const Checkpoint& model);
 
   void CarryOut(net::Actions& actions);
@@ -165,6 +169,8 @@ class ManagerNode final : public net::TransportObserver {
   void Do(const net::JournalStart& action);
   void Do(const net::Checkpointed& action);
   void Do(const net::JournalBlock& action);
+  void Do(const net::TestHere& action);
+  void Do(const net::Evaluated& action);
   void Do(const net::Explain& action);
   void Do(const net::Halt& action);
   // A member's: never the manager's. A part of a checkpoint is made when it is sent.
@@ -224,7 +230,16 @@ class ManagerNode final : public net::TransportObserver {
   std::deque<ClusterEvent> events_;
   std::map<net::Version, int64_t> epoch_ends_;  // version at which so many epochs were done, not reported yet
   int64_t epochs_reported_ = 0;
-  int64_t saving_ = 0;  // checkpoints on their way to disk and test
+  int64_t saving_ = 0;  // checkpoints on their way to disk
+  struct Saved {
+    SavedCheckpoint checkpoint;
+    std::shared_ptr<const Checkpoint> model;
+  };
+  std::map<net::Version, Saved> saved_;        // whose test may still be under way
+  std::map<net::Version, BatchSums> results_;  // of tests whose checkpoint is on its way to disk
+  std::set<net::Version> tests_here_;          // which this device has to do, once the checkpoint is on disk
+  std::set<net::Version> failed_tests_;        // of those
+  std::optional<net::Version> newest_saved_;
   bool over_ = false;
   Instant stopping_since_{-1};
   ManagerEnd end_;

@@ -34,6 +34,8 @@ MemberNode::MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorS
     : options_(options),
       store_(std::move(store)),
       samples_(samples),
+      tests_(runner.tests),
+      test_set_(runner.test),
       ledger_options_(runner.ledger),
       ledger_(runner.ledger),
       on_status_(std::move(on_status)),
@@ -179,6 +181,11 @@ void MemberNode::Deliver(Incoming incoming) {
 
 void MemberNode::Prefetch(const net::Grant& grant) {
   for (const net::MicroBatch mb : grant.micro_batches) {
+    if (grant.kind == net::LeaseKind::kEvaluate) {
+      if (tests_ == nullptr || ToInt(mb) >= static_cast<uint64_t>(test_set_.micro_batch_count())) return;
+      tests_->Prefetch(test_set_.Samples(mb));
+      continue;
+    }
     if (ToInt(mb) >= ledger_.micro_batch_end()) return;  // the lease's runner says so
     samples_.Prefetch(ledger_.Samples(mb));
   }
@@ -253,7 +260,7 @@ void MemberNode::OnResult(LeaseResult result) {
     store_->PutGradient(finished.payload, *std::move(result.gradient));
   }
   if (!finished.done.cancelled) {
-    status_.samples += finished.done.samples;
+    if (finished.done.kind == net::LeaseKind::kTrain) status_.samples += finished.done.samples;
     ++status_.leases;
     Debug([&] {
       return "lease of round " + std::to_string(ToInt(finished.done.round)) + ": " +

@@ -153,6 +153,8 @@ class MemberNode final : public net::TransportObserver {
   void Do(const net::JournalStart&) {}
   void Do(const net::Checkpointed&) {}
   void Do(const net::JournalBlock&) {}
+  void Do(const net::TestHere&) {}
+  void Do(const net::Evaluated&) {}
   void SendOne(net::NodeId to, const net::Message& message);
   // What somebody waits for at once; else when the link has sent that.
   void SendBytes(net::NodeId to, const net::Message& message, net::Bytes bytes);
@@ -164,6 +166,8 @@ class MemberNode final : public net::TransportObserver {
   MemberNodeOptions options_;
   std::unique_ptr<TensorStore> store_;
   SampleSource& samples_;
+  SampleSource* const tests_;  // null: no test samples come here
+  const net::TestSet test_set_;
   const net::LedgerOptions ledger_options_;
   net::Ledger ledger_;  // which samples a lease is of
   std::function<void(const MemberStatus&)> on_status_;

@@ -55,6 +55,8 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
                                   .log = options.log,
                                   .spans = &session->spans_};
   const LeaseRunnerOptions runner = {.ledger = job.ledger(),
+                                     .test = job.test(),
+                                     .tests = options.tests,
                                      .seed = job.options.seed,
                                      .exact = job.exact,
                                      .device_batch = job.options.micro_batch,

@@ -30,6 +30,7 @@ struct MemberSessionOptions {
   std::optional<Pace> pace;
   double cpu_limit = 0;
   double owner_load_max = 0;
+  SampleSource* tests = nullptr;  // rows of the test set; outlives the session; null: none come here
   std::string record_path;
   std::vector<float> initial;                               // version 0; empty: the seed's
   const Log* log = nullptr;                                 // outlives the session; null: says nothing

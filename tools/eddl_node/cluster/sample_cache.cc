@@ -187,7 +187,7 @@ SampleCacheImpl::Choice SampleCacheImpl::Choose() {
     if (sample >= 0 && sample < options_.sample_count && !Has(sample)) take(sample);
   }
   const size_t room = std::min(most, is_writable() ? file_->free_count() : memory_.index().free_count());
-  for (; next_ < options_.sample_count && chosen.size() < room; ++next_) {
+  for (; options_.fetch_all && next_ < options_.sample_count && chosen.size() < room; ++next_) {
     if (!Has(next_)) take(next_);
   }
   return {.samples = chosen, .kind = FetchKind::kAhead};

@@ -24,7 +24,8 @@ struct SampleCacheOptions {
   std::string fingerprint;  // of the data set: names the cache
   int64_t sample_count = 0;
   int64_t row_bytes = 0;
-  int64_t limit_bytes = 0;                   // on disk, of all data sets together; 0: memory only
+  bool fetch_all = true;    // rows that nobody has asked for are fetched, too, when there is nothing else to do
+  int64_t limit_bytes = 0;  // on disk, of all data sets together; 0: memory only
   int64_t memory_bytes = int64_t{32} << 20;  // of rows that the disk does not take; at least one row is kept
   std::function<void(const std::string&)> on_trouble = {};  // the disk takes no more: told once, from any thread
   absl::Duration retry_min = absl::Milliseconds(100);       // before a failed fetch is tried again, doubled up to

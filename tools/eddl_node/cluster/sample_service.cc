@@ -58,14 +58,15 @@ grpc::Status ServeSamples(const TrainingRows& data, SampleTurns& turns, const v1
   return grpc::Status::OK;
 }
 
-SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel) {
-  return [channel = std::move(channel)](std::span<const int64_t> samples, FetchKind kind,
-                                        const SampleSink& sink) -> absl::Status {
+SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel, SampleSet set) {
+  return [channel = std::move(channel), set](std::span<const int64_t> samples, FetchKind kind,
+                                             const SampleSink& sink) -> absl::Status {
     const auto stub = v1::Cluster::NewStub(channel);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kFetchPatience);
     v1::GetSamplesRequest request;
     request.set_ahead(kind == FetchKind::kAhead);
+    request.set_test(set == SampleSet::kTest);
     for (const int64_t sample : samples) request.add_samples(sample);
     const auto reader = stub->GetSamples(&context, request);
     absl::Status taken = absl::OkStatus();

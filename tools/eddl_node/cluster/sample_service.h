@@ -65,7 +65,8 @@ enum class FetchKind : uint8_t { kLeased, kAhead };  // a lease waits for them, 
 using SampleFetcher =
     std::function<absl::Status(std::span<const int64_t> samples, FetchKind kind, const SampleSink& sink)>;
 
+enum class SampleSet : uint8_t { kTraining, kTest };
 // Fetches over this channel. kDataLoss: the manager sent other samples than were asked for.
-SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel);
+SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel, SampleSet set = SampleSet::kTraining);
 
 }  // namespace eddl::cluster

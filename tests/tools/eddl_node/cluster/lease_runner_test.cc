@@ -84,7 +84,9 @@ class LeaseRunnerTest : public testing::Test {
   static net::LedgerOptions LedgerOf() {
     return {.sample_count = kSamples, .micro_batch_size = kMicroBatch, .epoch_count = 2, .seed = 9};
   }
-  static LeaseRunnerOptions Options(bool exact = false) { return {.ledger = LedgerOf(), .seed = 5, .exact = exact}; }
+  LeaseRunnerOptions Options(bool exact = false) {
+    return {.ledger = LedgerOf(), .test = test_, .tests = &source_, .seed = 5, .exact = exact};
+  }
   std::unique_ptr<Replica> MakeReplica() const { return *Replica::Create(*problem_.model, *cpu_, nullptr, 3); }
   void Start(const LeaseRunnerOptions& options, SampleSource* source = nullptr) {
     runner_.reset();
@@ -110,7 +112,8 @@ class LeaseRunnerTest : public testing::Test {
   BatchSums Expect(Replica& replica, const net::Grant& grant, uint64_t epoch, std::vector<float>& gradient) const {
     std::vector<int64_t> samples;
     for (const MicroBatch mb : grant.micro_batches) {
-      const std::vector<int64_t> some = ledger_.Samples(mb);
+      const bool tests = grant.kind == net::LeaseKind::kEvaluate;
+      const std::vector<int64_t> some = tests ? test_.Samples(mb) : ledger_.Samples(mb);
       samples.insert(samples.end(), some.begin(), some.end());
     }
     std::vector<std::byte> rows;
@@ -150,6 +153,7 @@ class LeaseRunnerTest : public testing::Test {
   const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
   const test::Problem problem_ = test::FeatureProblem(kSamples);
   const net::Ledger ledger_{LedgerOf()};
+  const net::TestSet test_{.sample_count = kSamples, .micro_batch_size = kMicroBatch};  // the same rows, in order
   DatasetSource source_{problem_.data};
   std::shared_ptr<const std::vector<float>> base_, other_base_;
   const std::unique_ptr<Replica> replica_ = MakeReplica();
@@ -258,6 +262,18 @@ TEST_F(LeaseRunnerTest, PutsTheBaseOnTheDeviceAndLeavesTheRest) {
   ASSERT_TRUE(replica_->ReadParameters(after).ok());
   EXPECT_TRUE(std::equal(base_->begin(), base_->end(), after.begin()));
   EXPECT_TRUE(std::equal(after.begin() + std::ssize(*base_), after.end(), marked.begin() + std::ssize(*base_)));
+}
+
+TEST_F(LeaseRunnerTest, TestSamplesThatAreNotForThisNodeAreRefused) {
+  LeaseRunnerOptions options = Options();
+  options.tests = nullptr;
+  Start(options);
+  const LeaseResult none = Compute(Grant({0}, net::LeaseKind::kEvaluate));
+  EXPECT_EQ(MessageOf(none.error), "a lease of test samples, which are not for here");
+  Start(Options());
+  net::Grant grant = Grant({0}, net::LeaseKind::kEvaluate);
+  grant.micro_batches = {MicroBatch{10}};
+  EXPECT_EQ(MessageOf(Compute(grant).error), "a lease of micro-batch 10");
 }
 
 TEST_F(LeaseRunnerTest, EvaluatesOnTheBaseThatItIsGiven) {

@@ -177,6 +177,16 @@ TEST_F(SampleCacheTest, LeasedRowsComeFirstThenThoseOfSoonThenTheRest) {
   EXPECT_EQ(manager_.kinds(), "alaaa");
 }
 
+TEST_F(SampleCacheTest, WhereNotAllIsNeededOnlyThatIsFetchedWhichIsAskedFor) {
+  SampleCacheOptions options = Options(16, 16);
+  options.fetch_all = false;
+  const auto cache = Open(options);
+  EXPECT_EQ(Read(*cache, {14, 12}), "ok");
+  EXPECT_EQ(Read(*cache, {12, 3}), "ok");
+  const std::vector<std::vector<int64_t>> requests = {{14, 12}, {3}};
+  EXPECT_EQ(manager_.requests(), requests);
+}
+
 TEST_F(SampleCacheTest, ANodeThatComesBackHasItsRows) {
   {
     const auto cache = Open(Options(6, 6));

@@ -1,0 +1,107 @@
+// Evaluation: how one version does on the test samples: which of them are counted, and who works on the others.
+//
+// Pure; one thread. A test sample is counted exactly once: a lease that is granted a second time, since its first owner
+// is slow, counts when the first of the two is answered, and never again. Who tested a sample the last time is asked
+// first, for it has the row.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "net/ids.h"
+#include "runtime/base/time.h"
+
+namespace eddl::net {
+
+// The test samples in their order, cut into micro-batches: number m has the samples from m * size on. A pure value.
+struct TestSet {
+  int64_t sample_count = 0;
+  int64_t micro_batch_size = 32;  // > 0
+
+  bool operator==(const TestSet&) const = default;
+
+  int64_t micro_batch_count() const { return (sample_count + micro_batch_size - 1) / micro_batch_size; }
+  // REQUIRES here and below: micro-batches below micro_batch_count().
+  int64_t SampleCount(MicroBatch mb) const;
+  int64_t SampleCount(std::span<const MicroBatch> mbs) const;
+  std::vector<int64_t> Samples(MicroBatch mb) const;
+};
+
+// Sums over test samples.
+struct TestSums {
+  double loss = 0;
+  int64_t correct = 0;
+  int64_t samples = 0;
+
+  bool operator==(const TestSums&) const = default;
+};
+
+class Evaluation {
+ public:
+  // `tested_by`: for each micro-batch who tested it the last time, kManager if nobody did; empty: nobody.
+  Evaluation(Version version, const TestSet& set, std::vector<NodeId> tested_by);
+
+  Version version() const { return version_; }
+  const TestSums& sums() const { return sums_; }
+  bool finished() const { return sums_.samples == set_.sample_count; }
+  const std::vector<NodeId>& tested_by() const { return tested_by_; }
+
+  // The manager tests it itself, all of it: nothing that members answer counts any more.
+  void TestHere() { here_ = true; }
+  bool here() const { return here_; }
+  // It does not have the version, or can't say anything of it: gets no lease any more.
+  void Exclude(NodeId node) { excluded_.insert(node); }
+  bool IsExcluded(NodeId node) const { return excluded_.contains(node); }
+
+  // Up to `count` micro-batches that nobody works on; empty: there are none. Those of the last time first, and no
+  // others' among those as long as there are samples that nobody has.
+  std::vector<MicroBatch> Lease(NodeId node, int64_t count, Instant patience_end);
+  // The oldest lease whose patience is over, once more, if another node has it and nobody else got it so.
+  std::vector<MicroBatch> LeaseAgain(NodeId node, Instant now, Instant patience_end);
+  int64_t LeaseCount(NodeId node) const;
+  // The node has answered for a lease. false: it has no such lease. `other`: who works on the same in vain now.
+  bool Finish(NodeId node, std::span<const MicroBatch> mbs, double loss, int64_t correct, std::optional<NodeId>& other);
+  // The node gives a lease back. false: it has no such lease.
+  bool GiveUp(NodeId node, std::span<const MicroBatch> mbs);
+  // All that it has is given back.
+  void Drop(NodeId node);
+  void DropAll();
+
+  // All that its future depends on, for model checking.
+  template <typename Digest>
+  void AddTo(Digest& digest) const {
+    digest.Add(version_, sums_.correct, sums_.samples, here_, excluded_);
+    for (size_t i = 0; i < states_.size(); ++i) digest.Add(states_[i], tested_by_[i]);
+    digest.AddUnordered(
+        leases_, [](Digest& part, const Granted& lease) { part.Add(lease.node, lease.micro_batches, lease.doubled); });
+  }
+
+ private:
+  enum class State : uint8_t { kFree, kLeased, kCounted };
+  struct Granted {
+    NodeId node{};
+    std::vector<MicroBatch> micro_batches;
+    Instant patience_end;
+    bool doubled = false;  // two nodes have it
+  };
+
+  std::vector<Granted>::iterator Find(NodeId node, std::span<const MicroBatch> mbs);
+  // Ends the lease; its micro-batches are free, unless they are counted or its twin has them, too.
+  void GiveBack(std::vector<Granted>::iterator lease);
+  Granted* TwinOf(const Granted& lease);
+
+  Version version_{};
+  TestSet set_;
+  TestSums sums_;
+  bool here_ = false;
+  std::vector<State> states_;      // by micro-batch
+  int64_t lowest_free_ = 0;        // nothing before it is free
+  std::vector<NodeId> tested_by_;  // by micro-batch
+  std::vector<Granted> leases_;    // in the order of granting
+  std::set<NodeId> excluded_;
+};
+
+}  // namespace eddl::net
