@@ -12,6 +12,7 @@
 #include "net/ids.h"
 #include "net/messages.h"
 #include "net/plan.h"
+#include "net/policy/ledger.h"
 #include "net/shard_map.h"
 #include "runtime/base/time.h"
 
@@ -27,9 +28,11 @@ struct Started {
   View view{};                        // the last that started
   Version version{};                  // that it started from
   ShardMap map;
-  std::vector<View> histories;    // as its Start said
-  std::vector<DataBlock> blocks;  // that came while the job ran, in order
-  Version untested{};             // `checkpoint`, if its test was not over; 0: there is none
+  std::vector<View> histories;      // as its Start said
+  std::vector<DataBlock> blocks;    // that came while the job ran, in order
+  std::vector<ClosedEpoch> closed;  // without some of their samples, in order
+  std::vector<NodeId> away;         // owners that the job went on without, sorted
+  Version untested{};               // `checkpoint`, if its test was not over; 0: there is none
 };
 struct Received {
   NodeId from{};
@@ -245,6 +248,15 @@ struct Evaluated {
   int64_t correct = 0;
   int64_t samples = 0;
 };
+// The epoch closed without some of its samples. Durable before the actions that follow it, which tell people; undone by
+// a start from an older version.
+struct JournalEpoch {
+  ClosedEpoch closed;
+};
+// The job goes on without what these own. Durable soon, in order.
+struct JournalAway {
+  std::vector<NodeId> owners;
+};
 // A decision, for people: `eddl-node why`.
 struct Explain {
   std::string topic;
@@ -257,7 +269,8 @@ struct Halt {
 
 using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold,
                             ClearFold, Seal, Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal,
-                            JournalView, JournalStart, Checkpointed, Explain, Halt, JournalBlock, TestHere, Evaluated>;
+                            JournalView, JournalStart, Checkpointed, Explain, Halt, JournalBlock, TestHere, Evaluated,
+                            JournalEpoch, JournalAway>;
 
 using Actions = std::vector<Action>;
 

@@ -19,6 +19,11 @@ template <> inline constexpr auto kFields<JournalStart> = std::tuple{
     Field{"histories", &JournalStart::histories}};
 template <> inline constexpr auto kFields<Checkpointed> = std::tuple{Field{"version", &Checkpointed::version}};
 template <> inline constexpr auto kFields<JournalBlock> = std::tuple{Field{"block", &JournalBlock::block}};
+template <> inline constexpr auto kFields<ClosedEpoch> = std::tuple{
+    Field{"version", &ClosedEpoch::version}, Field{"epoch", &ClosedEpoch::epoch},
+    Field{"quarantined", &ClosedEpoch::quarantined}, Field{"deferred", &ClosedEpoch::deferred}};
+template <> inline constexpr auto kFields<JournalEpoch> = std::tuple{Field{"closed", &JournalEpoch::closed}};
+template <> inline constexpr auto kFields<JournalAway> = std::tuple{Field{"owners", &JournalAway::owners}};
 // clang-format on
 
 }  // namespace eddl::net

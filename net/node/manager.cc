@@ -70,6 +70,9 @@ void Manager::OnStarted(Step& step, const Started& started) {
   if (ToInt(started.untested) > 0) BeginTest(step, started.untested);
   // A round is only committed when the version that it starts from is stable.
   if (!started.records.empty()) ledger_.MakeStable(started.records.back().round);
+  RestoreOwners(started);
+  RestoreClosed(version_);
+  closed_said_ = ledger_.closed_end();
   durable_ = version_;
   for (const Shard& shard : map_.shards) plan_.leaders.push_back({.node = shard.leader});
   for (LeaderShare& share : plan_.leaders) share.fraction = 1.0 / static_cast<double>(plan_.leaders.size());

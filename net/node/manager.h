@@ -272,6 +272,10 @@ class Manager {
   void UpdateAway(Step& step);
   void DropAway();
   void SayLeftOut(Step& step);
+  void RestoreOwners(const Started& started);
+  // Epochs that closed up to this version are closed, later ones are open again. REQUIRES: the ledger has all records
+  // below it, and none else.
+  void RestoreClosed(Version version);
 
   // manager_duplicates.cc: leases that are granted a second time.
   bool GrantDuplicate(Step& step, NodeId node);
@@ -378,7 +382,9 @@ class Manager {
   std::map<MicroBatch, NodeId> poisoned_by_;  // on one node so far
   int64_t poisoned_count_ = 0;
   std::map<NodeId, Instant> missing_since_;  // owners that can't work
-  int64_t left_out_said_ = 0;                // epochs before it
+  std::vector<NodeId> away_said_;            // owners that the job goes on without, when any is here
+  std::vector<ClosedEpoch> closed_;          // without some of their samples
+  int64_t closed_said_ = 0;                  // epochs before it
   int64_t rejected_count_ = 0;               // async results that were too old
   std::vector<CommitRecord> records_;        // since the checkpoint
   std::deque<Evaluation> evaluations_;       // by version; the first is dealt

@@ -3,7 +3,8 @@
 // An owner is away when it has said that it leaves, or could not work for longer than a connection may take to come
 // back. Its micro-batches are deferred then, and leave the open rounds; the epoch ends on all the others. When it is
 // back before the epoch is closed, they are dealt as if nothing had been. While nobody is here whose entries are left,
-// nothing is deferred: the job waits, instead of ending on nothing.
+// nothing is deferred: the job waits, instead of ending on nothing. What was decided is journaled: a manager that
+// starts again opens no epoch that ended without somebody, and waits for nobody whom it had given up.
 #include <algorithm>
 #include <utility>
 
@@ -43,12 +44,17 @@ void Manager::UpdateAway(Step& step) {
     const bool has_left = node != nullptr && node->state == NodeRecord::State::kLeaving;
     if (has_left || step.now - since > options_.reconnect) away.push_back(owner);
   }
-  if (!any_here) away.clear();
-  if (away != ledger_.away()) {
+  if (!any_here) {
+    away.clear();
+  } else if (away != away_said_) {
     for (const NodeId owner : away) {
-      if (std::binary_search(ledger_.away().begin(), ledger_.away().end(), owner)) continue;
+      if (std::binary_search(away_said_.begin(), away_said_.end(), owner)) continue;
       Say(step, "node " + std::to_string(ToInt(owner)), "is away: the job goes on without its entries");
     }
+    away_said_ = away;
+    step.out.Do(JournalAway{away});
+  }
+  if (away != ledger_.away()) {
     ledger_.SetAway(std::move(away));
     serve_ = true;
   }
@@ -70,14 +76,31 @@ void Manager::DropAway() {
 }
 
 void Manager::SayLeftOut(Step& step) {
-  for (; left_out_said_ < ledger_.closed_end(); ++left_out_said_) {
-    const int64_t all = ledger_.SampleCountOf(left_out_said_);
-    const EpochCount count = ledger_.Count(left_out_said_);
+  for (; closed_said_ < ledger_.closed_end(); ++closed_said_) {
+    const EpochCount count = ledger_.Count(closed_said_);
+    if (count.deferred + count.quarantined == 0) continue;  // the records alone say that it is closed
+    closed_.push_back(
+        {.version = version_, .epoch = closed_said_, .quarantined = count.quarantined, .deferred = count.deferred});
+    step.out.Do(JournalEpoch{closed_.back()});
     if (count.deferred == 0) continue;
+    const int64_t all = ledger_.SampleCountOf(closed_said_);
     Say(step, "data",
-        "epoch " + std::to_string(left_out_said_ + 1) + " ended without " + std::to_string(all - count.samples_done) +
+        "epoch " + std::to_string(closed_said_ + 1) + " ended without " + std::to_string(all - count.samples_done) +
             " of its " + std::to_string(all) + " entries: their owners were away");
   }
+}
+
+void Manager::RestoreOwners(const Started& started) {
+  closed_ = started.closed;
+  away_said_ = started.away;
+  // They were away for long enough then, and are until they come.
+  for (const NodeId owner : away_said_) missing_since_.emplace(owner, Instant{INT64_MIN / 2});
+}
+
+void Manager::RestoreClosed(Version version) {
+  std::erase_if(closed_, [version](const ClosedEpoch& closed) { return closed.version > version; });
+  for (const ClosedEpoch& closed : closed_) ledger_.CloseAsItWas(closed);
+  closed_said_ = std::min(closed_said_, ledger_.closed_end());
 }
 
 }  // namespace eddl::net

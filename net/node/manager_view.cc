@@ -195,6 +195,7 @@ void Manager::ReplayTo(Step& step, Version version) {
   for (const CommitRecord& record : records_) {
     if (record.round < version) ledger_.Replay(record.round, record.micro_batches);
   }
+  RestoreClosed(version);
 }
 
 std::vector<LeaderShare> Manager::ChooseLeaders() const {
@@ -262,6 +263,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   const std::vector<LeaderShare> leaders = ChooseLeaders();
   map_ = DealStripes(leaders, options_.stripe_count, ChooseStandby(leaders.front().node));
   ledger_.Rollback(version);
+  RestoreClosed(version);
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= version; });
   // Who held what everybody held still does if rounds are undone: only new ones divide.
   if (!held.empty() && version <= started_version_) {

@@ -206,11 +206,26 @@ void Ledger::Commit(Version round, std::span<const MicroBatch> mbs) { Record(rou
 
 void Ledger::Replay(Version round, std::span<const MicroBatch> mbs) { Record(round, mbs, State::kFree); }
 
+void Ledger::CloseAsItWas(const ClosedEpoch& closed) {
+  if (closed.epoch < closed_end()) return;
+  const Epoch& epoch = Open(closed.epoch);
+  for (int64_t position = 0; epoch.count(State::kFree) > 0; ++position) {
+    if (epoch.states[static_cast<size_t>(position)] != State::kFree) continue;
+    // Which of them were which matters to nobody any more.
+    const bool poisonous = epoch.count(State::kQuarantined) < closed.quarantined;
+    Move(closed.epoch, position, State::kFree, poisonous ? State::kQuarantined : State::kDeferred);
+  }
+  CloseStable(closed.version);
+}
+
 void Ledger::MakeStable(Version version) {
-  if (version <= stable_) return;
-  stable_ = version;
+  if (version > stable_) CloseStable(version);
+}
+
+void Ledger::CloseStable(Version version) {
+  stable_ = std::max(stable_, version);
   size_t count = 0;
-  for (; count < unstable_.size() && unstable_[count].round < version; ++count) {
+  for (; count < unstable_.size() && unstable_[count].round < stable_; ++count) {
     const Run& run = unstable_[count];
     Open(EpochOf(MicroBatch{run.begin})).unstable -= static_cast<int64_t>(run.end - run.begin);
   }

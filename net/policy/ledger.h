@@ -46,6 +46,16 @@ struct EpochCount {
   bool operator==(const EpochCount&) const = default;
 };
 
+// What a journal says of an epoch that closed although not all of it was used: what is done, its records say.
+struct ClosedEpoch {
+  Version version{};  // the stable one when it closed: a start from an older one opens it again
+  int64_t epoch = 0;
+  int64_t quarantined = 0;  // micro-batches
+  int64_t deferred = 0;
+
+  bool operator==(const ClosedEpoch&) const = default;
+};
+
 class Ledger {
  public:
   explicit Ledger(const LedgerOptions& options);
@@ -91,6 +101,10 @@ class Ledger {
   void Commit(Version round, std::span<const MicroBatch> mbs);
   // As Commit, for the record of a journal: nobody took them in this life. REQUIRES: free; rounds commit in order.
   void Replay(Version round, std::span<const MicroBatch> mbs);
+  // The epoch had closed, says a journal: what is free in it is quarantined or deferred, and the commits below that
+  // version are stable. Nothing if it is closed. REQUIRES: an epoch of the job; all records below the version are
+  // replayed, epochs are given in order.
+  void CloseAsItWas(const ClosedEpoch& closed);
   // Commits of rounds below `version` can no longer be undone.
   void MakeStable(Version version);
   // Undoes the commits of rounds >= version, and frees all that is taken. REQUIRES: version >= the stable one.
@@ -170,6 +184,8 @@ class Ledger {
   Epoch& Open(int64_t epoch);
   void Move(int64_t number, int64_t position, State from, State to);
   void MoveAll(std::span<const MicroBatch> mbs, State from, State to);
+  // Commits below are permanent, and epochs close in which nothing else is left.
+  void CloseStable(Version version);
   void Record(Version round, std::span<const MicroBatch> mbs, State from);
 
   LedgerOptions options_;

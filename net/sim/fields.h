@@ -19,7 +19,8 @@ template <> inline constexpr auto kFields<Started> = std::tuple{
     Field{"records", &Started::records}, Field{"checkpoint", &Started::checkpoint},
     Field{"last_view", &Started::last_view}, Field{"view", &Started::view}, Field{"version", &Started::version},
     Field{"map", &Started::map}, Field{"histories", &Started::histories},
-    Field{"blocks", &Started::blocks}, Field{"untested", &Started::untested}};
+    Field{"blocks", &Started::blocks}, Field{"closed", &Started::closed}, Field{"away", &Started::away},
+    Field{"untested", &Started::untested}};
 template <> inline constexpr auto kFields<Received> = std::tuple{
     Field{"from", &Received::from}, Field{"message", &Received::message}};
 template <> inline constexpr auto kFields<PeerUp> = std::tuple{Field{"node", &PeerUp::node}};
@@ -91,9 +92,10 @@ inline constexpr std::array<const char*, std::variant_size_v<Event>> kEventNames
     "Started", "Received",  "PeerUp",   "PeerDown",  "Timer",   "LeaseFinished", "Sealed",
     "Loaded",  "Journaled", "Measured", "OwnerLoad", "Command", "Contributed",   "Tested"};
 inline constexpr std::array<const char*, std::variant_size_v<Action>> kActionNames = {
-    "Send",         "Multicast",    "SetTimer", "Compute",   "Abandon",      "Merge",    "Release",
-    "Adopt",        "Discard",      "Fold",     "ClearFold", "Seal",         "Apply",    "ApplyBackup",
-    "Rollback",     "Forget",       "Snapshot", "Load",      "Export",       "Journal",  "JournalView",
-    "JournalStart", "Checkpointed", "Explain",  "Halt",      "JournalBlock", "TestHere", "Evaluated"};
+    "Send",         "Multicast",    "SetTimer", "Compute",   "Abandon",      "Merge",     "Release",
+    "Adopt",        "Discard",      "Fold",     "ClearFold", "Seal",         "Apply",     "ApplyBackup",
+    "Rollback",     "Forget",       "Snapshot", "Load",      "Export",       "Journal",   "JournalView",
+    "JournalStart", "Checkpointed", "Explain",  "Halt",      "JournalBlock", "TestHere",  "Evaluated",
+    "JournalEpoch", "JournalAway"};
 
 }  // namespace eddl::net

@@ -23,6 +23,7 @@ void JournalFile::Write(const JournalView& view) {
 void JournalFile::Write(const JournalStart& start) {
   Flush();
   std::erase_if(state_.records, [&](const CommitRecord& record) { return record.round >= start.version; });
+  std::erase_if(state_.closed, [&](const ClosedEpoch& closed) { return closed.version > start.version; });
   state_.view = start.view;
   state_.version = start.version;
   state_.map = start.map;
@@ -37,6 +38,16 @@ void JournalFile::Write(const Checkpointed& checkpoint) {
 void JournalFile::Write(const JournalBlock& block) {
   Flush();
   state_.blocks.push_back(block.block);
+}
+
+void JournalFile::Write(const JournalEpoch& epoch) {
+  Flush();
+  state_.closed.push_back(epoch.closed);
+}
+
+void JournalFile::Write(const JournalAway& away) {
+  Flush();
+  state_.away = away.owners;
 }
 
 Version JournalFile::MakeDurable(Instant now) {

@@ -19,6 +19,8 @@ class JournalFile {
   void Write(const JournalStart& start);
   void Write(const Checkpointed& checkpoint);
   void Write(const JournalBlock& block);
+  void Write(const JournalEpoch& epoch);
+  void Write(const JournalAway& away);
 
   // It is now. The new durable mark: records of all rounds below are safe.
   Version MakeDurable(Instant now);

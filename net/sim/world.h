@@ -215,6 +215,8 @@ class World {
   void Do(Node& node, Instant at, const JournalBlock& action);
   void Do(Node& node, Instant at, const TestHere& action);
   void Do(Node& node, Instant at, const Evaluated& action);
+  void Do(Node&, Instant, const JournalEpoch& action) { journal_.Write(action); }
+  void Do(Node&, Instant, const JournalAway& action) { journal_.Write(action); }
   void Do(Node& node, Instant at, const Explain& action);
   void Do(Node& node, Instant at, const Halt& action);
   // What the manager tells members says what was decided.

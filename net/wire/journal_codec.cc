@@ -1,5 +1,7 @@
 #include "net/wire/journal_codec.h"
 
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "net/node/journal_fields.h"
@@ -39,6 +41,18 @@ absl::Status CheckEntry(const JournalEntry& entry) {
                         },
                         [](const Checkpointed& checkpoint) { return Validate(checkpoint.version); },
                         [](const JournalBlock& journal) { return Validate(journal.block); },
+                        [](const JournalEpoch& journal) {
+                          const auto is_count = [](int64_t count) { return count >= 0 && count <= kSamplesMax; };
+                          const ClosedEpoch& closed = journal.closed;
+                          if (!is_count(closed.epoch) || !is_count(closed.quarantined) || !is_count(closed.deferred))
+                            return DataLoss("a closed epoch out of range");
+                          return Validate(closed.version);
+                        },
+                        [](const JournalAway& away) {
+                          const auto& owners = away.owners;
+                          const auto bad = std::adjacent_find(owners.begin(), owners.end(), std::greater_equal<>());
+                          return bad == owners.end() ? absl::OkStatus() : DataLoss("owners that are not in order");
+                        },
                     },
                     entry);
 }

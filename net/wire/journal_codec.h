@@ -24,7 +24,8 @@ struct JournalHeader {
   bool operator==(const JournalHeader&) const = default;
 };
 
-using JournalEntry = std::variant<JournalHeader, Journal, JournalView, JournalStart, Checkpointed, JournalBlock>;
+using JournalEntry = std::variant<JournalHeader, Journal, JournalView, JournalStart, Checkpointed, JournalBlock,
+                                  JournalEpoch, JournalAway>;
 
 constexpr size_t kJournalEntrySizeMax = size_t{1} << 24;
 

@@ -270,7 +270,7 @@ HostPort ManageRun::OwnHostPort() const {
 absl::Status ManageRun::CheckEpochs() const {
   const net::Started& started = journal_->started();
   net::Ledger ledger(packet_.ledger());
-  bool fits = true;
+  bool fits = started.closed.empty() || started.closed.back().epoch < packet_.options.epochs;
   for (const net::DataBlock& block : started.blocks) {
     fits = fits && ledger.CanAdd(block);
     if (fits) ledger.Add(block);

@@ -217,8 +217,13 @@ class Cluster {
       journal_.map = start->map;
       journal_.histories = start->histories;
       std::erase_if(journal_.records, [&](const CommitRecord& record) { return record.round >= start->version; });
+      std::erase_if(journal_.closed, [&](const ClosedEpoch& closed) { return closed.version > start->version; });
     } else if (const auto* block = std::get_if<JournalBlock>(&action)) {
       journal_.blocks.push_back(block->block);
+    } else if (const auto* epoch = std::get_if<JournalEpoch>(&action)) {
+      journal_.closed.push_back(epoch->closed);
+    } else if (const auto* away = std::get_if<JournalAway>(&action)) {
+      journal_.away = away->owners;
     } else if (const auto* checkpoint = std::get_if<Checkpointed>(&action)) {
       journal_.checkpoint = checkpoint->version;
     } else if (const auto* here = std::get_if<TestHere>(&action)) {

@@ -327,6 +327,53 @@ TEST(ManagerTest, AnOwnersEntriesAreLeftOutWhileItIsAwayAndUsedAgainWhenItIsBack
   EXPECT_EQ(CoverOf(cluster), std::to_string(12 + second.done + 24) + " micro-batches once");
 }
 
+// How often the manager said this.
+size_t Count(const Cluster& cluster, const std::string& text) {
+  size_t count = 0;
+  for (size_t at = cluster.said().find(text); at != std::string::npos; at = cluster.said().find(text, at + 1)) ++count;
+  return count;
+}
+
+TEST(ManagerTest, ARestartedManagerOpensNoEpochAgainAndWaitsForNobodyItHadGivenUp) {
+  Cluster cluster(Owners());
+  ASSERT_TRUE(cluster.RunToVersion(1));
+  cluster.Handle(0, Contributed{{.row_count = 48, .owner = NodeId{1}}});
+  ASSERT_TRUE(cluster.RunToVersion(4)) << "in the second epoch";
+  cluster.Crash(1);
+  ASSERT_TRUE(cluster.Run([&] { return cluster.manager().ledger().closed_end() == 2; }));
+  const EpochCount second = cluster.manager().ledger().Count(1);
+  ASSERT_GT(second.deferred, 0);
+  cluster.Crash(0);
+  cluster.RestartManager(/*lost=*/0);
+  EXPECT_EQ(cluster.manager().ledger().closed_end(), 2) << cluster.manager().ledger().ToString();
+  EXPECT_EQ(cluster.manager().ledger().Count(1), second);
+  const Instant restarted = cluster.now();
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_LT((cluster.now() - restarted).ns, Duration{500'000'000}.ns) << "nobody was waited for";
+  EXPECT_EQ(cluster.manager().ledger().Count(1), second);
+  EXPECT_EQ(cluster.manager().ledger().Count(2).deferred, 12);
+  EXPECT_EQ(Count(cluster, "node 1: is away"), 1u) << cluster.said();
+  EXPECT_EQ(Count(cluster, "epoch 2 ended without"), 1u) << cluster.said();
+  EXPECT_EQ(Count(cluster, "epoch 3 ended without"), 1u) << cluster.said();
+}
+
+TEST(ManagerTest, AnEpochWhoseRoundsAreLostIsOpenAgain) {
+  Cluster cluster(Owners());
+  ASSERT_TRUE(cluster.RunToVersion(1));
+  cluster.Handle(0, Contributed{{.row_count = 48, .owner = NodeId{1}}});
+  ASSERT_TRUE(cluster.RunToVersion(4));
+  cluster.Crash(1);
+  ASSERT_TRUE(cluster.Run([&] { return cluster.manager().ledger().closed_end() == 2; }));
+  // Both leaders: nothing is left but version 0.
+  for (const uint32_t leader : {3u, 4u}) cluster.Crash(leader);
+  for (const uint32_t node : {1u, 3u, 4u}) cluster.Join(node);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "60 micro-batches once") << "12 and two times 24: node 1 is back\n" << cluster.said();
+  EXPECT_TRUE(cluster.journal().closed.empty());
+}
+
 TEST(ManagerTest, WithoutAnyOwnerTheJobWaitsInsteadOfEndingOnNothing) {
   Cluster::Options options = Owners();
   options.manager.ledger.sample_count = 0;

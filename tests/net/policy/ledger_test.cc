@@ -483,5 +483,25 @@ TEST(LedgerDeathTest, RefusesToCommitWhatNobodyTook) {
   EXPECT_DEATH(ledger.Rollback(Version{0}), "older than the stable one");
 }
 
+// A manager that starts again knows commits from records, and what was given up from what it wrote when epochs closed.
+TEST(LedgerTest, AnEpochThatClosedIsClosedAgain) {
+  Ledger ledger = TenPerEpoch();
+  ledger.Replay(Version{0}, Range(0, 7));
+  ledger.Replay(Version{1}, Range(10, 12));
+  ledger.MakeStable(Version{1});
+  ASSERT_EQ(ledger.ToString(), "e0: 7 done, 3 free; e1: 2 done, 8 free");
+  const ClosedEpoch closed = {.version = Version{2}, .epoch = 0, .quarantined = 1, .deferred = 2};
+  ledger.CloseAsItWas(closed);
+  const EpochCount first = {.epoch = 0, .done = 7, .quarantined = 1, .deferred = 2, .samples_done = 14};
+  EXPECT_EQ(ledger.Count(0), first);
+  EXPECT_EQ(ledger.closed_end(), 1);
+  EXPECT_EQ(ledger.stable(), Version{2}) << "it closes when all of it is stable";
+  EXPECT_EQ(ledger.ToString(), "e1: 2 done, 8 free");
+  ledger.CloseAsItWas(closed);
+  EXPECT_EQ(ledger.Count(0), first);
+  ledger.Rollback(Version{2});
+  EXPECT_EQ(ledger.samples_done(), 18);
+}
+
 }  // namespace
 }  // namespace eddl::net

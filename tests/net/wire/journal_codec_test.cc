@@ -53,16 +53,24 @@ TEST(JournalCodecTest, GoldenBytes) {
   EXPECT_EQ(Hex(EncodeJournal(JournalBlock{block})),
             "aa010d0a0b0864100718022003"
             "28ac02");
+  const ClosedEpoch closed = {.version = Version{9}, .epoch = 2, .quarantined = 1, .deferred = 3};
+  EXPECT_EQ(Hex(EncodeJournal(JournalEpoch{closed})), "b2010a0a080809100218012003");
+  EXPECT_EQ(Hex(EncodeJournal(JournalAway{{NodeId{2}, NodeId{300}}})), "ba01050a0302ac02");
 }
 
 TEST(JournalCodecTest, WhatCantBeIsRefused) {
   EXPECT_EQ(ErrorOf(""), "no message of this protocol: it is empty");
-  EXPECT_EQ(ErrorOf(FromHex("b20100")),
-            "no message of this protocol: entry is message number 22 is not known here (a newer peer?)");
+  EXPECT_EQ(ErrorOf(FromHex("c20100")),
+            "no message of this protocol: entry is message number 24 is not known here (a newer peer?)");
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalHeader{.format = 2})), "a journal of format 2, where this program knows 1");
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalBlock{{.first_row = 5}})), "a block of rows out of range");
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalBlock{{.first_row = kDataRowsMax, .row_count = 1}})),
             "a block of rows out of range");
+  EXPECT_EQ(ErrorOf(EncodeJournal(JournalEpoch{{.epoch = -1}})), "a closed epoch out of range");
+  EXPECT_EQ(ErrorOf(EncodeJournal(JournalEpoch{{.deferred = INT64_MAX}})), "a closed epoch out of range");
+  EXPECT_EQ(ErrorOf(EncodeJournal(JournalEpoch{{.version = kNoVersion}})), "a version out of range");
+  EXPECT_EQ(ErrorOf(EncodeJournal(JournalAway{{NodeId{3}, NodeId{2}}})), "owners that are not in order");
+  EXPECT_EQ(ErrorOf(EncodeJournal(JournalAway{{NodeId{3}, NodeId{3}}})), "owners that are not in order");
   EXPECT_EQ(ErrorOf(EncodeJournal(Journal{})), "a commit record out of range");  // step 0
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalView{.view = View{UINT64_MAX}})), "a view out of range");
   EXPECT_EQ(ErrorOf(EncodeJournal(JournalStart{.histories = {View{UINT64_MAX}}})), "a view out of range");

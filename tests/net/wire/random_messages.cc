@@ -87,6 +87,11 @@ void Fill(Rng& rng, std::vector<T>& list) {
     for (size_t i = 0; i < list.size(); ++i) list[i].round = Version{100 * i + rng.Below(100)};
   }
 }
+void Fill(Rng& rng, std::vector<NodeId>& list) {
+  list.resize(rng.Below(4));
+  for (NodeId& node : list) Fill(rng, node);
+}
+
 void Fill(Rng& rng, std::vector<View>& list) {
   list.resize(rng.Below(4));
   for (View& view : list) Fill(rng, view);
@@ -114,6 +119,9 @@ void Mend(Rng& rng, T& value) {
   } else if constexpr (std::is_same_v<T, DataBlock>) {
     value.first_row %= kDataRowsMax / 2;
     value.row_count = 1 + value.row_count % (kDataRowsMax / 2);
+  } else if constexpr (std::is_same_v<T, JournalAway>) {
+    std::sort(value.owners.begin(), value.owners.end());
+    value.owners.erase(std::unique(value.owners.begin(), value.owners.end()), value.owners.end());
   } else if constexpr (std::is_same_v<T, Pull>) {
     if (rng.Below(2) == 0) value.have = kNoVersion;
   }

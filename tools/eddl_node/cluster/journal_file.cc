@@ -109,8 +109,11 @@ class Reader {
     started_.histories = start.histories;
     std::erase_if(started_.records, [&](const net::CommitRecord& record) { return record.round >= start.version; });
     std::erase_if(checkpoints_, [&](net::Version version) { return version > start.version; });
+    std::erase_if(started_.closed, [&](const net::ClosedEpoch& closed) { return closed.version > start.version; });
   }
   void Take(const net::JournalBlock& journal) { started_.blocks.push_back(journal.block); }
+  void Take(const net::JournalEpoch& journal) { started_.closed.push_back(journal.closed); }
+  void Take(const net::JournalAway& journal) { started_.away = journal.owners; }
   void Take(const net::Checkpointed& checkpoint) { checkpoints_.push_back(checkpoint.version); }
 
   absl::StatusOr<net::Started> Finish() {
@@ -121,6 +124,12 @@ class Reader {
     if (ToInt(started_.checkpoint) > started_.records.size())
       return DataLoss("a checkpoint of rounds that are missing");
     if (ToInt(started_.version) > started_.records.size()) return DataLoss("a view from rounds that are missing");
+    for (size_t i = 0; i < started_.closed.size(); ++i) {
+      const bool follows = i == 0 || started_.closed[i - 1].epoch < started_.closed[i].epoch;
+      if (!follows) return DataLoss("epochs that closed in another order than they are in");
+      if (ToInt(started_.closed[i].version) > started_.records.size())
+        return DataLoss("an epoch that closed after rounds that are missing");
+    }
     return started_;
   }
 
@@ -223,6 +232,18 @@ void JournalFile::Append(const net::Checkpointed& checkpoint) {
   const std::string entry = net::EncodeJournal(checkpoint);
   const absl::MutexLock lock(&mutex_);
   if (checkpoint.version <= queued_below_) Queue(entry);
+}
+
+void JournalFile::Append(const net::JournalAway& away) {
+  const std::string entry = net::EncodeJournal(away);
+  const absl::MutexLock lock(&mutex_);
+  Queue(entry);
+}
+
+absl::Status JournalFile::Append(const net::JournalEpoch& epoch) {
+  const std::string entry = net::EncodeJournal(epoch);
+  const absl::MutexLock lock(&mutex_);
+  return QueueAndWait(entry);
 }
 
 absl::Status JournalFile::Append(const net::JournalView& view) {

@@ -50,10 +50,12 @@ class JournalFile {
   void Append(const net::Journal& record);
   // Durable after the records before it. Nothing if a start has undone rounds below.
   void Append(const net::Checkpointed& checkpoint);
+  void Append(const net::JournalAway& away);
   // Return when durable; wait while the disk is full.
   absl::Status Append(const net::JournalView& view);
   absl::Status Append(const net::JournalStart& start);
   absl::Status Append(const net::JournalBlock& block);
+  absl::Status Append(const net::JournalEpoch& epoch);
 
  private:
   JournalFile(std::string path, int fd, std::function<void(net::Version)> on_durable,

@@ -64,7 +64,7 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   stop_ = &stop;
   begin_ = Now();
   for (const net::DataBlock& block : journal.started().blocks) progress_.Add(block);
-  progress_.Restore(journal.started().records, seconds_before);
+  progress_.Restore(journal.started(), seconds_before);
   epochs_reported_ = progress_.state().epoch;
   loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
   loop_.Post([this, started = Restore(journal.started(), epochs_reported)] {
@@ -520,6 +520,12 @@ void ManagerNode::Do(const net::Evaluated& action) {
   if (failed_tests_.erase(action.version) > 0) return;
   results_[action.version] = {.loss = action.loss, .correct = action.correct, .count = action.samples};
 }
+
+void ManagerNode::Do(const net::JournalEpoch& action) {
+  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+}
+
+void ManagerNode::Do(const net::JournalAway& action) { journal_->Append(action); }
 
 void ManagerNode::Do(const net::Explain& action) { AddEvent(action.topic, action.text); }
 

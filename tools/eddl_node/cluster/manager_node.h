@@ -171,6 +171,8 @@ class ManagerNode final : public net::TransportObserver {
   void Do(const net::JournalBlock& action);
   void Do(const net::TestHere& action);
   void Do(const net::Evaluated& action);
+  void Do(const net::JournalEpoch& action);
+  void Do(const net::JournalAway& action);
   void Do(const net::Explain& action);
   void Do(const net::Halt& action);
   // A member's: never the manager's. A part of a checkpoint is made when it is sent.

@@ -155,6 +155,8 @@ class MemberNode final : public net::TransportObserver {
   void Do(const net::JournalBlock&) {}
   void Do(const net::TestHere&) {}
   void Do(const net::Evaluated&) {}
+  void Do(const net::JournalEpoch&) {}
+  void Do(const net::JournalAway&) {}
   void SendOne(net::NodeId to, const net::Message& message);
   // What somebody waits for at once; else when the link has sent that.
   void SendBytes(net::NodeId to, const net::Message& message, net::Bytes bytes);

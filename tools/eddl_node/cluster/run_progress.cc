@@ -60,14 +60,17 @@ StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record, i
   rounds_.emplace(record.round, std::move(round));
   while (rounds_.size() > kRoundsKept) rounds_.erase(rounds_.begin());
   const StepReport report = {.state = state_, .loss = loss, .learning_rate = record.learning_rate};
-  if (epochs_done > state_.epoch) {
-    state_.epoch = epochs_done;
-    state_.position = state_.samples - ledger_.SamplesBefore(epochs_done);
-    state_.position = std::max<int64_t>(state_.position, 0);  // where samples were given up
-    state_.epoch_loss = 0;
-    state_.epoch_correct = 0;
-  }
+  EndEpochs(epochs_done);
   return report;
+}
+
+void RunProgress::EndEpochs(int64_t epochs_done) {
+  if (epochs_done <= state_.epoch) return;
+  state_.epoch = epochs_done;
+  state_.position = state_.samples - ledger_.SamplesBefore(epochs_done);
+  state_.position = std::max<int64_t>(state_.position, 0);  // where samples were given up
+  state_.epoch_loss = 0;
+  state_.epoch_correct = 0;
 }
 
 void RunProgress::OnRollback(net::Version version) {
@@ -84,12 +87,20 @@ void RunProgress::OnRollback(net::Version version) {
   }
 }
 
-void RunProgress::Restore(const std::vector<net::CommitRecord>& records, double seconds) {
+void RunProgress::Restore(const net::Started& started, double seconds) {
   net::Ledger ledger = ledger_;
-  for (const net::CommitRecord& record : records) {
+  auto closed = started.closed.begin();
+  const auto close = [&](net::Version version) {
+    for (; closed != started.closed.end() && closed->version <= version; ++closed) ledger.CloseAsItWas(*closed);
+  };
+  for (const net::CommitRecord& record : started.records) {
+    close(record.round);
+    EndEpochs(ledger.current_epoch());
     ledger.Replay(record.round, record.micro_batches);
     OnCommit(Instant{0}, record, ledger.current_epoch());
   }
+  close(net::kNoVersion);
+  EndEpochs(ledger.current_epoch());
   committed_.clear();
   begin_ = Instant{-1};
   seconds_before_ = state_.seconds = seconds;

@@ -12,6 +12,7 @@
 
 #include "net/ids.h"
 #include "net/messages.h"
+#include "net/node/event.h"
 #include "net/policy/ledger.h"
 #include "runtime/base/time.h"
 #include "runtime/train/trainer.h"
@@ -38,8 +39,8 @@ class RunProgress {
   const RoundSums& last_round() const { return last_round_; }
   // Rounds from this version on are undone.
   void OnRollback(net::Version version);
-  // From a journal, before anything else.
-  void Restore(const std::vector<net::CommitRecord>& records, double seconds);
+  // From a journal, before anything else but its blocks.
+  void Restore(const net::Started& started, double seconds);
 
   // Where the run stands at the newest committed version, or at the one asked for, which must be among the last ones.
   const TrainState& state() const { return state_; }
@@ -78,6 +79,8 @@ class RunProgress {
     std::deque<Count> recent;
     Instant since{-1};  // when its first lease began
   };
+  // So many are over: what is counted by epoch begins anew.
+  void EndEpochs(int64_t epochs_done);
   static double Rate(const std::deque<Count>& recent, Instant now, Instant since);
   static void Forget(std::deque<Count>& recent, Instant now);
 

@@ -16,6 +16,7 @@
 #include "absl/synchronization/notification.h"
 #include "net/wire/journal_codec.h"
 #include "runtime/base/rng.h"
+#include "runtime/base/status.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/runtime/data/files.h"
 
@@ -100,6 +101,38 @@ constexpr char kStory[] = "views 3/2 from 2: rounds 0(1) 1(1) 2(2), checkpoint 1
 TEST_F(JournalFileTest, AFreshOneSaysNothing) {
   EXPECT_EQ(Reopened(), "views 0/0 from 0: rounds, checkpoint 0");
   EXPECT_EQ(Reopened(), "views 0/0 from 0: rounds, checkpoint 0");
+}
+
+TEST_F(JournalFileTest, KnowsEpochsThatClosedUnlessAStartUndidThemAndWhoWasAway) {
+  {
+    auto journal = Open();
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    ASSERT_TRUE((*journal)->Append(StartOf(1, 0)).ok());
+    for (uint64_t round = 0; round < 3; ++round) {
+      ASSERT_TRUE((*journal)
+                      ->Append(net::JournalEpoch{
+                          {.version = net::Version{round}, .epoch = static_cast<int64_t>(2 * round), .deferred = 5}})
+                      .ok());
+      (*journal)->Append(RecordOf(round));
+      (*journal)->Append(net::JournalAway{{net::NodeId{7}, net::NodeId{10 + static_cast<uint32_t>(round)}}});
+    }
+    ASSERT_TRUE((*journal)->Append(StartOf(2, 1)).ok());
+  }
+  const auto journal = Open();
+  ASSERT_TRUE(journal.ok()) << journal.status();
+  EXPECT_EQ((*journal)->started().closed,
+            (std::vector<net::ClosedEpoch>{{.deferred = 5}, {.version = net::Version{1}, .epoch = 2, .deferred = 5}}));
+  EXPECT_EQ((*journal)->started().away, (std::vector<net::NodeId>{net::NodeId{7}, net::NodeId{12}}));
+}
+
+TEST_F(JournalFileTest, AnEpochThatClosedAfterRoundsThatAreMissingIsRefused) {
+  {
+    auto journal = Open();
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    (*journal)->Append(RecordOf(0));
+    ASSERT_TRUE((*journal)->Append(net::JournalEpoch{{.version = net::Version{2}}}).ok());
+  }
+  EXPECT_EQ(MessageOf(Open().status()), path_ + ": an epoch that closed after rounds that are missing");
 }
 
 TEST_F(JournalFileTest, SaysWhatStandsAndLeavesOutWhatAStartUndid) {

@@ -37,5 +37,29 @@ TEST(RunProgressTest, ALeaseThatClaimsAgesCountsAsOneWindow) {
   EXPECT_EQ(progress.SamplesPerSecond(net::NodeId{2}, At(50'000)), 0);
 }
 
+// Else a run that goes on would tell of the epoch again.
+TEST(RunProgressTest, AnEpochThatEndedWithoutAllIsOverAfterARestart) {
+  net::Started started;
+  for (uint64_t round = 0; round < 2; ++round) {
+    net::CommitRecord record{.round = net::Version{round}, .samples = 10};
+    record.micro_batches = {net::MicroBatch{10 * round}};
+    started.records.push_back(record);
+  }
+  const net::LedgerOptions options = {.sample_count = 100, .micro_batch_size = 10, .epoch_count = 3};
+  RunProgress open(options);
+  open.Restore(started, 5);
+  EXPECT_EQ(open.state().epoch, 0);
+  started.closed.push_back({.version = net::Version{1}, .epoch = 0, .deferred = 9});
+  RunProgress first(options);
+  first.Restore(started, 5);
+  EXPECT_EQ(first.state().epoch, 1);
+  EXPECT_EQ(first.state().samples, 20);
+  started.closed.push_back({.version = net::Version{2}, .epoch = 1, .deferred = 9});
+  RunProgress second(options);
+  second.Restore(started, 5);
+  EXPECT_EQ(second.state().epoch, 2);
+  EXPECT_EQ(second.state().seconds, 5);
+}
+
 }  // namespace
 }  // namespace eddl::cluster
