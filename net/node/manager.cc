@@ -175,6 +175,7 @@ void Manager::OnLeave(Step& step, NodeId from) {
   if (phase_ == Phase::kRunning && map_.HasRole(from) && CanGoOnWithout(from)) {
     ChangeView(step, "node " + std::to_string(ToInt(from)) + " leaves, and its shard moves");
   }
+  last_leaves_ = LastLeaves();
 }
 
 void Manager::OnPeerDown(Step& step, const PeerDown& peer) {
@@ -258,6 +259,7 @@ void Manager::OnTick(Step& step) {
   }
   if (phase_ == Phase::kRunning && !rounds_.empty()) Remind(step);
   LetGo(step);
+  SaveIfQuiet(step);
   PutToSleep(step);
   SettleDuplicates(step);
   Probe(step);

@@ -119,9 +119,9 @@ class Manager {
   template <typename Digest>
   void AddTo(Digest& digest) const {
     digest.Add(phase_, view_, started_, histories_, started_version_, version_, checkpoint_, durable_, map_, plan_,
-               ledger_, checkpoint_ledger_, checkpoint_ledgers_, checkpoint_parts_, checkpoint_wanted_, roster_,
-               rounds_, duplicates_, results_, poisoned_by_, poisoned_count_, records_, next_counter_, next_attempt_,
-               serve_, replan_, planned_at_, patience_over_, tested_, evaluations_, told_to_stop_);
+               ledger_, checkpoint_ledger_, checkpoint_ledgers_, checkpoint_parts_, checkpoint_wanted_, last_leaves_,
+               roster_, rounds_, duplicates_, results_, poisoned_by_, poisoned_count_, records_, next_counter_,
+               next_attempt_, serve_, replan_, planned_at_, patience_over_, tested_, evaluations_, told_to_stop_);
     for (const NodeId node : tested_by_) digest.Add(node);
     for (const Round& round : rounds_) {
       digest.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
@@ -277,6 +277,16 @@ class Manager {
   // below it, and none else.
   void RestoreClosed(Version version);
 
+  // manager_leave.cc: the last that could lead goes.
+  // A leader leaves, and nobody is here to whom its shard could move.
+  bool LastLeaves() const;
+  // Nothing is under way that could commit.
+  bool IsQuiet() const;
+  // Saves the newest version, where no commit would: the last leader leaves, or nobody computes. When it is saved, the
+  // last may go.
+  void SaveIfQuiet(Step& step);
+  void LetLastGo(Step& step);
+
   // manager_duplicates.cc: leases that are granted a second time.
   bool GrantDuplicate(Step& step, NodeId node);
   // What it takes the node to send one sum of gradients to all leaders, by what is measured of links.
@@ -366,6 +376,8 @@ class Manager {
   std::map<Version, Ledger> checkpoint_ledgers_;  // of checkpoints on their way
   std::map<Version, std::vector<StripeRange>> checkpoint_parts_;
   bool checkpoint_wanted_ = false;
+  bool last_leaves_ = false;  // as LastLeaves said last: no round is opened
+  Instant save_asked_;        // by SaveIfQuiet, last
   Roster roster_;
   LeaseGate gate_;          // work that can begin
   LeaseGate waiting_gate_;  // work that waits for the next commit: all begin then, so that its clock stands at 0

@@ -122,7 +122,7 @@ void Manager::SendRoundGrant(Step& step, Round& round, NodeId id, std::vector<Mi
 
 bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
-  if (ledger_.all_taken() || node.is_behind) return false;
+  if (ledger_.all_taken() || node.is_behind || last_leaves_) return false;
   // What begins on the newest version now would join the round after all that is on its way. If that is too far off, it
   // would be thrown away: better to wait for a commit.
   size_t before = results_.size() + async_leases_;
@@ -235,7 +235,7 @@ void Manager::BeginLeases(Step& step) {
 }
 
 bool Manager::OpenRound() {
-  if (phase_ != Phase::kRunning || rounds_.size() >= kOpenRoundsMax || !MayTrain()) return false;
+  if (phase_ != Phase::kRunning || last_leaves_ || rounds_.size() >= kOpenRoundsMax || !MayTrain()) return false;
   if (!rounds_.empty()) {
     const Round& last = rounds_.back();
     const bool dealt = last.rule().mode == Mode::kAsync ? last.attempt > 0 : last.free_count() == 0;

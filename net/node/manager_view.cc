@@ -51,6 +51,7 @@ void Manager::ChangeView(Step& step, const std::string& why) {
   for (Evaluation& evaluation : evaluations_) evaluation.DropAll();
   told_to_stop_.clear();
   checkpoint_wanted_ = checkpoint_wanted_ || !checkpoint_ledgers_.empty();
+  last_leaves_ = false;
   checkpoint_parts_.clear();
   checkpoint_ledgers_.clear();
   EnterNextView(step);
@@ -82,15 +83,20 @@ void Manager::TryStart(Step& step) {
   const std::vector<NodeId> present = roster_.Present();
   uint32_t workers = 0;
   uint32_t leaders = 0;
+  uint32_t leaving = 0;  // that hold something
   for (const NodeId id : present) {
     const NodeRecord& node = *roster_.Find(id);
     if (!node.acked) return;
     workers += node.capabilities.can_work && node.state == NodeRecord::State::kLive ? 1 : 0;
     leaders += node.capabilities.can_lead && node.state == NodeRecord::State::kLive ? 1 : 0;
+    leaving += node.state == NodeRecord::State::kLeaving && !node.held.empty() ? 1 : 0;
   }
   const bool first = ToInt(started_) == 0;
   if (ledger_.row_count() == 0) return;  // every entry is a device's own, and none has brought any yet
-  if (workers < (first ? options_.workers_min : 1) || leaders < (first ? options_.leaders_min : 1)) return;
+  const bool enough = workers >= (first ? options_.workers_min : 1) && leaders >= (first ? options_.leaders_min : 1);
+  // Those that leave start once more, if only to save what they alone hold.
+  const bool last = !first && leaders == 0 && leaving > 0 && checkpoint_ < version_;
+  if (!enough && !last) return;
   if (first) return StartView(step, Version{0}, {});
 
   if (!patience_over_ && AwaitsHolder()) return;
@@ -185,10 +191,12 @@ bool Manager::AdoptRecords(Step& step, Version version) {
 }
 
 void Manager::ReplayTo(Step& step, Version version) {
-  Say(step, "view",
-      "no node holds all of version " + std::to_string(ToInt(ledger_.stable())) +
-          ": two that backed each other up are gone. Back from version " + std::to_string(ToInt(version_)) + " to " +
-          std::to_string(ToInt(version)) + ", whose samples since then will be used again");
+  const bool loses = version < version_;  // else all that is committed was saved before its holders went
+  if (loses)
+    Say(step, "view",
+        "no node holds all of version " + std::to_string(ToInt(ledger_.stable())) +
+            ": two that backed each other up are gone. Back from version " + std::to_string(ToInt(version_)) + " to " +
+            std::to_string(ToInt(version)) + ", whose samples since then will be used again");
   ledger_ = checkpoint_ledger_;
   ledger_.SetAway({});
   ledger_.Rollback(checkpoint_);  // what was taken when it was copied
@@ -208,9 +216,15 @@ std::vector<LeaderShare> Manager::ChooseLeaders() const {
     if (may_lead(share.node)) leaders.push_back(share);
   }
   if (!leaders.empty()) return leaders;
-  for (const NodeId id : roster_.Present()) {
-    if (may_lead(id) && leaders.size() < options_.stripe_count) leaders.push_back({.node = id, .fraction = 1});
-  }
+  const std::vector<NodeId> present = roster_.Present();
+  const auto take = [&](const auto& may) {
+    for (const NodeId id : present) {
+      if (may(id) && leaders.size() < options_.stripe_count) leaders.push_back({.node = id, .fraction = 1});
+    }
+  };
+  take(may_lead);
+  // All leave; see manager_leave.cc.
+  if (leaders.empty()) take([this](NodeId id) { return roster_.Find(id)->capabilities.can_lead; });
   return leaders;
 }
 
@@ -330,8 +344,14 @@ void Manager::OnCheckpointPart(Step& step, const Move& move) {
 
 void Manager::SaveCheckpoint(Step& step) {
   for (const auto& [version, parts] : checkpoint_parts_) {
+    if (CountStripes(parts) < options_.stripe_count) continue;
+    if (version == version_ && IsQuiet()) {
+      // No round will prove that it is stable; but whoever is lost from now on, it is here.
+      ledger_.MakeStable(version);
+      SayLeftOut(step);
+    }
     // Until its version is stable, the commit that made it may be undone.
-    if (version > ledger_.stable() || CountStripes(parts) < options_.stripe_count) continue;
+    if (version > ledger_.stable()) continue;
     checkpoint_ = version;
     checkpoint_ledger_ = checkpoint_ledgers_.at(version);
     std::erase_if(records_, [&](const CommitRecord& record) { return record.round < checkpoint_; });

@@ -48,7 +48,9 @@ void Member::Handle(Instant now, const Event& event, Actions& actions) {
                    if (changed && connected_) out.SendTo(kManager, beat_);
                  },
                  [&](const Command& command) {
-                   if (command.kind == Command::Kind::kLeave) out.SendTo(kManager, Leave{});
+                   if (command.kind != Command::Kind::kLeave) return;
+                   leaving_ = true;
+                   out.SendTo(kManager, Leave{});
                  },
                  [&](const auto&) { EDDL_CHECK(false) << "an event for managers came to a member"; },
              },
@@ -137,6 +139,7 @@ void Member::OnWelcome(const Welcome& welcome, Outbox& out) {
   active_ = true;
   if (options_.capabilities.can_work) worker_.Begin(welcome.map, kNoVersion, false, out);
   TakeEarly(out);
+  if (leaving_) out.SendTo(kManager, Leave{});
 }
 
 void Member::OnStart(const Start& start, Outbox& out) {
@@ -149,6 +152,8 @@ void Member::OnStart(const Start& start, Outbox& out) {
   leader_.Begin(start, out);
   if (options_.capabilities.can_work) worker_.Begin(start.map, start.version, same_history, out);
   TakeEarly(out);
+  // What was said in an earlier view was perhaps not heard.
+  if (leaving_) out.SendTo(kManager, Leave{});
 }
 
 void Member::TakeEarly(Outbox& out) {

@@ -43,8 +43,8 @@ class Member {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(view_, history_, incarnation_, active_, connected_, loaded_late_, early_, beat_.paused, worker_,
-               leader_);
+    digest.Add(view_, history_, incarnation_, active_, connected_, loaded_late_, leaving_, early_, beat_.paused,
+               worker_, leader_);
   }
 
  private:
@@ -70,6 +70,7 @@ class Member {
   bool active_ = false;
   bool connected_ = false;
   bool loaded_late_ = false;     // something, after a view ended, that no Hello has told of
+  bool leaving_ = false;         // its owner wants to go
   std::vector<Received> early_;  // of peers that started this view before us
   Beat beat_;
   Worker worker_;

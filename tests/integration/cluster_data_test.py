@@ -6,6 +6,7 @@ Usage: cluster_data_test.py PROGRAM [unittest options]
 """
 import json
 import random
+import re
 import signal
 import sys
 import unittest
@@ -204,6 +205,51 @@ class ClusterDataTest(cluster_case.ClusterCase):
         self.assertGreater(result["samples"], before)
         self.assertEqual(back.wait(), 0, "".join(back.err))
         self.assertGreater(back.json()[-1]["samples"], 0)
+
+    def test_a_job_whose_owners_are_gone_goes_on_with_a_newcomer(self):
+        self.write_job(epochs=12)
+        options = ("--set", "data.policy=local")
+        for restarted in (False, True):
+            run = f"run-{restarted}"
+            manager = self.manage(*options, run=run)
+            port = self.address.rpartition(":")[2]
+            first = self.join_with(f"a-{restarted}", 480, 1)
+            self.wait_for("the third epoch", lambda s: s["epoch"] == 3)
+            first.send(signal.SIGKILL)
+            first.wait()
+            if restarted:
+                manager.send(signal.SIGKILL)
+                manager.wait()
+                manager = self.manage("--resume", *options, listen=f"127.0.0.1:{port}", run=run)
+            second = self.join_with(f"b-{restarted}", 240, 2)
+            result = self.finished(manager, epochs=12)
+            self.assertEqual(second.wait(), 0, "".join(second.err))
+            self.assertGreater(second.json()[-1]["samples"], 5 * 240)
+            self.assertIn("ended without", "".join(manager.err + manager.out))
+
+    def test_a_restarted_manager_tells_of_no_epoch_twice(self):
+        self.write_job(epochs=40, workers_min=2)
+        options = ("--set", "data.policy=local")
+        manager = self.manage(*options)
+        port = self.address.rpartition(":")[2]
+        nodes = [self.join_with(name, 240, seed, pace=5 * PACE) for seed, name in enumerate(("a", "b"))]
+        self.wait_for_samples(1000)
+        nodes[1].send(signal.SIGKILL)
+        nodes[1].wait()
+        self.wait_for("epochs without b", lambda s: json.dumps(s["events"]).count("ended without") >= 3)
+        manager.send(signal.SIGKILL)
+        manager.wait()
+        again = self.manage("--resume", *options, listen=f"127.0.0.1:{port}")
+        self.finished(again, epochs=40)
+        self.assertEqual(nodes[0].wait(), 0, "".join(nodes[0].err))
+        text = "".join(manager.err + again.err)
+        told = re.findall(r"epoch (\d+) ended without", text)
+        self.assertGreater(len(told), 30, text)
+        self.assertEqual(len(told), len(set(told)), told)
+        self.assertEqual(text.count("is away"), 1, text)
+        lines = map(json.loads, (self.folder / "run/metrics.jsonl").read_text().splitlines())
+        epochs = [line["epoch"] for line in lines if line["kind"] == "epoch"]
+        self.assertEqual(len(epochs), len(set(epochs)), epochs)
 
     def test_a_killed_manager_goes_on_with_data_that_stay_where_they_are(self):
         self.write_job(epochs=12, workers_min=2)

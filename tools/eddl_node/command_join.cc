@@ -259,8 +259,9 @@ absl::Status JoinRun::BringOwn(const std::shared_ptr<grpc::Channel>& channel) {
   const auto stub = v1::Cluster::NewStub(channel);
   const absl::Status brought = cluster::FromGrpc(stub->Bring(&context, request, &reply));
   if (!brought.ok()) return WithExitCode(ExitCode::kRefused, WithContext(brought, "the manager refused"));
-  console_.Line("data    " + Grouped(count) + " entries of this device's own, used from epoch " +
-                std::to_string(reply.first_epoch()) + " on");
+  const bool waits = reply.first_epoch() == 0;
+  console_.Line("data    " + Grouped(count) + " entries of this device's own, used from " +
+                (waits ? "the next epoch that begins" : "epoch " + std::to_string(reply.first_epoch()) + " on"));
   return absl::OkStatus();
 }
 

@@ -327,6 +327,53 @@ TEST(ManagerTest, AnOwnersEntriesAreLeftOutWhileItIsAwayAndUsedAgainWhenItIsBack
   EXPECT_EQ(CoverOf(cluster), std::to_string(12 + second.done + 24) + " micro-batches once");
 }
 
+TEST(ManagerTest, TheLastThatLeavesHandsOverWhatIsCommitted) {
+  Cluster cluster({.workers = 1, .leaders = 1});
+  ASSERT_TRUE(cluster.RunToVersion(3));
+  cluster.Handle(2, Command{.kind = Command::Kind::kLeave});
+  ASSERT_TRUE(cluster.Run([&] { return cluster.left(2); })) << cluster.said();
+  const Version saved = cluster.manager().version();
+  EXPECT_GE(saved, Version{3});
+  EXPECT_EQ(cluster.journal().checkpoint, saved) << cluster.said();
+  EXPECT_FALSE(cluster.over());
+  cluster.Join(2);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_LE(cluster.computed(1), 24 + 4) << "at most an open round is computed again";
+  EXPECT_FALSE(Says(cluster, "no node holds all of")) << cluster.said();
+}
+
+TEST(ManagerTest, AllThatLeaveAtOnceHandOverWhatIsCommitted) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(3));
+  for (const uint32_t node : {3u, 1u, 4u, 2u}) cluster.Handle(node, Command{.kind = Command::Kind::kLeave});
+  ASSERT_TRUE(cluster.Run([&] { return cluster.left(1) && cluster.left(2) && cluster.left(3) && cluster.left(4); }))
+      << cluster.said();
+  EXPECT_EQ(cluster.journal().checkpoint, cluster.manager().version()) << cluster.said();
+  for (const uint32_t node : {1u, 2u, 3u, 4u}) cluster.Join(node);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_LE(cluster.computed(1) + cluster.computed(2), 24 + 2 * 4) << cluster.said();
+}
+
+TEST(ManagerTest, ACheckpointThatIsAskedForWhileNobodyWorksIsTaken) {
+  Cluster cluster({.workers = 1, .leaders = 1});
+  ASSERT_TRUE(cluster.RunToVersion(3));
+  cluster.Handle(1, OwnerLoad{.cores = 4, .pause = true});
+  int events = 0;
+  ASSERT_TRUE(cluster.Run([&] { return ++events > 2000; }));
+  const Version version = cluster.manager().version();
+  ASSERT_LT(cluster.journal().checkpoint, version);
+  cluster.Handle(0, Command{.kind = Command::Kind::kCheckpoint});
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == version; })) << cluster.said();
+  cluster.Handle(1, OwnerLoad{.cores = 0, .pause = false});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+}
+
 // How often the manager said this.
 size_t Count(const Cluster& cluster, const std::string& text) {
   size_t count = 0;

@@ -321,7 +321,7 @@ grpc::Status ClusterService::Bring(grpc::ServerContext* context, const v1::Bring
   }
   const auto block = manager_.Bring(node, request->rows(), request->hash());
   if (!block.ok()) return ToGrpc(block.status());
-  reply->set_first_epoch(block->first_epoch + 1);
+  if (*block) reply->set_first_epoch((*block)->first_epoch + 1);
   return grpc::Status::OK;
 }
 

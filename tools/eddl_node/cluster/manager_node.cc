@@ -21,6 +21,9 @@ constexpr Duration kFarewell{2'000'000'000};
 // A peer that sends what no honest one does may come back so often.
 constexpr int32_t kBadMax = 3;
 
+// The rows of an owner are none of the manager's.
+absl::Status KeepNothing(const net::DataBlock&) { return absl::OkStatus(); }
+
 std::string NodeTopic(net::NodeId node) { return "node " + std::to_string(ToInt(node)); }
 
 }  // namespace
@@ -169,12 +172,27 @@ absl::StatusOr<std::optional<net::DataBlock>> ManagerNode::BlockOf(net::NodeId n
   return found.block;
 }
 
-absl::StatusOr<net::DataBlock> ManagerNode::Bring(net::NodeId node, int64_t row_count, uint64_t hash) {
+absl::StatusOr<std::optional<net::DataBlock>> ManagerNode::Bring(net::NodeId node, int64_t row_count, uint64_t hash) {
   if (row_count < 1 || row_count > net::kAddedRowsMax) {
     return InvalidArgument(std::to_string(row_count) + " entries, where a device may bring 1 to " +
                            std::to_string(net::kAddedRowsMax));
   }
-  return AddBlock(row_count, hash, node, [](const net::DataBlock&) { return absl::OkStatus(); });
+  const net::DataBlock block = {.row_count = row_count, .owner = node, .hash = hash};
+  EDDL_ASSIGN_OR_RETURN(const Growth growth, Ask<Growth>([this, block] {
+                          Growth tried = TryAddBlock(block, KeepNothing);
+                          if (tried.status.ok() && !tried.block) brought_[block.owner] = block;
+                          return tried;
+                        }));
+  EDDL_RETURN_IF_ERROR(growth.status);
+  return growth.block;
+}
+
+void ManagerNode::TryBrought() {
+  std::erase_if(brought_, [this](const auto& entry) {
+    const Growth tried = TryAddBlock(entry.second, KeepNothing);
+    if (!tried.status.ok()) AddEvent(NodeTopic(entry.first), "its entries can't be used: " + MessageOf(tried.status));
+    return !tried.status.ok() || tried.block;
+  });
 }
 
 ManagerNode::Growth ManagerNode::TryAddBlock(net::DataBlock block,
@@ -384,6 +402,7 @@ void ManagerNode::OnDriverTimer() {
   const Instant now = Now();
   loop_.SetTimer(Loop::TimerKind::kDriver, now + kDriverPeriod);
   Watch(now);
+  TryBrought();
   if (stop_->load()) Stop();
   if (over_) {
     const bool sent = transport_->Total().queued_bytes == 0 || now - stopping_since_ > kFarewell;

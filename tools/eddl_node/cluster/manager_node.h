@@ -102,9 +102,10 @@ class ManagerNode final : public net::TransportObserver {
   absl::Status AskToPause(net::NodeId node, bool pause);
   // What the node alone has, if it has brought any.
   absl::StatusOr<std::optional<net::DataBlock>> BlockOf(net::NodeId node);
-  // The node has so many rows for itself; as AddBlock, but the same rows once more change nothing. kFailedPrecondition:
-  // it has brought others before. kInvalidArgument: none, or too many.
-  absl::StatusOr<net::DataBlock> Bring(net::NodeId node, int64_t row_count, uint64_t hash);
+  // The node has so many rows for itself; as AddBlock, but the same rows once more change nothing, and nobody waits:
+  // none is returned while the moment does not suit, and the rows come when it does. It may be this very node that the
+  // others wait for. kFailedPrecondition: it has brought others before. kInvalidArgument: none, or too many.
+  absl::StatusOr<std::optional<net::DataBlock>> Bring(net::NodeId node, int64_t row_count, uint64_t hash);
   // Rows come to the training set; waits for a moment that suits. `keep` makes them last, before the journal says that
   // they are there; it is called on the loop's thread. Returns the block as it is now part of the job.
   // kFailedPrecondition: no epoch is left to use them; kResourceExhausted: the job has as many as it may; kUnavailable:
@@ -186,6 +187,8 @@ class ManagerNode final : public net::TransportObserver {
     absl::Status status;
     std::optional<net::DataBlock> block;  // none if the rows can't be added just now
   };
+  // What nodes brought while the moment did not suit.
+  void TryBrought();
   Growth TryAddBlock(net::DataBlock block, const std::function<absl::Status(const net::DataBlock&)>& keep);
 
   // manager_sample.cc: what the run's history is made of.
@@ -227,7 +230,8 @@ class ManagerNode final : public net::TransportObserver {
   const std::atomic<bool>* stop_ = nullptr;
   Instant begin_;
   std::map<net::NodeId, Peer> peers_;
-  std::map<net::Payload, net::Bytes> payloads_;  // parts of checkpoints that just came
+  std::map<net::NodeId, net::DataBlock> brought_;  // not part of the job yet
+  std::map<net::Payload, net::Bytes> payloads_;    // parts of checkpoints that just came
   uint64_t payload_count_ = 0;
   std::deque<ClusterEvent> events_;
   std::map<net::Version, int64_t> epoch_ends_;  // version at which so many epochs were done, not reported yet
