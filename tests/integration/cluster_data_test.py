@@ -9,9 +9,11 @@ import random
 import re
 import signal
 import sys
+import time
 import unittest
 
 import cluster_case
+import peer_by_hand
 from cluster_case import PACE, TRAIN_SAMPLES
 
 FEATURES = 32
@@ -117,7 +119,7 @@ class ClusterDataTest(cluster_case.ClusterCase):
         self.wait_for_samples(200)
         manager.send(signal.SIGKILL)
         manager.wait()
-        kept = self.folder / f"run/cluster/contributed/{TRAIN_SAMPLES}.rows"
+        kept, = (self.folder / "run/cluster/contributed").iterdir()
         damaged = bytearray(kept.read_bytes())
         damaged[1000] ^= 1
         kept.write_bytes(damaged)
@@ -149,6 +151,25 @@ class ClusterDataTest(cluster_case.ClusterCase):
         result = self.finished(manager, epochs=3)
         self.assertEqual(result["samples"], 3 * TRAIN_SAMPLES)
         self.assertEqual(node.wait(), 0, "".join(node.err))
+
+    def test_who_contributes_slowly_keeps_nobody_out(self):
+        self.write_job(epochs=100000)
+        self.manage()
+        self.join("a")
+        self.wait_for_samples(100)
+        identity = next((self.folder / "a" / "clusters").iterdir())
+        slow = [peer_by_hand.Call(self.address, identity, "/eddl.v1.Cluster/Contribute") for _ in range(3)]
+        self.addCleanup(lambda: [call.close() for call in slow])
+        begin = time.monotonic()
+        ended = [call for call in slow if call.wait_for_end(3)]
+        self.assertEqual(len(ended), 1, "one caller has two places")
+        self.assertEqual(self.accepted(write_csv(self.folder / "more.csv", 320, seed=1))["accepted"], 320)
+        for call in slow:
+            self.assertTrue(call in ended or call.wait_for_end(45))
+        self.assertLess(time.monotonic() - begin, 50)
+        status = self.wait_for("both to be given up", lambda s: json.dumps(s["events"]).count("nothing came") == 2)
+        self.assertIn("a contribution of node 1 was given up: nothing came for 30 s", json.dumps(status["events"]))
+        self.accepted(write_csv(self.folder / "again.csv", 320, seed=2), "--state", self.folder / "a")
 
     # Data that stay where they are.
 
@@ -213,8 +234,8 @@ class ClusterDataTest(cluster_case.ClusterCase):
             run = f"run-{restarted}"
             manager = self.manage(*options, run=run)
             port = self.address.rpartition(":")[2]
-            first = self.join_with(f"a-{restarted}", 480, 1)
-            self.wait_for("the third epoch", lambda s: s["epoch"] == 3)
+            first = self.join_with(f"a-{restarted}", 480, 1, pace=10 * PACE)
+            self.wait_for("the second epoch", lambda s: s["epoch"] >= 2)
             first.send(signal.SIGKILL)
             first.wait()
             if restarted:

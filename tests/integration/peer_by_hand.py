@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 import zlib
 
 CONTROL, BULK = 0, 1
@@ -108,3 +109,31 @@ class Peer:
 
     def close(self):
         self.socket.close()
+
+
+class Call(Peer):
+    """A call of a method on a connection of its own: it sends nothing more, but answers pings as somebody who is there does."""
+
+    def __init__(self, address, identity, path):
+        self.socket = context_of(identity).wrap_socket(connect(address))
+        self.socket.settimeout(None)
+        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2(4, 0, 0, b""))
+        self.socket.sendall(http2(1, 4, self.stream_of(CONTROL), headers(path)))
+        self.ended = threading.Event()
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        try:
+            while not self.ended.is_set():
+                head = self.read(9)
+                kind, flags, stream = head[3], head[4], struct.unpack(">I", head[5:])[0]
+                payload = self.read(int.from_bytes(head[:3], "big"))
+                if kind == 6 and not flags & 1:
+                    self.socket.sendall(http2(6, 1, 0, payload))
+                elif stream == self.stream_of(CONTROL) and (kind == 3 or kind == 1 and flags & 1):
+                    self.ended.set()
+        except (EOFError, OSError, ValueError):
+            self.ended.set()
+
+    def wait_for_end(self, seconds):
+        return self.ended.wait(seconds)

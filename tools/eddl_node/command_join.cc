@@ -99,8 +99,9 @@ class JoinRun {
   std::optional<net::Credentials> credentials_;
   v1::JoinReply reply_;
   JobPacket job_;
-  std::unique_ptr<cluster::SampleCache> samples_;  // null: the job's rows stay where they are
-  std::unique_ptr<cluster::SampleCache> tests_;    // null: nothing is tested here
+  std::shared_ptr<grpc::Channel> samples_channel_;  // one for all blocks
+  std::unique_ptr<cluster::SampleCache> samples_;   // null: the job's rows stay where they are
+  std::unique_ptr<cluster::SampleCache> tests_;     // null: nothing is tested here
   cluster::NoRows no_rows_;
   std::optional<LabelledData> own_;                // which nobody else sees
   std::unique_ptr<cluster::BlockSamples> blocks_;  // those, and what is contributed
@@ -224,14 +225,15 @@ absl::StatusOr<std::unique_ptr<cluster::SampleSource>> JoinRun::OpenBlock(const 
   }
   char hash[32];
   std::snprintf(hash, sizeof(hash), "%016llx", static_cast<unsigned long long>(block.hash));
-  const auto channel = net::MakeChannel(manager_.ToString(), net::kManager, credentials_);
+  const auto say = [this](const std::string& text) { console_.log().Warning(text); };
   return cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
                                      .fingerprint = "contributed-" + std::string(hash),
                                      .sample_count = block.row_count,
                                      .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
                                      .limit_bytes = arguments_.cache_limit,
-                                     .memory_bytes = kBlockMemoryBytes},
-                                    cluster::WithOffset(cluster::MakeFetcher(channel), block.first_row));
+                                     .memory_bytes = kBlockMemoryBytes,
+                                     .on_trouble = say},
+                                    cluster::WithOffset(cluster::MakeFetcher(samples_channel_), block.first_row));
 }
 
 absl::Status JoinRun::BringOwn(const std::shared_ptr<grpc::Channel>& channel) {
@@ -266,6 +268,7 @@ absl::Status JoinRun::BringOwn(const std::shared_ptr<grpc::Channel>& channel) {
 }
 
 absl::Status JoinRun::OpenSamples(const std::shared_ptr<grpc::Channel>& channel) {
+  samples_channel_ = channel;
   if (!arguments_.data.empty()) {
     EDDL_RETURN_IF_ERROR(BringOwn(channel));
   } else if (reply_.owned_rows() > 0) {

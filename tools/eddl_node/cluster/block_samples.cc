@@ -9,15 +9,53 @@
 
 namespace eddl::cluster {
 
+namespace {
+
+// A reader looks so often whether its lease was given up.
+constexpr absl::Duration kLookAgain = absl::Milliseconds(100);
+
+}  // namespace
+
+BlockSamples::~BlockSamples() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  if (opener_.joinable()) opener_.join();
+}
+
 void BlockSamples::SetBlocks(std::span<const net::DataBlock> blocks) {
   const absl::MutexLock lock(&mutex_);
   // They only ever grow.
-  for (size_t i = opened_.size(); i < blocks.size(); ++i) {
-    auto source = open_(blocks[i]);
-    Opened opened = {.block = blocks[i], .failure = source.status()};
+  for (size_t i = opened_.size(); i < blocks.size(); ++i) opened_.push_back({.block = blocks[i]});
+  if (!opened_.empty() && !opener_.joinable()) opener_ = std::thread([this] { OpenBlocks(); });
+}
+
+void BlockSamples::OpenBlocks() {
+  const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !all_opened(); };
+  while (true) {
+    net::DataBlock block;
+    {
+      const absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&has_work));
+      if (stopped_) return;
+      block = opened_[opened_count_].block;
+    }
+    auto source = open_(block);
+    const absl::MutexLock lock(&mutex_);
+    Opened& opened = opened_[opened_count_++];
+    opened.failure = source.status();
     if (source.ok()) opened.source = *std::move(source);
-    opened_.push_back(std::move(opened));
   }
+}
+
+absl::Status BlockSamples::AwaitOpened(const std::function<bool()>& cancelled) {
+  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || all_opened(); };
+  const absl::MutexLock lock(&mutex_);
+  while (!mutex_.AwaitWithTimeout(absl::Condition(&over), kLookAgain)) {
+    if (cancelled()) return MakeStatus(absl::StatusCode::kCancelled, "the lease was given up");
+  }
+  return stopped_ ? MakeStatus(absl::StatusCode::kCancelled, "the node goes") : absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<BlockSamples::Share>> BlockSamples::Split(std::span<const int64_t> samples) const {
@@ -33,6 +71,7 @@ absl::StatusOr<std::vector<BlockSamples::Share>> BlockSamples::Split(std::span<c
       });
       if (opened == opened_.end()) return InvalidArgument("there is no sample " + std::to_string(sample));
       EDDL_RETURN_IF_ERROR(opened->failure);
+      if (opened->source == nullptr) continue;
       source = opened->source.get();
       row = sample - opened->block.first_row;
     }
@@ -46,6 +85,7 @@ absl::StatusOr<std::vector<BlockSamples::Share>> BlockSamples::Split(std::span<c
 
 absl::Status BlockSamples::Read(std::span<const int64_t> samples, std::vector<std::byte>& rows,
                                 std::vector<int32_t>& labels, const std::function<bool()>& cancelled) {
+  EDDL_RETURN_IF_ERROR(AwaitOpened(cancelled));
   EDDL_ASSIGN_OR_RETURN(const std::vector<Share> shares, Split(samples));
   if (shares.size() == 1) return shares[0].source->Read(shares[0].rows, rows, labels, cancelled);
   rows.clear();

@@ -2,13 +2,16 @@
 // source of its own.
 //
 // A contribution's cache is named by its own content, as the first block's is: rows of one job never pass for
-// another's. Thread-safe.
+// another's. Opening one may take a while: a thread of its own does it, and only who reads its rows waits. Thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,12 +24,14 @@ namespace eddl::cluster {
 
 class BlockSamples final : public SampleSource {
  public:
-  // A source of a block's rows, numbered from 0 there. kFailedPrecondition: they are not for this node.
+  // A source of a block's rows, numbered from 0 there. Called from a thread of this, one call at a time.
+  // kFailedPrecondition: they are not for this node.
   using Opener = std::function<absl::StatusOr<std::unique_ptr<SampleSource>>(const net::DataBlock&)>;
 
   // `base`: of the first `base_rows` rows; outlives this.
   BlockSamples(SampleSource& base, int64_t base_rows, Opener open)
       : base_(base), base_rows_(base_rows), open_(std::move(open)) {}
+  ~BlockSamples() override;
 
   absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows, std::vector<int32_t>& labels,
                     const std::function<bool()>& cancelled) override;
@@ -36,7 +41,7 @@ class BlockSamples final : public SampleSource {
  private:
   struct Opened {
     net::DataBlock block;
-    std::unique_ptr<SampleSource> source;  // null: it could not be opened
+    std::unique_ptr<SampleSource> source;  // null: not yet, or it could not be opened
     absl::Status failure;
   };
   // Some of the rows that are asked for: those of one source.
@@ -45,13 +50,21 @@ class BlockSamples final : public SampleSource {
     std::vector<int64_t> rows;   // as the source numbers them
     std::vector<size_t> places;  // among those asked for
   };
+  // Without those whose block is still to be opened.
   absl::StatusOr<std::vector<Share>> Split(std::span<const int64_t> samples) const;
+  // kCancelled: the lease was given up before, or this ends.
+  absl::Status AwaitOpened(const std::function<bool()>& cancelled);
+  void OpenBlocks();
+  bool all_opened() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return opened_count_ == opened_.size(); }
 
   SampleSource& base_;
   const int64_t base_rows_;
   const Opener open_;
   mutable absl::Mutex mutex_;
-  std::vector<Opened> opened_ ABSL_GUARDED_BY(mutex_);  // never removed, so that a source is good without the lock
+  std::deque<Opened> opened_ ABSL_GUARDED_BY(mutex_);  // never removed, so that a source is good without the lock
+  size_t opened_count_ ABSL_GUARDED_BY(mutex_) = 0;    // of the first so many it is known whether they can be opened
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread opener_;  // once there are blocks
 };
 
 // Rows of a data set that is here whole, numbered from 0, with labels of the job's classes (LabelledData).

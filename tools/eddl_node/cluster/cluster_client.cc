@@ -109,7 +109,13 @@ absl::StatusOr<ClusterClient::Contributed> ClusterClient::Contribute(const std::
   end.set_last(true);
   if (open) writer->Write(end);
   writer->WritesDone();
-  EDDL_RETURN_IF_ERROR(WithManager(FromGrpc(writer->Finish())));
+  const absl::Status finished = FromGrpc(writer->Finish());
+  if (absl::IsCancelled(finished)) {
+    return WithExitCode(ExitCode::kRefused,
+                        ResourceExhausted("the manager gave up waiting: it waits at most " + DescribeWaits({}) +
+                                          "; contribute fewer at once, or over a faster link"));
+  }
+  EDDL_RETURN_IF_ERROR(WithManager(finished));
   return Contributed{.accepted = reply.accepted(), .first_epoch = reply.first_epoch()};
 }
 

@@ -86,7 +86,9 @@ ClusterService::ClusterService(Admission admission, const JobPacket& job, Member
       registry_(registry),
       manager_(manager),
       train_(train),
-      files_(std::move(files)) {}
+      files_(std::move(files)) {
+  manager_.set_on_tick([this](Instant now) { contributions_.Expire(now); });
+}
 
 absl::StatusOr<ClusterService::Caller> ClusterService::CallerOf(const grpc::ServerContext& context) const {
   if (admission_.insecure) return Caller{.is_operator = true};
@@ -272,23 +274,26 @@ grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::
 
 grpc::Status ClusterService::Contribute(grpc::ServerContext* context, grpc::ServerReader<v1::SamplesPiece>* reader,
                                         v1::ContributeReply* reply) {
-  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  const auto caller = CallerOf(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
   if (job_.local_data) {
     return ToGrpc(
         FailedPrecondition("this job's data.policy is \"local\": entries stay on their device; train on them "
                            "there with `eddl-node join --data`"));
   }
-  const bool is_welcome = ++contributions_ <= kContributionsMax;
-  const auto block =
-      is_welcome ? TakeContribution(*reader) : Unavailable("others are contributing just now; try again in a while");
-  --contributions_;
+  const std::string peer = ToInt(caller->node) > 0 ? "node " + std::to_string(ToInt(caller->node))
+                           : admission_.insecure   ? HostOfPeer(context->peer())
+                                                   : "the operator";
+  const auto block = TakeContribution(*context, peer, *reader);
   if (!block.ok()) return ToGrpc(block.status());
   reply->set_accepted(block->row_count);
   reply->set_first_epoch(block->first_epoch + 1);
   return grpc::Status::OK;
 }
 
-absl::StatusOr<net::DataBlock> ClusterService::TakeContribution(grpc::ServerReader<v1::SamplesPiece>& reader) {
+absl::StatusOr<net::DataBlock> ClusterService::TakeContribution(grpc::ServerContext& context, const std::string& peer,
+                                                                grpc::ServerReader<v1::SamplesPiece>& reader) {
+  EDDL_ASSIGN_OR_RETURN(const auto visit, contributions_.Enter(Now(), peer, [&context] { context.TryCancel(); }));
   EDDL_ASSIGN_OR_RETURN(std::unique_ptr<Contribution> begun, train_.Begin());
   // Shared: the manager may come to its turn when this call is over, and must not find it gone.
   const std::shared_ptr<Contribution> contribution = std::move(begun);
@@ -297,6 +302,12 @@ absl::StatusOr<net::DataBlock> ClusterService::TakeContribution(grpc::ServerRead
     const std::span labels(piece.labels().data(), static_cast<size_t>(piece.labels_size()));
     EDDL_RETURN_IF_ERROR(contribution->Add(std::as_bytes(std::span(piece.rows().data(), piece.rows().size())), labels));
     if (piece.last()) break;
+    visit->Heard(Now());
+  }
+  // The caller only sees that it was cancelled.
+  if (const absl::Status status = visit->status(); !status.ok()) {
+    manager_.OnRefused("a contribution of " + peer + " was " + MessageOf(status));
+    return status;
   }
   // Whoever is cut off while it sends has contributed nothing.
   if (!piece.last()) return InvalidArgument("the entries ended without their last piece");

@@ -4,7 +4,6 @@
 // is insecure); Leave of another node, Stop and SetLogLevel the operator's. Thread-safe: gRPC calls from many threads.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "net/ids.h"
 #include "net/wire/cluster.grpc.pb.h"
+#include "tools/eddl_node/cluster/contribution_gate.h"
 #include "tools/eddl_node/cluster/job_packet.h"
 #include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/cluster/manager_node.h"
@@ -28,8 +28,6 @@ constexpr uint32_t kProtocolMin = 2;
 constexpr uint32_t kProtocolMax = 2;
 // A file is sent in pieces of this size.
 constexpr size_t kFilePieceBytes = size_t{1} << 18;
-// Contributions that come at once; more of them have to wait.
-constexpr int kContributionsMax = 4;
 // Lengths of what strangers say of themselves.
 constexpr size_t kNameMax = 64;
 
@@ -86,7 +84,8 @@ class ClusterService final : public v1::Cluster::Service {
   };
   absl::StatusOr<Caller> CallerOf(const grpc::ServerContext& context) const;
   // Reads the entries, keeps them, and adds them to the job.
-  absl::StatusOr<net::DataBlock> TakeContribution(grpc::ServerReader<v1::SamplesPiece>& reader);
+  absl::StatusOr<net::DataBlock> TakeContribution(grpc::ServerContext& context, const std::string& peer,
+                                                  grpc::ServerReader<v1::SamplesPiece>& reader);
   absl::Status CheckJoin(const v1::JoinRequest& request, const Caller* caller) const;
 
   Admission admission_;
@@ -97,7 +96,7 @@ class ClusterService final : public v1::Cluster::Service {
   const TrainingRows* test_ = nullptr;  // null: there are none for members
   TrainingRows& train_;
   SampleTurns turns_;
-  std::atomic<int> contributions_ = 0;  // that are coming just now
+  ContributionGate contributions_;
   Files files_;
   LinkProbeService link_probes_;
   RunTrace* trace_ = nullptr;

@@ -403,6 +403,7 @@ void ManagerNode::OnDriverTimer() {
   loop_.SetTimer(Loop::TimerKind::kDriver, now + kDriverPeriod);
   Watch(now);
   TryBrought();
+  if (on_tick_) on_tick_(now);
   if (stop_->load()) Stop();
   if (over_) {
     const bool sent = transport_->Total().queued_bytes == 0 || now - stopping_since_ > kFarewell;

@@ -112,6 +112,8 @@ class ManagerNode final : public net::TransportObserver {
   // nodes were agreeing on a view all the while.
   absl::StatusOr<net::DataBlock> AddBlock(int64_t row_count, uint64_t hash, net::NodeId owner,
                                           const std::function<absl::Status(const net::DataBlock&)>& keep);
+  // Called on the loop's thread ten times a second. Before Run.
+  void set_on_tick(std::function<void(Instant)> on_tick) { on_tick_ = std::move(on_tick); }
   // What a member says of its machine. Thread-safe.
   void OnVitals(net::NodeId node, const NodeVitals& vitals);
   void Stop();
@@ -215,6 +217,7 @@ class ManagerNode final : public net::TransportObserver {
   MemberRegistry& registry_;
   ManagerObserver observer_;
   std::function<bool(net::NodeId, const std::string&)> dial_back_;
+  std::function<void(Instant)> on_tick_;
   Loop loop_;
   std::ofstream record_;
   net::Manager manager_;

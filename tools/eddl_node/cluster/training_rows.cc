@@ -21,6 +21,7 @@ namespace {
 
 constexpr char kExtension[] = ".rows";
 constexpr char kIncoming[] = "incoming-";
+constexpr size_t kHashDigits = 16;
 // Read at once when a file is checked.
 constexpr int64_t kCheckBytes = int64_t{1} << 20;
 
@@ -100,16 +101,18 @@ absl::Status CheckEntry(const DatasetInfo& info, int64_t number, std::span<const
   return absl::OkStatus();
 }
 
-Contribution::Contribution(const DatasetInfo& info, std::string path, std::shared_ptr<const RowsOnDisk> file,
-                           int64_t bytes_max)
+Contribution::Contribution(const DatasetInfo& info, int64_t number, std::string path,
+                           std::shared_ptr<const RowsOnDisk> file, int64_t bytes_max)
     : info_(info),
+      number_(number),
       path_(std::move(path)),
       file_(std::move(file)),
       bytes_max_(bytes_max),
       row_bytes_(info.sample_shape.elements() * SizeOf(info.dtype)) {}
 
-// If it was kept, it has no more this name.
-Contribution::~Contribution() { unlink(path_.c_str()); }
+Contribution::~Contribution() {
+  if (!is_kept_) unlink(path_.c_str());
+}
 
 absl::Status Contribution::Add(std::span<const std::byte> rows, std::span<const int32_t> labels) {
   if (rows.size() != labels.size() * static_cast<size_t>(row_bytes_)) {
@@ -139,15 +142,10 @@ absl::StatusOr<std::unique_ptr<TrainingRows>> TrainingRows::Open(const Dataset& 
                                                                  std::span<const net::DataBlock> blocks,
                                                                  int64_t bytes_max) {
   auto rows = std::unique_ptr<TrainingRows>(new TrainingRows(base, base_rows, std::move(folder), bytes_max));
-  // What was on its way when a manager crashed was not accepted.
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(rows->folder_, error)) {
-    if (entry.path().filename().string().starts_with(kIncoming)) std::filesystem::remove(entry.path(), error);
-  }
   const absl::MutexLock lock(&rows->mutex_);
   for (const net::DataBlock& block : blocks) {
     if (block.owner != net::kManager) continue;
-    const std::string path = rows->PathOf(block.first_row);
+    const std::string path = rows->FindPath(block.hash);
     auto kept_or = rows->Load(path, block);
     if (!kept_or.ok()) {
       return DataLoss("the entries that were contributed as rows " + std::to_string(block.first_row) + " to " +
@@ -158,11 +156,30 @@ absl::StatusOr<std::unique_ptr<TrainingRows>> TrainingRows::Open(const Dataset& 
     rows->kept_bytes_ += block.row_count * rows->row_bytes();
     rows->kept_.push_back(std::move(kept));
   }
+  // What was on its way when a manager crashed was not accepted.
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(rows->folder_, error)) {
+    const std::string path = entry.path().string();
+    const bool is_kept =
+        std::any_of(rows->kept_.begin(), rows->kept_.end(), [&](const Kept& kept) { return kept.path == path; });
+    if (!is_kept) std::filesystem::remove(entry.path(), error);
+  }
   return rows;
 }
 
-std::string TrainingRows::PathOf(int64_t first_row) const {
-  return folder_ + "/" + std::to_string(first_row) + kExtension;
+std::string TrainingRows::PathOf(uint64_t hash, int64_t number) const {
+  char digits[kHashDigits + 1];
+  std::snprintf(digits, sizeof(digits), "%016llx", static_cast<unsigned long long>(hash));
+  return folder_ + "/" + digits + "-" + std::to_string(number) + kExtension;
+}
+
+std::string TrainingRows::FindPath(uint64_t hash) const {
+  const std::string wanted = std::filesystem::path(PathOf(hash, 0)).filename().string().substr(0, kHashDigits + 1);
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
+    if (entry.path().filename().string().starts_with(wanted)) return entry.path().string();
+  }
+  return PathOf(hash, 0);
 }
 
 absl::StatusOr<TrainingRows::Kept> TrainingRows::Load(const std::string& path, const net::DataBlock& block) const {
@@ -185,7 +202,7 @@ absl::StatusOr<TrainingRows::Kept> TrainingRows::Load(const std::string& path, c
     }
   }
   if (hash.Get() != block.hash) return lost;
-  return Kept{.block = block, .file = file, .labels = std::move(labels)};
+  return Kept{.block = block, .path = path, .file = file, .labels = std::move(labels)};
 }
 
 absl::StatusOr<std::unique_ptr<Contribution>> TrainingRows::Begin() {
@@ -194,30 +211,38 @@ absl::StatusOr<std::unique_ptr<Contribution>> TrainingRows::Begin() {
   const absl::MutexLock lock(&mutex_);
   const int64_t left = std::min(kContributionBytesMax, bytes_max_ - kept_bytes_);
   if (left < row_bytes()) return FullOf(kept_bytes_);
-  const std::string path = folder_ + "/" + kIncoming + std::to_string(begun_++);
+  const int64_t number = begun_++;
+  const std::string path = folder_ + "/" + kIncoming + std::to_string(number);
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return DiskError("can't make " + path, errno);
   return std::unique_ptr<Contribution>(
-      new Contribution(info(), path, std::make_shared<const RowsOnDisk>(fd, row_bytes()), left));
+      new Contribution(info(), number, path, std::make_shared<const RowsOnDisk>(fd, row_bytes()), left));
 }
 
 absl::Status TrainingRows::Finish(Contribution& contribution) const {
   const int fd = contribution.file_->fd();
   EDDL_RETURN_IF_ERROR(WriteAll(fd, contribution.path_, std::as_bytes(std::span(contribution.labels_))));
   if (fsync(fd) != 0) return DiskError("can't sync " + contribution.path_, errno);
-  return Load(contribution.path_, {.row_count = contribution.row_count(), .hash = contribution.hash()}).status();
+  EDDL_RETURN_IF_ERROR(
+      Load(contribution.path_, {.row_count = contribution.row_count(), .hash = contribution.hash()}).status());
+  // No other has this name: of the same content, perhaps kept, there may be another number.
+  std::string path = PathOf(contribution.hash(), contribution.number_);
+  while (std::filesystem::exists(path)) path.insert(path.size() - std::strlen(kExtension), "0");
+  if (rename(contribution.path_.c_str(), path.c_str()) != 0) {
+    return DiskError("can't rename " + contribution.path_, errno);
+  }
+  contribution.path_ = std::move(path);
+  return SyncFolder(folder_);
 }
 
 absl::Status TrainingRows::Keep(Contribution& contribution, const net::DataBlock& block) {
   const absl::MutexLock lock(&mutex_);
   const int64_t bytes = block.row_count * row_bytes();
   if (kept_bytes_ + bytes > bytes_max_) return FullOf(kept_bytes_);
-  if (rename(contribution.path_.c_str(), PathOf(block.first_row).c_str()) != 0) {
-    return DiskError("can't rename " + contribution.path_, errno);
-  }
-  EDDL_RETURN_IF_ERROR(SyncFolder(folder_));
+  contribution.is_kept_ = true;
   kept_bytes_ += bytes;
   kept_.push_back({.block = block,
+                   .path = contribution.path_,
                    .file = contribution.file_,
                    .labels = std::make_shared<const std::vector<int32_t>>(std::move(contribution.labels_))});
   return absl::OkStatus();
@@ -262,7 +287,7 @@ absl::Status TrainingRows::Append(int64_t row, std::string& bytes, int32_t& labe
   const size_t begin = bytes.size();
   bytes.resize(begin + static_cast<size_t>(row_bytes()));
   if (kept.file->Read(place, std::as_writable_bytes(std::span(bytes).subspan(begin)))) return absl::OkStatus();
-  return DataLoss("sample " + std::to_string(row) + " can't be read from " + PathOf(kept.block.first_row));
+  return DataLoss("sample " + std::to_string(row) + " can't be read from " + kept.path);
 }
 
 absl::Status TrainingRowsSource::Read(std::span<const int64_t> samples, std::vector<std::byte>& rows,

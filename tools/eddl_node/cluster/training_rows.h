@@ -2,8 +2,9 @@
 // that were contributed while the job ran, each contribution in a file of its own.
 //
 // A contribution is written to a file under another name, synced and renamed before the journal says that it is part of
-// the job: after a crash it is here whole, or was never accepted. Its rows stay on disk, and are read when they are
-// asked for. Thread-safe.
+// the job: after a crash it is here whole, or was never accepted. Files are named by their content's hash, which the
+// journal has, and a number: all that takes time is done before the manager hears of them. Rows stay on disk, and are
+// read when they are asked for. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -74,16 +75,19 @@ class Contribution {
 
  private:
   friend class TrainingRows;
-  Contribution(const DatasetInfo& info, std::string path, std::shared_ptr<const RowsOnDisk> file, int64_t bytes_max);
+  Contribution(const DatasetInfo& info, int64_t number, std::string path, std::shared_ptr<const RowsOnDisk> file,
+               int64_t bytes_max);
 
   const DatasetInfo& info_;
-  const std::string path_;
+  const int64_t number_;
+  std::string path_;
   const std::shared_ptr<const RowsOnDisk> file_;
   const int64_t bytes_max_;
   int64_t row_bytes_ = 0;
   int64_t size_ = 0;  // of the file
   std::vector<int32_t> labels_;
   RowHash hash_;
+  bool is_kept_ = false;
 };
 
 class TrainingRows {
@@ -103,22 +107,26 @@ class TrainingRows {
 
   // kResourceExhausted: the job has as much as it may. kFailedPrecondition: no file can be made.
   absl::StatusOr<std::unique_ptr<Contribution>> Begin();
-  // All of it is on disk, and was read back. Takes its time. REQUIRES: no Add after it. kDataLoss: the disk has others.
+  // All of it is on disk under its final name, and was read back. Takes its time. REQUIRES: no Add after it. kDataLoss:
+  // the disk has others.
   absl::Status Finish(Contribution& contribution) const;
-  // Its file gets its final name, and its rows can be read. Quick. REQUIRES: it is finished. kResourceExhausted: others
-  // came first, and the job has as much as it may.
+  // Its file stays, and its rows can be read. Quick: touches no disk. REQUIRES: it is finished. kResourceExhausted:
+  // others came first, and the job has as much as it may.
   absl::Status Keep(Contribution& contribution, const net::DataBlock& block);
 
  private:
   struct Kept {
     net::DataBlock block;
+    std::string path;
     std::shared_ptr<const RowsOnDisk> file;
     std::shared_ptr<const std::vector<int32_t>> labels;
   };
 
   TrainingRows(const Dataset& base, int64_t base_rows, std::string folder, int64_t bytes_max)
       : base_(base), base_rows_(base_rows), folder_(std::move(folder)), bytes_max_(bytes_max) {}
-  std::string PathOf(int64_t first_row) const;
+  std::string PathOf(uint64_t hash, int64_t number) const;
+  // The file with this content, of those in the folder; a name that there is not, if there is none.
+  std::string FindPath(uint64_t hash) const;
   // Reads all of the file. kDataLoss: it does not have these rows.
   absl::StatusOr<Kept> Load(const std::string& path, const net::DataBlock& block) const;
   const Kept* FindKept(int64_t row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <optional>
 
+#include "absl/synchronization/notification.h"
 #include "runtime/base/status.h"
 #include "runtime/data/row_store.h"
 #include "tools/eddl_node/cluster/block_samples.h"
@@ -123,6 +124,28 @@ TEST_F(TrainingRowsTest, WhatIsNotKeptLeavesNothing) {
   EXPECT_EQ(FileCount(), 0u);
 }
 
+// A manager that was killed after the file was whole, and before its journal said so; and one of the same content,
+// twice.
+TEST_F(TrainingRowsTest, AFileThatTheJournalDoesNotHaveIsNoPartOfTheJob) {
+  const net::DataBlock block = Contribute(5, 9);
+  {
+    const auto again = *rows_->Begin();
+    ASSERT_TRUE(again->Add(BytesOf(ValuesOf(5, 9)), LabelsOf(5, 9)).ok());
+    ASSERT_TRUE(rows_->Finish(*again).ok());
+    EXPECT_EQ(FileCount(), 2u);
+    ASSERT_TRUE(Open({block}).ok());
+    EXPECT_EQ(FileCount(), 1u);
+    const auto third = *rows_->Begin();
+    ASSERT_TRUE(third->Add(BytesOf(ValuesOf(5, 9)), LabelsOf(5, 9)).ok());
+    ASSERT_TRUE(rows_->Finish(*third).ok());
+    EXPECT_EQ(FileCount(), 2u);
+  }
+  EXPECT_EQ(FileCount(), 1u) << "what was kept stays";
+  EXPECT_EQ(ReadAll({5, 8}), "5:2 8:2 ");
+  ASSERT_TRUE(Open({block}).ok());
+  EXPECT_EQ(ReadAll({5, 8}), "5:2 8:2 ");
+}
+
 TEST_F(TrainingRowsTest, EntriesThatCanNotBeTrainedOnAreRefused) {
   EXPECT_EQ(Refusal({1, 2, 3}, {0}), "12 bytes for 1 entries, where each has 8");
   EXPECT_EQ(Refusal({1, 2}, {0, 1}), "8 bytes for 2 entries, where each has 8");
@@ -144,8 +167,8 @@ TEST_F(TrainingRowsTest, AJobTakesSoManyBytesAndNoMore) {
 
 TEST_F(TrainingRowsTest, ADamagedFileIsSaidWithItsRows) {
   const net::DataBlock block = Contribute(5, 9);
-  const std::string path = folder_ + "/5.rows";
-  ASSERT_TRUE(std::filesystem::exists(path));
+  ASSERT_EQ(FileCount(), 1u);
+  const std::string path = std::filesystem::directory_iterator(folder_)->path().string();
   std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(3).put('x');
   EXPECT_NE(MessageOf(Open({block})).find("rows 5 to 9: " + path), std::string::npos);
   std::filesystem::resize_file(path, 10);
@@ -201,6 +224,26 @@ TEST(BlockSamplesTest, EveryRowComesFromItsBlocksSourceInTheOrderOfAsking) {
   EXPECT_EQ(read({9, 5, 3}), "20/2 11/1 3/0 ");
   EXPECT_EQ(read({2, 7}), "not here");
   EXPECT_EQ(opened, 2) << "each once";
+}
+
+// Opening may have to look through a disk: whoever tells of blocks, or fetches ahead, does not wait for it.
+TEST(BlockSamplesTest, OnlyWhoReadsWaitsUntilABlockIsOpen) {
+  Numbered base(0);
+  absl::Notification may_open;
+  BlockSamples samples(base, 4, [&](const net::DataBlock&) -> absl::StatusOr<std::unique_ptr<SampleSource>> {
+    may_open.WaitForNotification();
+    return std::make_unique<Numbered>(1);
+  });
+  const std::vector<net::DataBlock> blocks = {{.first_row = 4, .row_count = 3}};
+  const std::vector<int64_t> wanted = {3, 4};
+  samples.SetBlocks(blocks);
+  samples.Prefetch(wanted);
+  std::vector<std::byte> rows;
+  std::vector<int32_t> labels;
+  EXPECT_TRUE(absl::IsCancelled(samples.Read(wanted, rows, labels, [] { return true; })));
+  may_open.Notify();
+  EXPECT_TRUE(samples.Read(wanted, rows, labels, [] { return false; }).ok());
+  EXPECT_EQ(labels, (std::vector<int32_t>{0, 1}));
 }
 
 }  // namespace
