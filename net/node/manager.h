@@ -354,6 +354,8 @@ class Manager {
   void Replan(Step& step);
   void Adopt(Step& step, const Plan& plan, const std::string& why);
   ClusterView Observe() const;
+  // By its capabilities; while rounds go on, a worker that comes contributes before it leads.
+  bool MayLead(NodeId node) const;
   PlannerOptions PlannerOptionsNow() const;
 
   ManagerOptions options_;

@@ -41,12 +41,11 @@ void Manager::SaveIfQuiet(Step& step) {
   std::vector<NodeId> leaders;
   for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
   // What is dealt of an open round stays as it is: this only says who is in it so far.
-  step.out.SendToAll(
-      std::move(leaders),
-      Close{.round = version_,
-            .attempt = ++next_attempt_,
-            .expected = rounds_.empty() ? std::vector<Contributor>{} : rounds_.front().Contributors(),
-            .checkpoint = true});
+  step.out.SendToAll(std::move(leaders),
+                     Close{.round = version_,
+                           .attempt = ++next_attempt_,
+                           .expected = rounds_.empty() ? std::vector<Contributor>{} : rounds_.front().Contributors(),
+                           .checkpoint = true});
 }
 
 void Manager::LetLastGo(Step& step) {

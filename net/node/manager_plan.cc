@@ -40,7 +40,7 @@ ClusterView Manager::Observe() const {
     }
     view.nodes.push_back({.node = id,
                           .can_work = node.capabilities.can_work,
-                          .can_lead = node.capabilities.can_lead,
+                          .can_lead = MayLead(id),
                           .fixed_seconds = line.fixed_seconds,
                           .seconds_per_sample = line.seconds_per_sample,
                           .variation = line.variation,
@@ -50,6 +50,13 @@ ClusterView Manager::Observe() const {
                           .cell = node.capabilities.cell});
   }
   return view;
+}
+
+bool Manager::MayLead(NodeId id) const {
+  const NodeRecord& node = *roster_.Find(id);
+  // To give a newcomer a shard takes all others' time, and its own link, which its first versions have to come by.
+  const bool has_begun = phase_ != Phase::kRunning || node.micro_batches_done > 0 || !node.can_work();
+  return node.capabilities.can_lead && (has_begun || map_.HasRole(id));
 }
 
 PlannerOptions Manager::PlannerOptionsNow() const {

@@ -280,7 +280,7 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
   node.answered_at = step.now;
   ends_.erase({lease.round, lease.predicted_end, from, lease.micro_batches.front()});
   if (!done.cancelled) {
-    ++node.micro_batches_done;
+    if (++node.micro_batches_done == 1) replan_ = true;  // it may lead from now on
     node.computed_on = done.base;
     MeasureLag(step.now, node, lease, done.compute);
     if (lease.probe) node.fit = {};  // all that was measured before is old

@@ -241,7 +241,8 @@ NodeId Manager::ChooseStandby(NodeId leader) const {
 
 bool Manager::LacksBackup() const {
   if (map_.shards.size() != 1 || map_.shards[0].backup != map_.shards[0].leader) return false;
-  return ChooseStandby(map_.shards[0].leader) != kManager;
+  const NodeId standby = ChooseStandby(map_.shards[0].leader);
+  return standby != kManager && MayLead(standby);
 }
 
 std::vector<Transfer> Manager::PlanTransfers(const ShardMap& map, Version version,

@@ -327,6 +327,58 @@ TEST(ManagerTest, AnOwnersEntriesAreLeftOutWhileItIsAwayAndUsedAgainWhenItIsBack
   EXPECT_EQ(CoverOf(cluster), std::to_string(12 + second.done + 24) + " micro-batches once");
 }
 
+// Its link carries its first versions; a shard that moves there would hold up everybody.
+TEST(ManagerTest, WhoComesContributesBeforeItLeads) {
+  ManagerOptions options = {.ledger = {.sample_count = 960, .micro_batch_size = 4, .epoch_count = 4},
+                            .batch_size = 16,
+                            .parameter_count = 100,
+                            .stripe_count = 8};
+  options.planner.mode = Mode::kSync;
+  Manager manager(options);
+  Actions actions;
+  Instant now{1};
+  manager.Handle(now, Started{}, actions);
+  const auto hello = [&](uint32_t node) {
+    manager.Handle(now, Received{.from = NodeId{node}, .message = {.body = Hello{}}}, actions);
+  };
+  hello(1);
+  ASSERT_EQ(manager.phase(), Manager::Phase::kRunning);
+  ASSERT_TRUE(manager.map().HasRole(NodeId{1}));
+  hello(2);
+  const auto beat = [&](uint32_t node) {
+    const Incarnation incarnation = manager.roster().Find(NodeId{node})->incarnation;
+    manager.Handle(
+        now,
+        Received{.from = NodeId{node}, .message = {.view = manager.view(), .incarnation = incarnation, .body = Beat{}}},
+        actions);
+  };
+  const auto tick = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      now = now + options.tick;
+      beat(1);
+      beat(2);
+      manager.Handle(now, Timer{}, actions);
+    }
+  };
+  tick(20);
+  EXPECT_FALSE(manager.map().HasRole(NodeId{2})) << "not even as a backup";
+  EXPECT_EQ(manager.view(), View{1});
+  const Lease lease = manager.roster().Find(NodeId{2})->leases.front();
+  manager.Handle(now,
+                 Received{.from = NodeId{2},
+                          .message = {.view = manager.view(),
+                                      .incarnation = manager.roster().Find(NodeId{2})->incarnation,
+                                      .body = Done{.round = lease.round,
+                                                   .base = lease.base,
+                                                   .part = lease.part,
+                                                   .micro_batches = lease.micro_batches,
+                                                   .samples = lease.samples,
+                                                   .compute = Duration{1'000'000}}}},
+                 actions);
+  tick(20);
+  EXPECT_GT(manager.view(), View{1}) << "now it may";
+}
+
 TEST(ManagerTest, TheLastThatLeavesHandsOverWhatIsCommitted) {
   Cluster cluster({.workers = 1, .leaders = 1});
   ASSERT_TRUE(cluster.RunToVersion(3));
