@@ -124,6 +124,7 @@ const KernelEntry kKernels[] = {
     KERNEL_ENTRY(pool2d_global_grad),
     KERNEL_ENTRY(pool2d_max),
     KERNEL_ENTRY(pool2d_max_grad),
+    KERNEL_ENTRY(pool2d_max_grad_apart),
     KERNEL_ENTRY(reduce_any),
     KERNEL_ENTRY(reduce_columns),
     KERNEL_ENTRY(reduce_rows),

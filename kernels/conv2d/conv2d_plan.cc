@@ -102,10 +102,11 @@ Columns PlanColumns(Planner& planner, const ConvShape& v, const Operand& scratch
                     int64_t group) {
   const Operand x = Input(0).PlusFloats(first * v.h * v.w * v.c);
   if (v.Pointwise()) return {x.PlusFloats(group * v.GroupChannels()), v.c};
-  const int64_t count = images * v.Pixels() * v.Taps();
+  const int lanes = planner.LanesFor(v.GroupChannels());
+  const int64_t count = images * v.Pixels() * v.Taps() / lanes;
   LaunchWriter writer = planner.LaunchFlat("conv2d_im2col", count);
-  writer.Tensor(x).Tensor(scratch).Ints({count, v.h, v.w, v.c, group * v.GroupChannels()});
-  writer.Divisor(v.GroupChannels()).Divisor(v.r).Divisor(v.s).Divisor(v.p).Divisor(v.q);
+  writer.Lanes(lanes).Tensor(x).Tensor(scratch).Ints({count, v.h, v.w, v.c, group * v.GroupChannels()});
+  writer.Divisor(v.GroupChannels() / lanes).Divisor(v.r).Divisor(v.s).Divisor(v.p).Divisor(v.q);
   WriteWindow(writer, v);
   return {scratch, v.Taps()};
 }
@@ -228,10 +229,11 @@ void PlanGradInputProduct(Planner& planner, const ConvShape& v) {
                         .b_stride = v.Taps(),
                         .c_stride = v.Pointwise() ? v.c : v.Taps()});
       if (v.Pointwise()) continue;
-      const int64_t count = images * v.h * v.w * v.GroupChannels();
+      const int lanes = planner.LanesFor(v.GroupChannels());
+      const int64_t count = images * v.h * v.w * v.GroupChannels() / lanes;
       LaunchWriter writer = planner.LaunchFlat("conv2d_col2im", count);
-      writer.Tensor(scratch).Tensor(dx).Ints({count, v.h, v.w, v.c}).Divisor(v.w).Divisor(v.h);
-      writer.Int(group * v.GroupChannels()).Divisor(v.GroupChannels()).Ints({v.r, v.s, v.p, v.q});
+      writer.Lanes(lanes).Tensor(scratch).Tensor(dx).Ints({count, v.h, v.w, v.c}).Divisor(v.w).Divisor(v.h);
+      writer.Int(group * v.GroupChannels()).Divisor(v.GroupChannels() / lanes).Ints({v.r, v.s, v.p, v.q});
       WriteWindow(writer, v);
     }
   }

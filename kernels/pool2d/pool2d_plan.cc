@@ -12,6 +12,8 @@ struct PoolShape {
 
   int64_t XCount() const { return n * h * w * c; }
   int64_t YCount() const { return n * p * q * c; }
+  // Whether no element of x is in two windows.
+  bool Apart() const { return attrs.stride_h >= attrs.kernel_h && attrs.stride_w >= attrs.kernel_w; }
 };
 
 // Output size along one axis, as eddl_ops.h says; below 1 if the window does not fit.
@@ -65,10 +67,12 @@ Status PlanMaxPool2d(Planner& planner) {
   PoolShape v = {};
   EDDL_KERNELS_RETURN_IF_ERROR(ReadShape(planner.op(), planner.op().in[0], planner.op().out[0], &v));
   planner.plan().state_bytes = StateBytes(v);
-  const int lanes = planner.LanesFor(v.c);
-  LaunchWriter writer = planner.LaunchFlat("pool2d_max", v.YCount() / lanes);
-  writer.Lanes(lanes).Tensor(Input(0)).Tensor(Output(0)).Tensor(State()).Ints({v.YCount() / lanes, v.h, v.w});
-  writer.Divisor(v.c / lanes).Divisor(v.p).Divisor(v.q);
+  const int lanes = planner.traits().lanes;
+  const int64_t vectors = (v.c + lanes - 1) / lanes;
+  const int64_t count = v.n * v.p * v.q * vectors;
+  LaunchWriter writer = planner.LaunchFlat("pool2d_max", count);
+  writer.Lanes(lanes).Tensor(Input(0)).Tensor(Output(0)).Tensor(State()).Ints({count, v.h, v.w, v.c});
+  writer.Divisor(vectors).Divisor(v.p).Divisor(v.q);
   WriteWindow(writer, v);
   return {};
 }
@@ -82,9 +86,24 @@ Status PlanMaxPool2dGrad(Planner& planner) {
                        op.name, v.attrs.relu);
   if (has_relu) EDDL_KERNELS_RETURN_IF_ERROR(ExpectLike(op, "y", op.in[1], op.in[0]));
   planner.plan().state_read_bytes = StateBytes(v);
+  const Operand y = has_relu ? Input(1) : Operand();
+  if (v.Apart()) {
+    planner.Zero(Output(0), static_cast<uint64_t>(v.XCount()) * sizeof(float));
+    planner.LaunchFlat("pool2d_max_grad_apart", v.YCount())
+        .Tensor(Input(0))
+        .Tensor(y)
+        .Tensor(State())
+        .Tensor(Output(0))
+        .Int(v.YCount())
+        .Divisor(v.p * v.q * v.c)
+        .Int(v.h * v.w * v.c)
+        .Divisor(v.c)
+        .Int(has_relu);
+    return {};
+  }
   const int lanes = planner.LanesFor(v.c);
   LaunchWriter writer = planner.LaunchFlat("pool2d_max_grad", v.XCount() / lanes);
-  writer.Lanes(lanes).Tensor(Input(0)).Tensor(has_relu ? Input(1) : Operand()).Tensor(State()).Tensor(Output(0));
+  writer.Lanes(lanes).Tensor(Input(0)).Tensor(y).Tensor(State()).Tensor(Output(0));
   writer.Int(v.XCount() / lanes).Divisor(v.h).Divisor(v.w).Divisor(v.c / lanes).Ints({v.p, v.q});
   WriteWindow(writer, v).Int(has_relu);
   return {};
