@@ -86,36 +86,47 @@ typedef float16 Lanes;
 typedef int16 IntLanes;
 #define LOAD_LANES(from) vload16(0, from)
 #define STORE_LANES(value, to) vstore16(value, 0, to)
-/* The first `some` of LANES floats, 1 <= some <= LANES: one load for each bit of `some`, and for each a part of the
- * vector of its own, so that it is stored by the same `some`. */
-DEVICE Lanes LoadSomeLanes(GLOBAL const float* from, int some) {
-  if (some == LANES) return LOAD_LANES(from);
-  Lanes value = 0.0f;
-  if (some & 8) value.s01234567 = vload8(0, from);
-  if (some & 4) value.s89ab = vload4(0, from + (some & 8));
-  if (some & 2) value.scd = vload2(0, from + (some & 12));
-  if (some & 1) value.se = from[some & 14];
-  return value;
+/* LANES floats of which the first are wanted, where only `room` are left of the tensor: others are what they are. */
+DEVICE Lanes LoadSomeLanes(GLOBAL const float* from, int room) {
+  if (room >= LANES) return LOAD_LANES(from);
+  float parts[LANES];
+  for (int k = 0; k < LANES; ++k) parts[k] = from[k < room ? k : 0];
+  return LOAD_LANES(parts);
 }
-#define LOAD_SOME_LANES(from, some) LoadSomeLanes(from, some)
-#define STORE_SOME_LANES(value, to, some)                         \
-  do {                                                            \
-    if ((some) == LANES) {                                        \
-      STORE_LANES(value, to);                                     \
-    } else {                                                      \
-      if ((some)&8) vstore8((value).s01234567, 0, to);            \
-      if ((some)&4) vstore4((value).s89ab, 0, (to) + ((some)&8)); \
-      if ((some)&2) vstore2((value).scd, 0, (to) + ((some)&12));  \
-      if ((some)&1) (to)[(some)&14] = (value).se;                 \
-    }                                                             \
-  } while (0)
+#define LOAD_SOME_LANES(from, room) LoadSomeLanes(from, room)
+/* The first `some` elements of the vector: one store for each bit of `some`. */
+#define DEFINE_STORE_SOME(name, vector, scalar)                 \
+  DEVICE void name(vector value, GLOBAL scalar* to, int some) { \
+    if (some >= LANES) {                                        \
+      STORE_LANES(value, to);                                   \
+      return;                                                   \
+    }                                                           \
+    if (some & 8) {                                             \
+      vstore8(value.lo, 0, to);                                 \
+      value.lo = value.hi;                                      \
+    }                                                           \
+    if (some & 4) {                                             \
+      vstore4(value.s0123, 0, to + (some & 8));                 \
+      value.s0123 = value.s4567;                                \
+    }                                                           \
+    if (some & 2) {                                             \
+      vstore2(value.s01, 0, to + (some & 12));                  \
+      value.s0 = value.s2;                                      \
+    }                                                           \
+    if (some & 1) to[some & 14] = value.s0;                     \
+  }
+DEFINE_STORE_SOME(StoreSomeLanes, Lanes, float)
+DEFINE_STORE_SOME(StoreSomeIntLanes, IntLanes, int)
+#define STORE_SOME_LANES(value, to, some) StoreSomeLanes(value, to, some)
+#define STORE_SOME_INT_LANES(value, to, some) StoreSomeIntLanes(value, to, some)
 #else
 typedef float Lanes;
 typedef int IntLanes;
 #define LOAD_LANES(from) (*(from))
 #define STORE_LANES(value, to) (*(to) = (value))
-#define LOAD_SOME_LANES(from, some) ((void)(some), LOAD_LANES(from))
-#define STORE_SOME_LANES(value, to, some) STORE_LANES(value, to)
+#define LOAD_SOME_LANES(from, room) ((void)(room), LOAD_LANES(from))
+#define STORE_SOME_LANES(value, to, some) ((void)(some), STORE_LANES(value, to))
+#define STORE_SOME_INT_LANES(value, to, some) ((void)(some), STORE_LANES(value, to))
 #endif
 
 /* The work-item's number among all of dimension 0. */

@@ -3,6 +3,7 @@
 
 Usage: bench_compare.py FIRST.json SECOND.json [--plain PLAIN.json] [--min-share 0.25]
 
+Several files of one program, separated by commas, count as one: programs that took turns saw the same machine.
 Times are medians of the repetitions in microseconds; a spread is the distance between the quartiles in percent of the
 median ("-" with fewer than four repetitions). --plain adds a yardstick, what simple kernels of as many bytes or FLOPs take
 on the first file's device (bench_opencl_plain): the first file's speed as a part of it, for the rows that the yardstick
@@ -13,12 +14,15 @@ import json
 import statistics
 import sys
 
-def read(path):
+
+def read(paths):
     """Name -> microseconds of each repetition."""
     to_microseconds = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
     rows = {}
-    with open(path, encoding="utf-8") as file:
-        for run in json.load(file)["benchmarks"]:
+    for path in paths.split(","):
+        with open(path, encoding="utf-8") as file:
+            runs = json.load(file)["benchmarks"]
+        for run in runs:
             if run.get("run_type") == "aggregate" or run.get("error_occurred"):
                 continue
             name = run.get("run_name", run["name"]).removeprefix("BM_").removesuffix("/real_time")

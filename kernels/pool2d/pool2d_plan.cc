@@ -71,7 +71,7 @@ Status PlanMaxPool2d(Planner& planner) {
   const int64_t vectors = (v.c + lanes - 1) / lanes;
   const int64_t count = v.n * v.p * v.q * vectors;
   LaunchWriter writer = planner.LaunchFlat("pool2d_max", count);
-  writer.Lanes(lanes).Tensor(Input(0)).Tensor(Output(0)).Tensor(State()).Ints({count, v.h, v.w, v.c});
+  writer.Lanes(lanes).Tensor(Input(0)).Tensor(Output(0)).Tensor(State()).Ints({count, v.XCount(), v.h, v.w, v.c});
   writer.Divisor(vectors).Divisor(v.p).Divisor(v.q);
   WriteWindow(writer, v);
   return {};
