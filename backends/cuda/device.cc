@@ -1,8 +1,10 @@
 #include "backends/cuda/device.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string_view>
+#include <thread>
 
 #include "backends/cuda/kernel_table.h"
 #include "backends/device/slots.h"
@@ -15,6 +17,7 @@ constexpr int kOldestMajor = 7, kOldestMinor = 5;  // Turing: what CUDA 13 compi
 constexpr int kFloatsPerCycle = 128;               // of a multiprocessor: products and sums of 64 lanes, the least
 constexpr double kGigahertz = 1.5;
 constexpr int64_t kGroupsPerMultiprocessor = 16;
+constexpr std::chrono::microseconds kWatchInterval(50);  // short beside a step, long beside a look at a group
 
 Status CheckArchitecture(const cudaDeviceProp& properties) {
   if (properties.major > kOldestMajor || (properties.major == kOldestMajor && properties.minor >= kOldestMinor)) {
@@ -121,19 +124,39 @@ Status CreateQueue(eddl_device& device, eddl_queue** queue) {
   auto made = std::make_unique<eddl_queue>();
   made->device = &device;
   EDDL_CUDA_CALL(cudaStreamCreateWithFlags(&made->stream, cudaStreamNonBlocking), "creating a stream");
-  made->staging = std::make_shared<Staging>(made->stream);
+  made->staging = std::make_shared<Staging>(device, made->stream);
   // Also for copies: the runtime may run ops on any queue, and an enqueue creates nothing.
   EDDL_CUDA_RETURN_IF_ERROR(CreateCublasHandle(*device.cublas, made->stream, device.allow_tf32, &made->cublas));
   *queue = made.release();
   return {};
 }
 
+Status WatchGroups(eddl_device& device, const std::function<cudaError_t()>& done) {
+  for (;;) {
+    {
+      const std::lock_guard lock(device.mutex);
+      if (device.group_checks.empty()) return {};
+      for (const auto& [group, check] : device.group_checks) EDDL_CUDA_RETURN_IF_ERROR(check());
+    }
+    EDDL_CUDA_RETURN_IF_ERROR(UseDevice(device));
+    if (done() != cudaErrorNotReady) return {};
+    std::this_thread::sleep_for(kWatchInterval);
+  }
+}
+
 Status WaitForQueue(eddl_queue& queue) {
-  EDDL_CUDA_RETURN_IF_ERROR(UseDevice(*queue.device));
   const uint64_t copy_count = queue.staging->copy_count();
-  if (const cudaError_t error = cudaStreamSynchronize(queue.stream); error != cudaSuccess) {
+  Status status = WatchGroups(*queue.device, [&] { return cudaStreamQuery(queue.stream); });
+  // Also after a failure: of the others' GPUs, whose work ends then.
+  const Status chosen = UseDevice(*queue.device);
+  if (status.ok()) status = chosen;
+  if (chosen.ok()) {
+    const cudaError_t error = cudaStreamSynchronize(queue.stream);
+    if (status.ok() && error != cudaSuccess) status = FromCuda(error, "waiting for the GPU");
+  }
+  if (!status.ok()) {
     queue.staging->Abandon();
-    return FromCuda(error, "waiting for the GPU");
+    return status;
   }
   queue.staging->Finish(copy_count);
   return {};
@@ -176,6 +199,7 @@ Status WaitOnQueue(eddl_queue& queue, eddl_event& event) {
 }
 
 Status WaitForEvent(eddl_event& event) {
+  EDDL_CUDA_RETURN_IF_ERROR(WatchGroups(*event.device, [&] { return cudaEventQuery(event.event); }));
   EDDL_CUDA_RETURN_IF_ERROR(UseDevice(*event.device));
   EDDL_CUDA_CALL(cudaEventSynchronize(event.event), "waiting for an event");
   if (const std::shared_ptr<Staging> staging = event.staging.lock()) staging->Finish(event.copy_count);

@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -37,9 +39,11 @@ struct eddl_device {
   // Where the clock of event_times begins; only with EDDL_OPEN_PROFILE.
   cudaStream_t clock_stream = nullptr;
   cudaEvent_t clock_begin = nullptr;
+  std::mutex mutex;  // of what follows
   // Events that nobody uses: recording one allocates nothing after a while.
-  std::mutex mutex;
   std::vector<cudaEvent_t> free_events;
+  // Asked while the host waits for this device: what keeps the groups of which it is a member from going on.
+  std::map<const eddl_group*, std::function<eddl::cuda::Status()>> group_checks;
 
   ~eddl_device();
 };
@@ -82,6 +86,10 @@ Status UseDevice(const eddl_device& device);
 Status OpenDevice(uint32_t index, const eddl_device_options& options, eddl_device** device);
 // As the slot of the same name.
 Status CreateBuffer(eddl_device& device, uint64_t size_bytes, eddl_buffer_kind kind, eddl_buffer** buffer);
+// For a device of a group: returns when done() no longer says cudaErrorNotReady, or with what keeps the group from
+// going on. A wait that follows does not last: a sum that a lost GPU can't finish is stopped. At once for other
+// devices.
+Status WatchGroups(eddl_device& device, const std::function<cudaError_t()>& done);
 // A stream with its staging memory and cuBLAS handle.
 Status CreateQueue(eddl_device& device, eddl_queue** queue);
 // Waits for all work of the queue and delivers what was read.

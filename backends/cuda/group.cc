@@ -24,6 +24,8 @@ Status Load(Nccl* nccl) {
   }
   EDDL_CUDA_RETURN_IF_ERROR(Find(library, "ncclCommInitAll", &nccl->init_all));
   EDDL_CUDA_RETURN_IF_ERROR(Find(library, "ncclCommDestroy", &nccl->destroy));
+  EDDL_CUDA_RETURN_IF_ERROR(Find(library, "ncclCommAbort", &nccl->abort));
+  EDDL_CUDA_RETURN_IF_ERROR(Find(library, "ncclCommGetAsyncError", &nccl->get_async_error));
   EDDL_CUDA_RETURN_IF_ERROR(Find(library, "ncclGroupStart", &nccl->group_start));
   EDDL_CUDA_RETURN_IF_ERROR(Find(library, "ncclGroupEnd", &nccl->group_end));
   EDDL_CUDA_RETURN_IF_ERROR(Find(library, "ncclAllReduce", &nccl->all_reduce));
@@ -54,7 +56,57 @@ Status CheckTarget(const eddl_group& group, size_t i, const eddl_queue& queue, c
   return {};
 }
 
+// A GPU that is lost says so to every question; a sum that goes on is no failure.
+Status CheckMember(const eddl_group& group, size_t i) {
+  Status status = UseDevice(*group.devices[i]);
+  if (status.ok()) {
+    const cudaError_t error = cudaEventQuery(group.ends[i]);
+    if (error != cudaErrorNotReady) status = error == cudaSuccess ? Status{} : FromCuda(error, "its part of a sum");
+  }
+  ncclResult_t result = ncclSuccess;
+  if (status.ok()) {
+    const ncclResult_t asked = group.nccl->get_async_error(group.communicators[i], &result);
+    status = FromNccl(*group.nccl, asked != ncclSuccess ? asked : result, "its part of a sum");
+  }
+  if (status.ok() || result == ncclInProgress) return {};
+  return Error(EDDL_UNAVAILABLE,
+               "GPU %d of a group of %zu failed, and the others' sum with it was stopped (%s); start again without it",
+               group.devices[i]->index, group.devices.size(), status.message.c_str());
+}
+
+void Abort(eddl_group& group) {
+  for (size_t i = 0; i < group.devices.size(); ++i) {
+    Ignore(cudaSetDevice(group.devices[i]->index));
+    group.nccl->abort(group.communicators[i]);
+  }
+  group.communicators.clear();
+}
+
+// With the group's lock.
+Status CheckLocked(eddl_group& group) {
+  for (size_t i = 0; i < group.devices.size() && group.failure.ok(); ++i) {
+    group.failure = CheckMember(group, i);
+    if (!group.failure.ok()) Abort(group);
+  }
+  return group.failure;
+}
+
+Status MakeEnds(eddl_group& group) {
+  for (const eddl_device* device : group.devices) {
+    EDDL_CUDA_RETURN_IF_ERROR(UseDevice(*device));
+    cudaEvent_t end = nullptr;
+    EDDL_CUDA_CALL(cudaEventCreateWithFlags(&end, cudaEventDisableTiming), "creating an event for sums");
+    group.ends.push_back(end);
+  }
+  return {};
+}
+
 }  // namespace
+
+Status CheckGroup(eddl_group& group) {
+  const std::lock_guard lock(group.mutex);
+  return CheckLocked(group);
+}
 
 Status CreateGroup(eddl_device* const* devices, uint32_t device_count, eddl_group** group) {
   EDDL_KERNELS_REQUIRE(device_count > 0, "a group needs devices");
@@ -68,11 +120,16 @@ Status CreateGroup(eddl_device* const* devices, uint32_t device_count, eddl_grou
     indices.push_back(devices[i]->index);
   }
   EDDL_CUDA_RETURN_IF_ERROR(LoadNccl(&made->nccl));
+  EDDL_CUDA_RETURN_IF_ERROR(MakeEnds(*made));
   std::vector<ncclComm_t> communicators(device_count);
   EDDL_CUDA_RETURN_IF_ERROR(
       FromNccl(*made->nccl, made->nccl->init_all(communicators.data(), static_cast<int>(device_count), indices.data()),
                "joining GPUs"));
   made->communicators = std::move(communicators);
+  for (eddl_device* device : made->devices) {
+    const std::lock_guard lock(device->mutex);
+    device->group_checks[made.get()] = [watched = made.get()] { return CheckGroup(*watched); };
+  }
   *group = made.release();
   return {};
 }
@@ -86,6 +143,8 @@ Status AllReduce(eddl_group& group, eddl_queue* const* queues, const eddl_bindin
   for (size_t i = 0; i < group.devices.size(); ++i) {
     EDDL_CUDA_RETURN_IF_ERROR(CheckTarget(group, i, *queues[i], targets[i], count * sizeof(float)));
   }
+  const std::lock_guard lock(group.mutex);
+  EDDL_CUDA_RETURN_IF_ERROR(CheckLocked(group));
   const Nccl& nccl = *group.nccl;
   // One thread speaks for all: what it says between start and end NCCL takes as said at once.
   EDDL_CUDA_RETURN_IF_ERROR(FromNccl(nccl, nccl.group_start(), "beginning an all_reduce"));
@@ -99,11 +158,25 @@ Status AllReduce(eddl_group& group, eddl_queue* const* queues, const eddl_bindin
         "an all_reduce");
   }
   const Status ended = FromNccl(nccl, nccl.group_end(), "ending an all_reduce");
-  return first_error.ok() ? ended : first_error;
+  if (first_error.ok()) first_error = ended;
+  for (size_t i = 0; i < group.devices.size() && first_error.ok(); ++i) {
+    // Who waits finds a GPU that was lost meanwhile.
+    if (!UseDevice(*group.devices[i]).ok()) continue;
+    Ignore(cudaEventRecord(group.ends[i], queues[i]->stream));
+  }
+  return first_error;
 }
 
 }  // namespace eddl::cuda
 
 eddl_group::~eddl_group() {
+  for (eddl_device* device : devices) {
+    const std::lock_guard lock(device->mutex);
+    device->group_checks.erase(this);
+  }
+  for (size_t i = 0; i < ends.size(); ++i) {
+    eddl::cuda::Ignore(cudaSetDevice(devices[i]->index));
+    eddl::cuda::Ignore(cudaEventDestroy(ends[i]));
+  }
   for (const ncclComm_t communicator : communicators) nccl->destroy(communicator);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/cuda/device.h"
+
 namespace eddl::cuda {
 
 Staging::~Staging() {
@@ -33,6 +35,7 @@ Status Staging::Take(Block** block) {
   Block& next = blocks_[copy_count_ % kBlockCount];
   EDDL_CUDA_RETURN_IF_ERROR(Allocate(&next));
   if (next.in_use) {
+    EDDL_CUDA_RETURN_IF_ERROR(WatchGroups(device_, [&] { return cudaEventQuery(next.done); }));
     EDDL_CUDA_CALL(cudaEventSynchronize(next.done), "waiting for an earlier copy");
     Release(&next);
   }

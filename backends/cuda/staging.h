@@ -13,12 +13,14 @@
 
 #include "backends/cuda/cuda.h"
 
+struct eddl_device;
+
 namespace eddl::cuda {
 
 class Staging {
  public:
-  // Nothing is allocated until the first copy. The stream outlives this object.
-  explicit Staging(cudaStream_t stream) : stream_(stream) {}
+  // Nothing is allocated until the first copy. The device and its stream outlive this object.
+  Staging(eddl_device& device, cudaStream_t stream) : device_(device), stream_(stream) {}
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
   // REQUIRES: the stream is idle.
@@ -52,6 +54,7 @@ class Staging {
   Status Allocate(Block* block);
   void Release(Block* block);
 
+  eddl_device& device_;
   cudaStream_t stream_;
   std::mutex mutex_;
   std::array<Block, kBlockCount> blocks_;

@@ -4,7 +4,9 @@
 
 #include <cuda_runtime_api.h>
 
+#include <map>
 #include <mutex>
+#include <string>
 
 #include "tests/cuda_emulator/emulator.h"
 #include "tests/cuda_emulator/violation.h"
@@ -26,9 +28,14 @@ cudaError_t Call(const char* function, cudaError_t injected, const Body& body) {
   std::unique_lock<std::mutex> lock(emulator.mutex());
   emulator.scheduler().Stir();
   cudaError_t result = cudaSuccess;
+  const uint64_t number = emulator.CountCall(function);
+  const auto is_this = [&](const std::map<std::string, uint64_t>& calls) {
+    const auto found = calls.find(function);
+    return found != calls.end() && found->second == number;
+  };
   if (emulator.options().device_count == 0) {
     result = kNoDriver;
-  } else if (emulator.ShouldFail(function)) {
+  } else if (is_this(emulator.options().fail)) {
     result = injected;
   } else if (emulator.IsBroken(CurrentDevice())) {
     result = kBroken;
@@ -41,6 +48,7 @@ cudaError_t Call(const char* function, cudaError_t injected, const Body& body) {
       result = kBroken;
     }
     if (result == cudaSuccess && emulator.IsBroken(CurrentDevice())) result = kBroken;
+    if (is_this(emulator.options().lose)) emulator.Lose(CurrentDevice());
   }
   if (result != cudaSuccess) LastError() = result;
   return result;

@@ -57,12 +57,15 @@ cudaError_t cudaGetDeviceCount(int* count) {
   });
 }
 
+// Away from a broken device too.
 cudaError_t cudaSetDevice(int device) {
-  return Call("cudaSetDevice", cudaErrorUnknown, [&](Emulator& emulator, auto&) {
-    if (device < 0 || device >= emulator.options().device_count) return cudaErrorInvalidDevice;
-    CurrentDevice() = device;
-    return cudaSuccess;
+  const int32_t before = CurrentDevice();
+  if (device >= 0 && device < Emulator::Get().options().device_count) CurrentDevice() = device;
+  const cudaError_t result = Call("cudaSetDevice", cudaErrorUnknown, [&](Emulator& emulator, auto&) {
+    return device >= 0 && device < emulator.options().device_count ? cudaSuccess : cudaErrorInvalidDevice;
   });
+  if (result != cudaSuccess && result != kBroken) CurrentDevice() = before;
+  return result;
 }
 
 cudaError_t cudaGetDevice(int* device) {

@@ -58,6 +58,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   });
 }
 
+cudaError_t cudaStreamQuery(cudaStream_t handle) {
+  return Call("cudaStreamQuery", cudaErrorUnknown, [&](Emulator& emulator, auto&) {
+    Stream& stream = StreamOf(emulator, handle);
+    if (!stream.queue.empty()) emulator.Poll(stream);
+    if (!stream.queue.empty()) return cudaErrorNotReady;
+    emulator.scheduler().Join(stream.clock);
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned int flags) {
   return Call("cudaStreamWaitEvent", cudaErrorUnknown, [&](Emulator& emulator, auto&) {
     if (flags != 0) return cudaErrorInvalidValue;
@@ -112,6 +122,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
 cudaError_t cudaEventQuery(cudaEvent_t handle) {
   return Call("cudaEventQuery", cudaErrorUnknown, [&](Emulator& emulator, auto&) {
     const std::shared_ptr<Event> event = EventOf(emulator, handle);
+    if (event->reached < event->recorded) emulator.Poll(*emulator.scheduler().FindStream(event->device));
     if (event->reached < event->recorded) return cudaErrorNotReady;
     emulator.scheduler().Join(event->clock);
     return cudaSuccess;

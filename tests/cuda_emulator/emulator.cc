@@ -56,9 +56,9 @@ Emulator::Emulator(const Options& options)
       scheduler_(options_, memory_, [this](int32_t device, const std::string& what) { Report(device, what); }),
       broken_(static_cast<size_t>(std::max(options.device_count, 1))) {}
 
-bool Emulator::ShouldFail(const std::string& function) {
-  const auto wanted = options_.fail.find(function);
-  return wanted != options_.fail.end() && ++calls_[function] == wanted->second;
+void Emulator::Lose(int32_t device) {
+  scheduler_.Break(device);
+  broken_[static_cast<size_t>(device)] = true;
 }
 
 void Emulator::Report(int32_t device, const std::string& what) {
@@ -87,6 +87,10 @@ void Emulator::WaitUntil(std::unique_lock<std::mutex>& lock, Stream& wanted, con
                               std::to_string(wanted.device) + " waits at '" + Scheduler::HeadOf(wanted) +
                               "', and nothing moves for " + std::to_string(options_.hang_ms) + " ms");
   }
+}
+
+void Emulator::Poll(Stream& wanted) {
+  if (scheduler_.Advance(wanted)) moved_.notify_all();
 }
 
 void Emulator::Synchronize(std::unique_lock<std::mutex>& lock, Stream& stream) {

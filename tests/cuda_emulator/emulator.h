@@ -38,8 +38,10 @@ class Emulator {
   DeviceMemory& memory() { return memory_; }
   Scheduler& scheduler() { return scheduler_; }
 
-  // Counts a call of a function; true if Options::fail wants this one to fail.
-  bool ShouldFail(const std::string& function);
+  // Counts a call of a function.
+  uint64_t CountCall(const std::string& function) { return ++calls_[function]; }
+  // A device that fell off the bus, through no fault of the program: nothing works there from then on.
+  void Lose(int32_t device);
   // Whether an operation or a call went wrong on the device: from then on nothing works there.
   bool IsBroken(int32_t device) const { return broken_[static_cast<size_t>(device)]; }
   // Prints a violation, and breaks the device.
@@ -48,6 +50,8 @@ class Emulator {
   void Enqueue(Stream& stream, Work work);
   // Runs work until done() holds, preferring the stream. Reports a hang if nothing moves for Options::hang_ms.
   void WaitUntil(std::unique_lock<std::mutex>& lock, Stream& wanted, const std::function<bool()>& done);
+  // A host that asks again and again waits too: one step.
+  void Poll(Stream& wanted);
   // Until all that is queued is done; the host knows it then.
   void Synchronize(std::unique_lock<std::mutex>& lock, Stream& stream);
 

@@ -2,9 +2,11 @@
 // by a thread each.
 //
 // A collective is an operation on the stream of every rank. None runs before all have come to the head of their
-// streams, as on GPUs; a rank that never comes is a hang, which is reported, and so are ranks that disagree.
+// streams, as on GPUs; a rank that never comes is a hang, which is reported, and so are ranks that disagree. The ranks
+// of a lost device do not come, and nobody is told: the others wait until their communicators are aborted.
 #include <nccl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -31,6 +33,7 @@ struct World {
   int rank_count = 0;
   bool one_thread = false;                     // made by ncclCommInitAll: calls must be grouped
   std::map<uint64_t, Collective> collectives;  // by number, as each rank counts its calls
+  std::set<int> aborted;                       // ranks
 };
 
 thread_local int group_depth = 0;
@@ -86,6 +89,24 @@ ncclResult_t ncclCommInitAll(ncclComm_t* communicators, int count, const int* de
   });
 }
 
+// As NCCL does: a rank learns of its own device here, not of others'.
+ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* result) {
+  Emulator& emulator = Emulator::Get();
+  const std::unique_lock<std::mutex> lock(emulator.mutex());
+  *result = emulator.IsBroken(communicator->device) ? ncclUnhandledCudaError : ncclSuccess;
+  return ncclSuccess;
+}
+
+// What the rank waits for is dropped. Also on a device that is broken.
+ncclResult_t ncclCommAbort(ncclComm_t communicator) {
+  {
+    Emulator& emulator = Emulator::Get();
+    const std::unique_lock<std::mutex> lock(emulator.mutex());
+    communicator->world->aborted.insert(communicator->rank);
+  }
+  return ncclCommDestroy(communicator);
+}
+
 // Also on a device that is broken.
 ncclResult_t ncclCommDestroy(ncclComm_t communicator) {
   Emulator& emulator = Emulator::Get();
@@ -132,7 +153,8 @@ ncclResult_t ncclAllReduce(const void* source, void* target, size_t count, ncclD
     collective.devices[static_cast<size_t>(rank)] = communicator->device;
     emulator.Enqueue(stream, {.name = "ncclAllReduce of rank " + std::to_string(rank),
                               .run =
-                                  [&emulator, world, number, target, count](const OperationId& id) {
+                                  [&emulator, world, number, rank, target, count](const OperationId& id) {
+                                    if (world->aborted.contains(rank)) return;
                                     Collective& now = world->collectives.at(number);
                                     if (now.sum.empty()) Sum(emulator, now);
                                     std::memcpy(emulator.memory().Access(reinterpret_cast<uint64_t>(target),
@@ -141,10 +163,15 @@ ncclResult_t ncclAllReduce(const void* source, void* target, size_t count, ncclD
                                     if (--now.left == 0) world->collectives.erase(number);
                                   },
                               .ready =
-                                  [world, number, rank] {
+                                  [&emulator, world, number, rank] {
+                                    if (world->aborted.contains(rank)) return true;
                                     Collective& now = world->collectives.at(number);
                                     now.arrived.insert(rank);
-                                    return static_cast<int>(now.arrived.size()) == world->rank_count;
+                                    if (now.left < world->rank_count) return true;  // it has begun
+                                    const bool whole =
+                                        std::none_of(now.devices.begin(), now.devices.end(),
+                                                     [&](int32_t device) { return emulator.IsBroken(device); });
+                                    return whole && static_cast<int>(now.arrived.size()) == world->rank_count;
                                   }});
     return ncclSuccess;
   });

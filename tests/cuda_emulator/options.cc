@@ -17,12 +17,12 @@ uint64_t ParseNumber(std::string_view word, std::string_view digits) {
 }
 
 // "cudaMalloc:7,cudaFree:1".
-void ParseFailures(std::string_view word, std::string_view list, Options* options) {
+void ParseCalls(std::string_view word, std::string_view list, std::map<std::string, uint64_t>* calls) {
   while (!list.empty()) {
     const std::string_view item = list.substr(0, list.find(','));
     list.remove_prefix(std::min(item.size() + 1, list.size()));
     const size_t colon = std::min(item.find(':'), item.size() - 1);
-    options->fail[std::string(item.substr(0, colon))] = ParseNumber(word, item.substr(colon + 1));
+    (*calls)[std::string(item.substr(0, colon))] = ParseNumber(word, item.substr(colon + 1));
   }
 }
 
@@ -48,7 +48,9 @@ void ParseWord(std::string_view word, Options* options) {
   } else if (key == "leaks") {
     options->leaks = ParseNumber(word, value) != 0;
   } else if (key == "fail") {
-    ParseFailures(word, value, options);
+    ParseCalls(word, value, &options->fail);
+  } else if (key == "lose") {
+    ParseCalls(word, value, &options->lose);
   } else {
     throw Violation("EDDL_CUDA_EMULATOR: '" + std::string(word) + "' is not understood");
   }

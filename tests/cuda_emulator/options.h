@@ -23,11 +23,12 @@ struct Options {
   uint64_t memory_bytes = uint64_t{4} << 30;  // of each device
   int32_t hang_ms = 10'000;                   // a wait that makes no progress for this long is a hang
   std::map<std::string, uint64_t> fail;       // the Nth call (from 1) of this function fails
+  std::map<std::string, uint64_t> lose;       // the Nth call of this one goes well, and its device is lost
   bool leaks = true;                          // report what is not freed when the process ends
 };
 
-// Words "key=value" with spaces between; order: eager, lazy or random:SEED; fail: NAME:N, several with commas. Throws
-// Violation for a word that it does not know.
+// Words "key=value" with spaces between; order: eager, lazy or random:SEED; fail and lose: NAME:N, several with commas.
+// Throws Violation for a word that it does not know.
 Options ParseOptions(std::string_view text);
 
 }  // namespace eddl::cuda_emulator

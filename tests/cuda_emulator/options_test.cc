@@ -15,7 +15,8 @@ using ::testing::UnorderedElementsAre;
 
 TEST(OptionsTest, ReadsEveryWord) {
   const Options options = ParseOptions(
-      "order=random:7 devices=2 driver=12080  memory=1048576 hang_ms=50 leaks=0 fail=cudaMalloc:3,cudaFree:1");
+      "order=random:7 devices=2 driver=12080  memory=1048576 hang_ms=50 leaks=0 fail=cudaMalloc:3,cudaFree:1 "
+      "lose=ncclAllReduce:5");
   EXPECT_EQ(options.order, Order::kRandom);
   EXPECT_EQ(options.seed, 7u);
   EXPECT_EQ(options.device_count, 2);
@@ -24,6 +25,7 @@ TEST(OptionsTest, ReadsEveryWord) {
   EXPECT_EQ(options.hang_ms, 50);
   EXPECT_FALSE(options.leaks);
   EXPECT_THAT(options.fail, UnorderedElementsAre(Pair("cudaMalloc", 3u), Pair("cudaFree", 1u)));
+  EXPECT_THAT(options.lose, UnorderedElementsAre(Pair("ncclAllReduce", 5u)));
 }
 
 TEST(OptionsTest, IsLazyWithOneDeviceByDefault) {

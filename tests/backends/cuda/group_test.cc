@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "tests/backends/cuda/cuda_backend.h"
@@ -97,6 +99,32 @@ TEST_F(CudaGroupTest, RefusesWhatIsNotOneDeviceEach) {
   EXPECT_EQ(table_->all_reduce(group, queues_.data(), targets_.data(), kCount + 1, EDDL_F32, &error),
             EDDL_INVALID_ARGUMENT);
   EXPECT_EQ(table_->all_reduce(group, queues_.data(), targets_.data(), kCount, EDDL_I64, &error), EDDL_UNIMPLEMENTED);
+  table_->group_destroy(group);
+}
+
+// Run with lose=ncclAllReduce:N, of the Nth call in the second round: that GPU is gone, and the others' sum waits for
+// it.
+TEST_F(CudaGroupTest, AGpuThatIsLostEndsTheSumOfAllWithAnError) {
+  if (std::getenv("EDDL_CUDA_EMULATOR") == nullptr ||
+      std::strstr(std::getenv("EDDL_CUDA_EMULATOR"), "lose=ncclAllReduce:5") == nullptr) {
+    GTEST_SKIP() << "needs an emulated GPU that is lost in a sum (lose=ncclAllReduce:5)";
+  }
+  WriteRanks();
+  eddl_group* group = nullptr;
+  eddl_error error = {.struct_size = sizeof(error)};
+  ASSERT_EQ(table_->group_create(raw_.data(), static_cast<uint32_t>(raw_.size()), &group, &error), EDDL_OK);
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_EQ(table_->all_reduce(group, queues_.data(), targets_.data(), kCount, EDDL_F32, &error), EDDL_OK)
+        << error.message;
+  }
+  for (eddl_queue* queue : queues_) {
+    EXPECT_EQ(table_->queue_wait(queue, &error), EDDL_UNAVAILABLE);
+    EXPECT_EQ(error.flags & EDDL_ERROR_DEVICE_LOST, EDDL_ERROR_DEVICE_LOST);
+    EXPECT_THAT(error.message, HasSubstr("GPU 1 of a group of 3 failed, and the others' sum with it was stopped"));
+  }
+  // The group stays as it is, and nothing waits any more.
+  EXPECT_EQ(table_->all_reduce(group, queues_.data(), targets_.data(), kCount, EDDL_F32, &error), EDDL_UNAVAILABLE);
+  EXPECT_THAT(error.message, HasSubstr("start again without it"));
   table_->group_destroy(group);
 }
 
