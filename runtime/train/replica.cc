@@ -79,6 +79,7 @@ absl::StatusOr<std::unique_ptr<Replica>> Replica::CreateGroup(const Model& model
     }
   }
   first->group_ = &group;
+  for (Replica* member : first->Members()) member->share_count_ = static_cast<int64_t>(group.devices().size());
   return first;
 }
 
@@ -142,9 +143,14 @@ absl::Status Replica::CheckLimit(const Plan& plan, int64_t n, Mode mode) {
   const uint64_t needed = BytesFor(plan);
   if (memory_limit_bytes_ == 0 || needed <= memory_limit_bytes_) return absl::OkStatus();
   EDDL_ASSIGN_OR_RETURN(const int64_t largest, LargestBatch(n, mode));
-  std::string message = "a batch of " + std::to_string(n) + " needs " + Megabytes(needed) + " on " +
-                        device_.info().Id() + ", and the memory limit leaves " + Megabytes(memory_limit_bytes_);
-  message += largest > 0 ? "; the largest batch that fits is " + std::to_string(largest) +
+  // A share of a batch says nothing to who chose the batch.
+  const int64_t shares = mode == Mode::kTrain ? share_count_ : 1;
+  const std::string what = shares == 1 ? "a batch of " + std::to_string(n)
+                                       : "a share of " + std::to_string(n) + " samples, one for each of " +
+                                             std::to_string(shares) + " devices,";
+  std::string message = what + " needs " + Megabytes(needed) + " on " + device_.info().Id() +
+                        ", and the memory limit leaves " + Megabytes(memory_limit_bytes_);
+  message += largest > 0 ? "; the largest batch that fits is " + std::to_string(largest * shares) +
                                " (train.batch, or train.micro_batch to keep the batch and split its work)"
                          : "; not even one sample fits";
   return ResourceExhausted(message);

@@ -114,6 +114,7 @@ class Replica {
   uint64_t memory_limit_bytes_;
   Capabilities capabilities_;
   std::unique_ptr<Capabilities> fallback_capabilities_;
+  int64_t share_count_ = 1;  // devices that a training batch is cut for
   Buffer parameters_, gradients_, outputs_, arena_, fallback_arena_;
   std::list<Entry> entries_;  // most recently used first
   Queue queue_;               // after what its work uses, so that it is destroyed, and waits, before that

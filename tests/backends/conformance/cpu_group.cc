@@ -54,6 +54,7 @@ std::vector<float> Sum(const std::vector<float*>& values, size_t count, size_t i
 // The cpu's queues have done all their work when a call returns.
 eddl_code AllReduce(eddl_group* group, eddl_queue* const*, const eddl_binding* targets, uint64_t count,
                     eddl_dtype dtype, eddl_error* error) {
+  if (mistake == GroupMistake::kLosesAMember) return Fail(error, EDDL_UNAVAILABLE, "device 1 is lost");
   if (dtype != EDDL_F32 && mistake != GroupMistake::kAddsAnyDtype)
     return Fail(error, EDDL_UNIMPLEMENTED, "all_reduce adds f32 only");
   std::vector<float*> values;

@@ -16,6 +16,7 @@ enum class GroupMistake {
   kKeepsTheFirstSum,
   kDropsNan,
   kAddsAnyDtype,
+  kLosesAMember,    // all_reduce: EDDL_UNAVAILABLE
   kIsNotInstalled,  // group_create: EDDL_UNAVAILABLE
 };
 

@@ -21,6 +21,7 @@ namespace {
 
 using conformance::CpuGroupTable;
 using conformance::GroupMistake;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 constexpr int64_t kCount = 12;
@@ -136,6 +137,51 @@ TEST_F(ReplicaGroupTest, WrittenParametersReachAllDevices) {
   ASSERT_TRUE(one_->WriteParameters(values).ok() && three_->WriteParameters(values).ok());
   TrainBoth(0, 12, false);
   CompareGradients();
+}
+
+// A sum that was not made is not taken for one, and is made when the group works again.
+TEST_F(ReplicaGroupTest, AMemberThatFailsIsAnErrorOfTheSum) {
+  TrainBoth(0, 12, false);
+  std::vector<float> values(static_cast<size_t>(three_->layout().gradient_end()));
+  CpuGroupTable(GroupMistake::kLosesAMember);
+  for (const absl::Status& status :
+       {three_->SumGradients(), three_->ReadGradients(values), three_->PublishParameters()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(MessageOf(status), HasSubstr("device 1 is lost"));
+  }
+  CpuGroupTable();
+  CompareGradients();
+}
+
+// Statistics are those of a share: three equal shares have the statistics, and so the gradients, of one of them thrice.
+TEST_F(ReplicaGroupTest, BatchNormTakesItsStatisticsFromAShare) {
+  const ModelSpec spec = {.name = "resnet20"};
+  const Model model = *Model::Create(spec, {.sample_shape = {10, 10, 1}, .dtype = DType::kU8, .class_count = 3});
+  one_ = *Replica::Create(model, *cpu_, nullptr, 7);
+  three_ = *Replica::CreateGroup(model, *group_, nullptr, 7);
+  for (size_t i = 400; i < x_.size(); ++i) x_[i] = x_[i - 400];
+  for (size_t n = 4; n < labels_.size(); ++n) labels_[n] = labels_[n - 4];
+  const auto share = one_->Train(Samples(0, 4), {.seed = 3}, false);
+  const auto batch = three_->Train(Samples(0, 12), {.seed = 3}, false);
+  ASSERT_TRUE(share.ok() && batch.ok()) << batch.status();
+  EXPECT_NEAR(batch->loss, 3 * share->loss, 1e-5 * batch->loss);
+  std::vector<float> expected(static_cast<size_t>(one_->layout().gradient_end())), got = expected;
+  ASSERT_TRUE(one_->ReadGradients(expected).ok() && three_->ReadGradients(got).ok());
+  for (float& value : expected) value *= 3;
+  ExpectNear(got, expected);
+}
+
+TEST_F(ReplicaGroupTest, AMemoryLimitIsSaidOfTheWholeBatch) {
+  const ModelSpec spec = {.name = "mlp", .widths = {20}};
+  const Model model = *Model::Create(spec, {.sample_shape = {10, 10, 1}, .dtype = DType::kU8, .class_count = 3});
+  const auto all = *Replica::CreateGroup(model, *group_, nullptr, 7);
+  ASSERT_TRUE(all->Train(Samples(0, 6), {}).ok());
+  const auto limited = *Replica::CreateGroup(model, *group_, nullptr, 7, all->allocated_bytes());
+  ASSERT_TRUE(limited->Train(Samples(0, 6), {}).ok());
+  const auto too_large = limited->Train(Samples(0, 12), {});
+  EXPECT_EQ(too_large.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(MessageOf(too_large.status()), HasSubstr("a share of 4 samples, one for each of 3 devices, needs "));
+  EXPECT_THAT(MessageOf(too_large.status()), ContainsRegex("the largest batch that fits is [69] "));
 }
 
 TEST_F(ReplicaGroupTest, WithoutGroupsItSaysWhatToDo) {
