@@ -4,9 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace eddl {
 namespace {
@@ -14,8 +17,9 @@ namespace {
 // What a handler may look at. Global, since a signal carries nothing; strings change only while `running` is 0.
 struct Current {
   volatile std::sig_atomic_t running = 0;
-  std::string name, folder, file, text;
-  std::string limit;  // "60"
+  std::string name, file, text;
+  std::vector<std::string> folders;  // that hold the file, outermost first
+  std::string limit;                 // "60"
 };
 Current current;
 
@@ -46,7 +50,7 @@ void Handle(int signal) {
     Write(STDERR_FILENO, " in case '");
     Write(STDERR_FILENO, current.name);
     Write(STDERR_FILENO, "'\n");
-    mkdir(current.folder.c_str(), 0777);
+    for (const std::string& folder : current.folders) mkdir(folder.c_str(), 0777);
     if (const int file = open(current.file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); file >= 0) {
       Write(file, current.text);
       close(file);
@@ -65,13 +69,20 @@ CrashReport::CrashReport(int limit_seconds) : limit_seconds_(limit_seconds) {
   current.limit = std::to_string(limit_seconds);
   struct sigaction action = {};
   action.sa_handler = Handle;
+  // A plugin that ran out of stack leaves none for the handler.
+  static std::array<std::byte, size_t{64} << 10> stack;
+  const stack_t alternate = {.ss_sp = stack.data(), .ss_flags = 0, .ss_size = stack.size()};
+  sigaltstack(&alternate, nullptr);
+  action.sa_flags = SA_ONSTACK;
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM}) sigaction(signal, &action, nullptr);
 }
 
 void CrashReport::Begin(const std::string& case_name, const std::filesystem::path& file, const std::string& text) {
   End();
   current.name = case_name;
-  current.folder = file.parent_path().string();
+  current.folders.clear();
+  std::filesystem::path folder;
+  for (const std::filesystem::path& part : file.parent_path()) current.folders.push_back((folder /= part).string());
   current.file = file.string();
   current.text = text;
   current.running = 1;

@@ -164,17 +164,21 @@ class BackendSdkTest(unittest.TestCase):
                                                        code=2).stderr)
 
     def test_a_crash_and_a_hang_are_told_by_their_case(self):
-        loop = "static volatile int waiting = 1;\n"
+        loop = ("static volatile int waiting = 1;\n"
+                "static int sum_of_all(volatile int n) { volatile char on_stack[4096]; on_stack[n % 4096] = 1;\n"
+                "  return waiting ? sum_of_all(n + 1) + on_stack[n % 4096] : 0; }\n")
         for name, code, arguments, change, said in (
                 ("crashes", None, (), "*(volatile float*)NULL = 1;", r"crashed \(SIGSEGV\)"),
+                ("overflows", None, (), "sum_of_all(1);", r"crashed \(SIGSEGV\)"),
                 ("hangs", 1, ("--limit", "1"), "while (waiting) {}", r"did not come back within 1 s")):
             with self.subTest(name):
                 plugin = self.build(name, {"matmul.c": [("float sum = bias", change + "\n        float sum = bias"),
                                                         ("static int is_present", loop + "static int is_present")]})
-                result = self.check(plugin, "--output", name + "-failures", *arguments, code=code)
+                output = pathlib.Path(name + "-failures", "of", "today")
+                result = self.check(plugin, "--output", str(output), *arguments, code=code)
                 self.assertNotEqual(result.returncode, 0)
                 self.assertRegex(result.stderr, rf"the plugin {said} in case 'matmul/1'")
-                self.assertIn("case = matmul/1\n", (self.folder / (name + "-failures") / "matmul-1.txt").read_text())
+                self.assertIn("case = matmul/1\n", (self.folder / output / "matmul-1.txt").read_text())
 
     def test_versions_that_do_not_meet_are_told_apart(self):
         for name, version, said in (("old", "0", "too old: it speaks version 0."), ("new", "2", "update EDDL")):
