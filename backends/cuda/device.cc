@@ -74,7 +74,7 @@ Status FillDeviceInfo(uint32_t index, eddl_device_info* info) {
 }
 
 Status UseDevice(const eddl_device& device) {
-  EDDL_CUDA_CALL(cudaSetDevice(device.index), "choosing a GPU");
+  EDDL_CUDA_CALL(cudaSetDevice(device.index), "choosing GPU " + std::to_string(device.index));
   return {};
 }
 

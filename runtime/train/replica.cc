@@ -245,10 +245,14 @@ absl::Status Replica::SumGradients() {
 // The interface has no broadcast: zeros are added to the first one's.
 absl::Status Replica::PublishParameters() {
   if (group_ == nullptr) return absl::OkStatus();
+  absl::Status status;
   for (const auto& peer : peers_) {
-    EDDL_RETURN_IF_ERROR(peer->queue_.FillZero(peer->parameters_, 0, peer->parameters_.size_bytes()));
+    if (status.ok()) status = peer->queue_.FillZero(peer->parameters_, 0, peer->parameters_.size_bytes());
   }
-  return AllReduce(&Replica::parameters_, layout().total());
+  if (status.ok()) status = AllReduce(&Replica::parameters_, layout().total());
+  // The optimizer may still be at work, with buffers that its owner gives back after an error.
+  if (!status.ok()) queue_.Wait().IgnoreError();
+  return status;
 }
 
 absl::Status Replica::EnqueueShare(const BatchView& share, const RunKeys& keys, bool accumulate) {
