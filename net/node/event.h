@@ -267,10 +267,10 @@ struct Halt {
   std::string why;
 };
 
-using Action = std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold,
-                            ClearFold, Seal, Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal,
-                            JournalView, JournalStart, Checkpointed, Explain, Halt, JournalBlock, TestHere, Evaluated,
-                            JournalEpoch, JournalAway>;
+using Action =
+    std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold, ClearFold, Seal,
+                 Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal, JournalView, JournalStart,
+                 Checkpointed, Explain, Halt, JournalBlock, TestHere, Evaluated, JournalEpoch, JournalAway>;
 
 using Actions = std::vector<Action>;
 

@@ -92,10 +92,9 @@ inline constexpr std::array<const char*, std::variant_size_v<Event>> kEventNames
     "Started", "Received",  "PeerUp",   "PeerDown",  "Timer",   "LeaseFinished", "Sealed",
     "Loaded",  "Journaled", "Measured", "OwnerLoad", "Command", "Contributed",   "Tested"};
 inline constexpr std::array<const char*, std::variant_size_v<Action>> kActionNames = {
-    "Send",         "Multicast",    "SetTimer", "Compute",   "Abandon",      "Merge",     "Release",
-    "Adopt",        "Discard",      "Fold",     "ClearFold", "Seal",         "Apply",     "ApplyBackup",
-    "Rollback",     "Forget",       "Snapshot", "Load",      "Export",       "Journal",   "JournalView",
-    "JournalStart", "Checkpointed", "Explain",  "Halt",      "JournalBlock", "TestHere",  "Evaluated",
-    "JournalEpoch", "JournalAway"};
+    "Send",     "Multicast",    "SetTimer",  "Compute",   "Abandon",      "Merge",        "Release",      "Adopt",
+    "Discard",  "Fold",         "ClearFold", "Seal",      "Apply",        "ApplyBackup",  "Rollback",     "Forget",
+    "Snapshot", "Load",         "Export",    "Journal",   "JournalView",  "JournalStart", "Checkpointed", "Explain",
+    "Halt",     "JournalBlock", "TestHere",  "Evaluated", "JournalEpoch", "JournalAway"};
 
 }  // namespace eddl::net
