@@ -143,7 +143,7 @@ struct Grant {
   Part part{};
   std::vector<MicroBatch> micro_batches;
   int64_t samples = 0;
-  bool last = false;       // after this lease, push the part without asking; so does a grant of a later round
+  bool last = false;       // after this lease, push the part without asking; so does a lease of a later round
   bool on_assign = false;  // a duplicate, or async: keep the part until Assign or Drop
   LeaseKind kind = LeaseKind::kTrain;
   Mode mode = Mode::kSync;

@@ -91,7 +91,7 @@ class Worker {
   void ComputeNext(Outbox& out);
   void PushIfReady(Key key, Outbox& out);
   void PushTo(NodeId leader, Key key, Outbox& out);
-  // A grant of a later round ends the parts of earlier ones: nobody needs to say so.
+  // A lease of a later round ends the parts of earlier ones: nobody needs to say so.
   void EndPartsBefore(Version round, Outbox& out);
   void AdoptIfComplete(Version version, Outbox& out);
   // What the lease can be computed on now.

@@ -49,8 +49,8 @@ class Checkers {
   void OnGrant(NodeId to, const Grant& grant);
   // `stable`: what the manager takes for stable by then.
   void OnCommit(Instant now, const CommitRecord& record, Version stable);
-  // `recoverable`: the newest version that was ever stable, or a later one, is held completely by nodes that are in
-  // reach.
+  // `recoverable`: the newest version that was ever stable, or a later one, is held completely by nodes that have
+  // been in reach for so long that they could say so.
   void OnStart(View view, Version version, bool recoverable);
   Version stable() const { return stable_; }
   // A state with this lineage is the job's at that version.

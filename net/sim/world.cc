@@ -17,6 +17,8 @@ namespace {
 enum Stream : uint64_t { kNetworkStream = 1, kFaultStream, kDeviceStream, kSpreadStream };
 
 constexpr Duration kLookPeriod{1'000'000'000};
+// What a node that was away takes to say what it holds, if that message is late.
+constexpr Duration kAnswer{750'000'000};
 
 }  // namespace
 
@@ -412,9 +414,11 @@ void World::Look() {
 }
 
 bool World::Recoverable(Version version) const {
+  // Who was away until just now could not answer yet.
+  const Instant since{now_.ns - kAnswer.ns};
   const auto held = [&](Stripe stripe, Version at) {
     return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) {
-      const bool in_reach = node.spec != nullptr && node.alive && node.hung_until <= now_ && node.cut_until <= now_ &&
+      const bool in_reach = node.spec != nullptr && node.alive && node.hung_until <= since && node.cut_until <= since &&
                             Connected(node.id, kManager);
       if (!in_reach) return false;
       const BufferRef state = node.store->StripeAt(stripe, at);

@@ -1,0 +1,87 @@
+#include "net/node/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <variant>
+#include <vector>
+
+#include "net/node/outbox.h"
+
+namespace eddl::net {
+namespace {
+
+// Node 2 works for the leaders 1, 2 and 3, and has version 0 of all.
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() {
+    ShardMap map;
+    for (uint32_t leader = 1; leader <= 3; ++leader) {
+      map.shards.push_back({.leader = NodeId{leader},
+                            .backup = NodeId{leader % 3 + 1},
+                            .stripes = {{.begin = Stripe{leader - 1}, .end = Stripe{leader}}}});
+    }
+    worker_.Begin(map, Version{0}, false, out_);
+    for (const Shard& shard : map.shards) {
+      worker_.OnPublish(shard.leader, {.version = Version{0}, .payload = Payload{ToInt(shard.leader)}}, out_);
+    }
+  }
+
+  // A lease of a round on version 0; none: the part ends.
+  void Grant(uint64_t round, std::vector<MicroBatch> micro_batches) {
+    const bool last = micro_batches.empty();
+    worker_.OnGrant({.round = Version{round},
+                     .base = Version{0},
+                     .micro_batches = std::move(micro_batches),
+                     .samples = last ? 0 : 8,
+                     .last = last},
+                    out_);
+  }
+  void Finish(uint64_t round, MicroBatch mb) {
+    worker_.OnLeaseFinished(
+        {.done = {.round = Version{round}, .micro_batches = {mb}, .samples = 8}, .payload = Payload{9}}, out_);
+  }
+  // Whom the round was pushed to, in order.
+  std::vector<NodeId> PushedTo(uint64_t round) const {
+    std::vector<NodeId> leaders;
+    for (const Action& action : actions_) {
+      const auto* send = std::get_if<Send>(&action);
+      const auto* push = send == nullptr ? nullptr : std::get_if<Push>(&send->message.body);
+      if (push != nullptr && push->round == Version{round}) leaders.push_back(send->to);
+    }
+    return leaders;
+  }
+
+  Actions actions_;
+  Outbox out_{actions_, View{1}, {View{1}, 1}};
+  Worker worker_{NodeId{2}};
+};
+
+TEST_F(WorkerTest, PushesBeginWithTheNextLeader) {
+  Grant(0, {MicroBatch{4}});
+  Finish(0, MicroBatch{4});
+  EXPECT_TRUE(PushedTo(0).empty()) << "more may come";
+  Grant(0, {});
+  EXPECT_EQ(PushedTo(0), (std::vector{NodeId{3}, NodeId{1}, NodeId{2}}));
+}
+
+TEST_F(WorkerTest, ALeaseOfALaterRoundEndsEarlierParts) {
+  Grant(0, {MicroBatch{4}});
+  Grant(1, {MicroBatch{5}});
+  Finish(0, MicroBatch{4});
+  EXPECT_EQ(PushedTo(0).size(), 3);
+}
+
+TEST_F(WorkerTest, TheEndOfALaterPartDoesNotEndEarlierOnes) {
+  Grant(0, {MicroBatch{4}});
+  Grant(1, {});
+  Finish(0, MicroBatch{4});
+  EXPECT_TRUE(PushedTo(0).empty());
+  Grant(0, {MicroBatch{6}});
+  Finish(0, MicroBatch{6});
+  EXPECT_TRUE(PushedTo(0).empty());
+  Grant(0, {});
+  EXPECT_EQ(PushedTo(0).size(), 3);
+}
+
+}  // namespace
+}  // namespace eddl::net
