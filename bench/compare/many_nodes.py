@@ -45,6 +45,10 @@ dir = "{{folder}}/run"
 """
 
 
+# Memory is looked at after each of so many parts of the rounds.
+PARTS = 4
+
+
 def pss_mb(pid):
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE).group(1)) / 1000
@@ -61,7 +65,8 @@ def run(options, folder):
     cluster = LocalCluster(folder, job, options.nodes, "0.01,0", options.program)
     try:
         status = cluster.wait(lambda: cluster.at_round(20))
-        first_round, begin, first = status["round"], time.monotonic(), memory(cluster)
+        first_round, begin = status["round"], time.monotonic()
+        taken = [{"round": 0, **memory(cluster)}]
         kills = itertools.cycle(range(1, options.nodes))
         killed, next_kill = 0, begin + options.kill_every
         while status["round"] < first_round + options.rounds:
@@ -73,11 +78,12 @@ def run(options, folder):
                 cluster.nodes[index] = cluster.join(index)
                 killed, next_kill = killed + 1, time.monotonic() + options.kill_every
             status = cluster.wait(cluster.status)
+            if status["round"] - first_round >= len(taken) * options.rounds / PARTS:
+                taken.append({"round": status["round"] - first_round, **memory(cluster)})
         seconds = time.monotonic() - begin
         leaders = sum(member["leader_share"] > 0 for member in status["members"])
         return {"nodes": options.nodes, "leaders": leaders, "rounds": status["round"] - first_round, "killed": killed,
-                "rounds_per_second": (status["round"] - first_round) / seconds, "begin": first,
-                "end": memory(cluster)}
+                "rounds_per_second": (status["round"] - first_round) / seconds, "memory": taken}
     finally:
         cluster.end()
 
@@ -95,10 +101,9 @@ def main():
     shutil.rmtree(folder, ignore_errors=True)
     print(f"{result['nodes']} nodes, {result['leaders']} leaders, {result['rounds']} rounds at "
           f"{result['rounds_per_second']:.1f} a second, {result['killed']} killed")
-    for when in ("begin", "end"):
-        taken = result[when]
-        print(f"{when:6} PSS: manager {taken['manager_mb']:.1f} MB, nodes {taken['node_median_mb']:.1f} MB (median), "
-              f"{taken['node_max_mb']:.1f} MB (most)")
+    for taken in result["memory"]:
+        print(f"after {taken['round']:5} rounds, PSS: manager {taken['manager_mb']:.1f} MB, nodes "
+              f"{taken['node_median_mb']:.1f} MB (median), {taken['node_max_mb']:.1f} MB (most)")
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What nodes of a real cluster say to Prometheus: promtool takes it, a real Prometheus scrapes it, Grafana's file uses it.
 
-Usage: metrics_test.py PROGRAM [unittest options]     EDDL_SCRAPE_SECONDS: how long Prometheus scrapes (10)
+Usage: metrics_test.py PROGRAM [unittest options]     EDDL_SCRAPE_SECONDS: how long Prometheus scrapes (60)
 SKIP (77) without Debian's package prometheus.
 """
 import json
@@ -21,7 +21,7 @@ import cluster_case
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRAFANA = ROOT / "examples/grafana_dashboard.json"
-SCRAPE_SECONDS = float(os.environ.get("EDDL_SCRAPE_SECONDS", "10"))
+SCRAPE_SECONDS = float(os.environ.get("EDDL_SCRAPE_SECONDS", 60))
 
 
 def free_port():

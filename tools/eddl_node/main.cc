@@ -10,6 +10,7 @@
 #include "tools/eddl_node/commands.h"
 #include "tools/eddl_node/console.h"
 #include "tools/eddl_node/exit_code.h"
+#include "tools/eddl_node/process_info.h"
 
 int main(int argc, char** argv) {
   // A reader that went away (`eddl-node train job.toml | head`) must not end training: writes fail instead, and nobody
@@ -22,6 +23,9 @@ int main(int argc, char** argv) {
   // What fails is said by whoever tried it; a node that listens takes the rest over.
   const eddl::net::GrpcLog quiet({});
   const eddl::ParsedArguments parsed = eddl::ParseArguments(argc, argv);
+  const bool is_in_cluster = std::holds_alternative<eddl::ManageArguments>(parsed.arguments) ||
+                             std::holds_alternative<eddl::JoinArguments>(parsed.arguments);
+  if (is_in_cluster) eddl::LimitHeaps();
   if (parsed.run)
     return std::visit([](const auto& arguments) { return eddl::RunCommand(arguments); }, parsed.arguments);
   if (parsed.exit_code == 0) {

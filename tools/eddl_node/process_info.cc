@@ -1,5 +1,6 @@
 #include "tools/eddl_node/process_info.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -40,6 +41,13 @@ int64_t UsableCores() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
   return std::max(1, CPU_COUNT(&set));
+}
+
+void LimitHeaps() {
+#ifdef __GLIBC__
+  constexpr int kHeaps = 2;
+  mallopt(M_ARENA_MAX, kHeaps);
+#endif
 }
 
 }  // namespace eddl

@@ -11,5 +11,9 @@ double SecondsSinceProcessStart();
 int64_t PeakResidentBytes();
 // Cores that this process may run on: at least 1.
 int64_t UsableCores();
+// A process with many threads, each of which allocates now and then, such as gRPC's, keeps what they free in few
+// places. By itself glibc gives each thread a heap, up to eight for each core, and what bursts leave in them is never
+// given back. Once, before threads are started; nothing with another library.
+void LimitHeaps();
 
 }  // namespace eddl
