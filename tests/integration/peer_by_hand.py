@@ -10,6 +10,7 @@ import zlib
 
 CONTROL, BULK = 0, 1
 METHODS = ("/eddl.v1.Peer/Control", "/eddl.v1.Peer/Bulk")
+PROTOCOL = 2  # GrpcTransport::kProtocolMin
 
 
 def context_of(identity=None):
@@ -42,7 +43,7 @@ def field(number, value):
 
 
 def opening(job_id, node, lane, connection):
-    inside = field(1, 1) + field(2, 1) + field(3, job_id.encode()) + field(4, node)
+    inside = field(1, PROTOCOL) + field(2, PROTOCOL) + field(3, job_id.encode()) + field(4, node)
     inside += (field(6, lane) if lane else b"") + field(7, connection)
     return field(18, inside)
 

@@ -34,7 +34,7 @@ constexpr KernelMutant kMutants[] = {
     {"row_stride", "reduce/", "from[(long)row * columns]", "from[(long)row * (columns + 1)]"},
     {"accumulate_ignored", "reduce/", "accumulate ? to[0] + scaled : scaled", "scaled"},
     {"nan_lost", "abs_max/", "a > b || a != a ? a : b", "a > b ? a : b"},
-    {"last_of_ties", "max_pool2d_grad/", "(v > best) |", "(v >= best) |"},
+    {"last_of_ties", "max_pool2d_grad/", "(v <= best) |", "(v < best) |"},
     {"image_edge", "conv2d/", "h < height && w >= 0", "h <= height && w >= 0"},
     {"maximum_kept", "softmax/", "EXP(x[begin + k] - row.maximum)", "EXP(x[begin + k])"},
     {"rounds", "dropout/", "round < 10", "round < 9"},
