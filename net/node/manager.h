@@ -338,7 +338,9 @@ class Manager {
   void OnTestDone(Step& step, NodeId from, const Done& done);
   void OnTested(Step& step, const Tested& tested);
   // Of the oldest test.
-  void FinishTest(Step& step, TestSums sums);
+  void FinishTest(Step& step, const Evaluation& evaluation, TestSums sums);
+  // No view can start, and all is trained and saved: the manager does what is left to be tested, and the job is over.
+  void EndWithoutMembers(Step& step);
 
   // manager_plan.cc: measuring and planning.
   void MeasureBatch();

@@ -127,8 +127,11 @@ bool Manager::GrantTest(Step& step, Evaluation& evaluation, NodeId id) {
 void Manager::OnTestDone(Step& step, NodeId from, const Done& done) {
   if (evaluations_.empty() || evaluations_.front().version() != done.base) return;  // that test is over
   Evaluation& evaluation = evaluations_.front();
+  if (!evaluation.Has(from, done.micro_batches)) {
+    return Strike(step, from, "answered for a test that it does not have");
+  }
   if (done.cancelled || !done.finite) {
-    if (!evaluation.GiveUp(from, done.micro_batches)) return Strike(step, from, "gave up a test that it does not have");
+    evaluation.GiveUp(from, done.micro_batches);
     // It was slower than another one, or it does not have the version, or can't say anything of it.
     if (!done.finite || !told_to_stop_.contains(from)) evaluation.Exclude(from);
     told_to_stop_.erase(from);
@@ -142,31 +145,42 @@ void Manager::OnTestDone(Step& step, NodeId from, const Done& done) {
     return Strike(step, from, "sent a result of a test that can't be");
   }
   std::optional<NodeId> other;
-  if (!evaluation.Finish(from, done.micro_batches, done.loss_sum, done.correct, other)) {
-    return Strike(step, from, "answered for a test that it does not have");
-  }
+  evaluation.Finish(from, done.micro_batches, done.loss_sum, done.correct, other);
   if (other) {
     told_to_stop_.insert(*other);
     step.out.SendTo(*other,
                     Cancel{.round = evaluation.version(), .part = kTestPart, .micro_batches = done.micro_batches});
   }
-  if (evaluation.finished()) return FinishTest(step, evaluation.sums());
+  if (evaluation.finished()) return FinishTest(step, evaluation, evaluation.sums());
   while (!evaluation.here() && Tests(evaluation, from) && GrantTest(step, evaluation, from)) {
   }
 }
 
-void Manager::FinishTest(Step& step, TestSums sums) {
-  const Version version = evaluations_.front().version();
-  if (!evaluations_.front().here()) tested_by_ = evaluations_.front().tested_by();
+void Manager::FinishTest(Step& step, const Evaluation& evaluation, TestSums sums) {
+  const Version version = evaluation.version();
+  if (!evaluation.here()) tested_by_ = evaluation.tested_by();
   tested_ = std::max(tested_, version);
-  told_to_stop_.clear();
+  if (&evaluation == &evaluations_.front()) told_to_stop_.clear();
   step.out.Do(Evaluated{.version = version, .loss = sums.loss, .correct = sums.correct, .samples = sums.samples});
   EndTest(step, version);
 }
 
 void Manager::OnTested(Step& step, const Tested& tested) {
-  if (evaluations_.empty() || evaluations_.front().version() != tested.version || !evaluations_.front().here()) return;
-  FinishTest(step, {.loss = tested.loss, .correct = tested.correct, .samples = options_.test_count});
+  const auto it = std::find_if(evaluations_.begin(), evaluations_.end(), [&](const Evaluation& evaluation) {
+    return evaluation.version() == tested.version && evaluation.here();
+  });
+  if (it == evaluations_.end()) return;
+  FinishTest(step, *it, {.loss = tested.loss, .correct = tested.correct, .samples = options_.test_count});
+}
+
+void Manager::EndWithoutMembers(Step& step) {
+  if (!ledger_.finished() || checkpoint_ != version_) return;
+  for (Evaluation& evaluation : evaluations_) {
+    if (evaluation.here()) continue;
+    evaluation.TestHere();
+    step.out.Do(TestHere{evaluation.version()});
+  }
+  if (evaluations_.empty()) Over(step, "");
 }
 
 }  // namespace eddl::net

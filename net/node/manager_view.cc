@@ -96,7 +96,10 @@ void Manager::TryStart(Step& step) {
   const bool enough = workers >= (first ? options_.workers_min : 1) && leaders >= (first ? options_.leaders_min : 1);
   // Those that leave start once more, if only to save what they alone hold.
   const bool last = !first && leaders == 0 && leaving > 0 && checkpoint_ < version_;
-  if (!enough && !last) return;
+  if (!enough && !last) {
+    if (!first && patience_over_) EndWithoutMembers(step);
+    return;
+  }
   if (first) return StartView(step, Version{0}, {});
 
   if (!patience_over_ && AwaitsHolder()) return;

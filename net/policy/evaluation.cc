@@ -72,6 +72,13 @@ int64_t Evaluation::LeaseCount(NodeId node) const {
   return std::count_if(leases_.begin(), leases_.end(), [node](const Granted& lease) { return lease.node == node; });
 }
 
+bool Evaluation::Has(NodeId node, std::span<const MicroBatch> mbs) const {
+  return std::any_of(leases_.begin(), leases_.end(), [&](const Granted& lease) {
+    return lease.node == node &&
+           std::equal(lease.micro_batches.begin(), lease.micro_batches.end(), mbs.begin(), mbs.end());
+  });
+}
+
 std::vector<Evaluation::Granted>::iterator Evaluation::Find(NodeId node, std::span<const MicroBatch> mbs) {
   return std::find_if(leases_.begin(), leases_.end(), [&](const Granted& lease) {
     return lease.node == node &&

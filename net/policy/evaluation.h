@@ -49,7 +49,7 @@ class Evaluation {
   bool finished() const { return sums_.samples == set_.sample_count; }
   const std::vector<NodeId>& tested_by() const { return tested_by_; }
 
-  // The manager tests it itself, all of it: nothing that members answer counts any more.
+  // The manager tests it itself, all of it, whatever members still answer.
   void TestHere() { here_ = true; }
   bool here() const { return here_; }
   // It does not have the version, or can't say anything of it: gets no lease any more.
@@ -62,6 +62,8 @@ class Evaluation {
   // The oldest lease whose patience is over, once more, if another node has it and nobody else got it so.
   std::vector<MicroBatch> LeaseAgain(NodeId node, Instant now, Instant patience_end);
   int64_t LeaseCount(NodeId node) const;
+  // Whether that is a lease of the node. Any micro-batches.
+  bool Has(NodeId node, std::span<const MicroBatch> mbs) const;
   // The node has answered for a lease. false: it has no such lease. `other`: who works on the same in vain now.
   bool Finish(NodeId node, std::span<const MicroBatch> mbs, double loss, int64_t correct, std::optional<NodeId>& other);
   // The node gives a lease back. false: it has no such lease.

@@ -596,6 +596,27 @@ TEST(ManagerTest, AModelThatIsNotFiniteIsTestedByTheManager) {
   EXPECT_EQ(TestsOf(cluster), "v6: 18 samples here; v12: 18 samples here; ");
 }
 
+TEST(ManagerTest, AnAnswerForATestThatThereIsNotIsAStrike) {
+  Cluster cluster(Testing());
+  cluster.on_finished = [&](uint32_t node, LeaseFinished& finished) {
+    if (finished.done.kind == LeaseKind::kEvaluate && node == 1)
+      finished.done.micro_batches = {MicroBatch{uint64_t{1} << 40}};
+  };
+  ASSERT_TRUE(cluster.RunToVersion(7));
+  EXPECT_TRUE(cluster.Run([&] { return cluster.manager().roster().Find(NodeId{1})->strikes > 0; }));
+}
+
+// All is trained and saved, and nobody is left to test it.
+TEST(ManagerTest, AJobWhoseDevicesGoDuringItsLastTestEnds) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.RunToVersion(12));
+  cluster.stalled_tests[1] = cluster.stalled_tests[2] = true;
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == Version{12}; }));
+  for (uint32_t node = 1; node <= 4; ++node) cluster.Crash(node);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples here; ");
+}
+
 TEST(ManagerTest, AResultThatCantBeIsAStrike) {
   Cluster cluster(Testing());
   cluster.on_finished = [&](uint32_t node, LeaseFinished& finished) {

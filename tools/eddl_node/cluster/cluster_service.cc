@@ -304,6 +304,7 @@ absl::StatusOr<net::DataBlock> ClusterService::TakeContribution(grpc::ServerCont
     if (piece.last()) break;
     visit->Heard(Now());
   }
+  visit->Arrived();
   // The caller only sees that it was cancelled.
   if (const absl::Status status = visit->status(); !status.ok()) {
     manager_.OnRefused("a contribution of " + peer + " was " + MessageOf(status));

@@ -31,6 +31,11 @@ void ContributionGate::Visit::Heard(Instant now) {
   gate_.entries_.at(id_).heard = now;
 }
 
+void ContributionGate::Visit::Arrived() {
+  const absl::MutexLock lock(&gate_.mutex_);
+  gate_.entries_.at(id_).arrived = true;
+}
+
 absl::Status ContributionGate::Visit::status() const {
   const absl::MutexLock lock(&gate_.mutex_);
   return gate_.entries_.at(id_).status;
@@ -57,7 +62,7 @@ absl::StatusOr<std::unique_ptr<ContributionGate::Visit>> ContributionGate::Enter
 void ContributionGate::Expire(Instant now) {
   const absl::MutexLock lock(&mutex_);
   for (auto& [id, entry] : entries_) {
-    if (!entry.status.ok()) continue;
+    if (!entry.status.ok() || entry.arrived) continue;
     if (now - entry.heard > limits_.idle) {
       entry.status = TooLate("given up: nothing came for " + Seconds(limits_.idle));
     } else if (now - entry.begin > limits_.total) {

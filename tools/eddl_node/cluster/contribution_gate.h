@@ -36,6 +36,8 @@ class ContributionGate {
 
     // A piece came.
     void Heard(Instant now);
+    // All of it is here: no time runs any more.
+    void Arrived();
     // kDeadlineExceeded, and why: it was given up.
     absl::Status status() const;
 
@@ -59,6 +61,7 @@ class ContributionGate {
     std::string peer;
     Instant begin;
     Instant heard;
+    bool arrived = false;
     std::function<void()> cancel;
     absl::Status status;
   };

@@ -299,11 +299,23 @@ void ManagerNode::Handle(const net::Event& event) {
 }
 
 void ManagerNode::SettleTests() {
+  std::vector<net::Version> lost;
   for (auto it = tests_here_.begin(); it != tests_here_.end();) {
     const auto saved = saved_.find(*it);
-    if (saved != saved_.end()) keeper_->Test(*it, saved->second.model);
-    it = saved != saved_.end() || !manager_.IsTesting(*it) ? tests_here_.erase(it) : std::next(it);
+    const bool is_saved = saved != saved_.end();
+    // A later checkpoint is there: a part of this one was damaged on its way, and nobody sends it again.
+    const bool is_lost = !is_saved && newest_saved_ && *it < *newest_saved_;
+    if (is_saved) keeper_->Test(*it, saved->second.model);
+    if (is_lost) lost.push_back(*it);
+    it = is_saved || is_lost || !manager_.IsTesting(*it) ? tests_here_.erase(it) : std::next(it);
   }
+  for (const net::Version version : lost) {
+    AddEvent("test",
+             "version " + std::to_string(ToInt(version)) + " can't be tested: its checkpoint did not arrive whole");
+    failed_tests_.insert(version);
+    Handle(net::Tested{.version = version});
+  }
+  bool tells = true;
   while (!saved_.empty()) {
     Saved& first = saved_.begin()->second;
     const net::Version version = first.checkpoint.version;
@@ -314,8 +326,9 @@ void ManagerNode::SettleTests() {
     if (is_tested) first.checkpoint.test = result->second;
     end_.last = first.checkpoint;
     end_.model = first.model;
-    // What was being tested when the job was stopped is tested again when it goes on.
-    if (!waits) ReportEpochs(version, first.checkpoint.test, *first.model);
+    // What was being tested when the job was stopped is tested again when it goes on, and what came after it.
+    tells = tells && !waits;
+    if (tells) ReportEpochs(version, first.checkpoint.test, *first.model);
     results_.erase(results_.begin(), results_.upper_bound(version));
     saved_.erase(saved_.begin());
   }
@@ -411,7 +424,7 @@ void ManagerNode::OnDriverTimer() {
     return;
   }
   if (stopping_since_.ns < 0) return;
-  const bool saved = newest_saved_ && saving_ == 0 && *newest_saved_ >= manager_.version();
+  const bool saved = newest_saved_ && saving_ == 0 && *newest_saved_ >= manager_.version() && saved_.empty();
   const bool can_save = manager_.phase() == net::Manager::Phase::kRunning;
   if (saved || !can_save || now - stopping_since_ > kStopPatience) {
     Handle(net::Command{.kind = net::Command::Kind::kStop});
@@ -513,6 +526,9 @@ void ManagerNode::Do(const net::JournalStart& action) {
   if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
   progress_.OnRollback(action.version);
   epoch_ends_.erase(epoch_ends_.upper_bound(action.version), epoch_ends_.end());
+  // Of versions that are undone: others will have their numbers.
+  results_.erase(results_.upper_bound(action.version), results_.end());
+  failed_tests_.erase(failed_tests_.upper_bound(action.version), failed_tests_.end());
   keeper_->DropParts();
 }
 
