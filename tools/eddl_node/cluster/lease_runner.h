@@ -130,7 +130,7 @@ class LeaseRunner {
   // How many micro-batches from `begin` on are run as one batch.
   size_t PieceOf(const net::Grant& grant, size_t begin) const;
   // Waits until the lease has taken as long as it should; ends early when it is abandoned.
-  void Hold(Instant begin, int64_t samples);
+  void Hold(Instant begin, double samples);
   bool IsAbandoned() const;
   bool CanBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CurrentEnds() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || current_.abandoned; }
