@@ -77,8 +77,8 @@ class Evaluation {
   void AddTo(Digest& digest) const {
     digest.Add(version_, sums_.correct, sums_.samples, here_, excluded_);
     for (size_t i = 0; i < states_.size(); ++i) digest.Add(states_[i], tested_by_[i]);
-    digest.AddUnordered(
-        leases_, [](Digest& part, const Granted& lease) { part.Add(lease.node, lease.micro_batches, lease.doubled); });
+    // In their order: the oldest is doubled first.
+    for (const Granted& lease : leases_) digest.Add(lease.node, lease.micro_batches, lease.doubled);
   }
 
  private:

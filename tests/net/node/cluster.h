@@ -162,30 +162,24 @@ class Cluster {
       const Grant& grant = compute->grant;
       const bool tests = grant.kind == LeaseKind::kEvaluate;
       (tests ? tested_ : computed_)[node] += static_cast<int64_t>(grant.micro_batches.size());
+      Done done = {.round = grant.round,
+                   .base = grant.base,
+                   .part = grant.part,
+                   .micro_batches = grant.micro_batches,
+                   .samples = grant.samples,
+                   .compute = Duration{50'000},
+                   .kind = grant.kind};
       if (tests) {
         // The loss says which micro-batches of the test samples went in, and how often; the count, of which version.
-        double loss = 0;
-        for (const MicroBatch mb : grant.micro_batches) loss += static_cast<double>(uint64_t{1} << (4 * ToInt(mb)));
-        const auto correct = static_cast<int64_t>(ToInt(grant.base) / 6 * grant.micro_batches.size());
-        queue_.push_back({node, LeaseFinished{.done = {.round = grant.round,
-                                                       .base = grant.base,
-                                                       .part = grant.part,
-                                                       .micro_batches = grant.micro_batches,
-                                                       .samples = grant.samples,
-                                                       .compute = Duration{50'000},
-                                                       .loss_sum = loss,
-                                                       .correct = correct,
-                                                       .kind = grant.kind}}});
+        for (const MicroBatch mb : done.micro_batches) {
+          done.loss_sum += static_cast<double>(uint64_t{1} << (4 * ToInt(mb)));
+        }
+        done.correct = static_cast<int64_t>(ToInt(grant.base) / 6 * grant.micro_batches.size());
+        queue_.push_back({node, LeaseFinished{.done = done}});
         return;
       }
-      queue_.push_back({node, LeaseFinished{.done = {.round = grant.round,
-                                                     .base = grant.base,
-                                                     .part = grant.part,
-                                                     .micro_batches = grant.micro_batches,
-                                                     .samples = grant.samples,
-                                                     .compute = Duration{50'000},
-                                                     .gradient_norm2 = 1},
-                                            .payload = Payload{(uint64_t{1} << 63) + ++payloads_}}});
+      done.gradient_norm2 = 1;
+      queue_.push_back({node, LeaseFinished{.done = done, .payload = Payload{(uint64_t{1} << 63) + ++payloads_}}});
     } else if (const auto* abandon = std::get_if<Abandon>(&action)) {
       for (auto& [owner, event] : queue_) {
         auto* finished = std::get_if<LeaseFinished>(&event);

@@ -409,6 +409,17 @@ TEST_F(LeaseRunnerTest, HoldsALeaseUntilADeviceOfThatSpeedWouldBeDone) {
   EXPECT_GE(Compute(Grant({0, 1})).done.compute.seconds(), 0.01 + 64 * 0.001);
 }
 
+// Forward only: a third of the samples' time.
+TEST_F(LeaseRunnerTest, HoldsATestShorter) {
+  LeaseRunnerOptions options = Options();
+  options.pace = Pace{.sample_seconds = 0.03};
+  Start(options);
+  const double training = 32 * 0.03;
+  const double test = Compute(Grant({0}, net::LeaseKind::kEvaluate)).done.compute.seconds();
+  EXPECT_GE(test, training / 3);
+  EXPECT_LT(test, training);
+}
+
 TEST_F(LeaseRunnerTest, WaitingForRowsIsNoComputing) {
   SourceByHand source(problem_.data);
   Start(Options(), &source);
