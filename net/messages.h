@@ -147,6 +147,8 @@ struct Grant {
   bool on_assign = false;  // a duplicate, or async: keep the part until Assign or Drop
   LeaseKind kind = LeaseKind::kTrain;
   Mode mode = Mode::kSync;
+
+  bool operator==(const Grant&) const = default;
 };
 // W → M: a lease is finished, or was given up (`cancelled`).
 struct Done {
@@ -155,7 +157,7 @@ struct Done {
   Part part{};
   std::vector<MicroBatch> micro_batches;
   int64_t samples = 0;
-  Duration compute;
+  Duration compute;  // of what was given up: until then; 0: it had not begun
   double loss_sum = 0;
   double gradient_norm2 = 0;  // of the sum over the lease
   int64_t correct = 0;

@@ -137,6 +137,8 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   node.heartbeat.Beat(step.now);
   if (!known) {
     node.fit = {};
+    node.rest_until = {};
+    node.unready = 0;
     node.up_bytes_per_second = hello.capabilities.up_bytes_per_second;
     node.down_bytes_per_second = hello.capabilities.down_bytes_per_second;
   }

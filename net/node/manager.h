@@ -248,7 +248,7 @@ class Manager {
   // The time that an answer took beyond computing, of a lease that was released with nothing before it.
   static void MeasureLag(Instant now, NodeRecord& node, const Lease& lease, Duration compute);
   // What was given up had taken so long at least. Who is so slow that others always finish first is found out by it.
-  void MeasureCancelled(Instant now, NodeId node, const Lease& lease);
+  void MeasureCancelled(Instant now, NodeId node, const Lease& lease, Duration compute);
   // These are finite on `from`: whoever said otherwise gets a strike.
   void ClearPoison(Step& step, NodeId from, const std::vector<MicroBatch>& mbs);
   Lease* FindLease(NodeId node, Version round, MicroBatch first);

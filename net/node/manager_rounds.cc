@@ -17,6 +17,8 @@ constexpr int64_t kPlenty = 2;
 constexpr int64_t kLagSmoothing = 4;
 // Rounds that are open at once: one in exchange, one in computation.
 constexpr size_t kOpenRoundsMax = 2;
+// A device that was not ready for so many leases in a row rests for as long as at this many from then on.
+constexpr int64_t kUnreadyMax = 10;
 // More poisoned micro-batches than this, or than this fraction of the pool, and the model is diverging.
 constexpr int64_t kPoisonedMax = 3;
 constexpr int64_t kPoisonedFraction = 100;
@@ -82,6 +84,10 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   if (round.rule().mode == Mode::kAsync) return GrantAsync(step, round, id);
   const int64_t shared_count = CountShared(round);
   if (shared_count == 0) return false;
+  if (node.fit.empty() && step.now < node.rest_until) {
+    ask_again_ = std::min(ask_again_, node.rest_until);
+    return false;
+  }
   const Version base = std::max(round.base(), node.oldest_base);
   const LeaseDecision decision = GateOf(base).Decide(id, GateTime(step, base), shared_count, node.RoundTrip());
   int64_t count = decision.micro_batches;
@@ -198,11 +204,23 @@ void Manager::MeasureLag(Instant now, NodeRecord& node, const Lease& lease, Dura
   lag = lag.ns == 0 ? measured : Duration{lag.ns + (measured.ns - lag.ns) / kLagSmoothing};
 }
 
-void Manager::MeasureCancelled(Instant now, NodeId id, const Lease& lease) {
+void Manager::MeasureCancelled(Instant now, NodeId id, const Lease& lease, Duration compute) {
   NodeRecord& node = *roster_.Find(id);
   if (lease.predicted_end == Instant{}) return;
   const double samples = static_cast<double>(lease.samples);
-  const double seconds = (now - std::max(lease.begin, node.answered_at)).seconds();
+  const Duration waited = now - std::max(lease.begin, node.answered_at);
+  double seconds = waited.seconds();
+  if (node.fit.empty()) {
+    // A newcomer waits for its first parameters and samples, which says nothing of its speed. But nobody has to wait
+    // for it in every round meanwhile.
+    const double rate = node.capabilities.micro_batches_per_second;
+    const double told = rate > 0 ? samples / static_cast<double>(options_.ledger.micro_batch_size) / rate : 0;
+    if (compute.seconds() <= told) {
+      node.rest_until = now + Duration{waited.ns * std::min(node.unready++, kUnreadyMax)};
+      return;
+    }
+    if (told > 0) seconds = compute.seconds();
+  }
   if (seconds <= node.fit.Predict(samples)) return;
   if (lease.probe) node.fit = {};
   node.fit.Add(samples, seconds);
@@ -276,7 +294,7 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
   const bool is_first = it == node.leases.begin();
   const Lease lease = std::move(*it);
   node.leases.erase(it);
-  if (done.cancelled && is_first) MeasureCancelled(step.now, from, lease);
+  if (done.cancelled && is_first) MeasureCancelled(step.now, from, lease, done.compute);
   node.answered_at = step.now;
   ends_.erase({lease.round, lease.predicted_end, from, lease.micro_batches.front()});
   if (!done.cancelled) {

@@ -95,6 +95,9 @@ struct NodeRecord {
   Instant granted_at;     // the last lease
   Instant answered_at;    // the last lease
   int64_t micro_batches_done = 0;
+  // Before its speed is known: it is given nothing before `rest_until`, since so many leases in a row came to nothing.
+  Instant rest_until;
+  int64_t unready = 0;
 
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>

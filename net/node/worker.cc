@@ -142,41 +142,64 @@ void Worker::EndPartsBefore(Version round, Outbox& out) {
   for (const Key& key : ended) PushIfReady(key, out);
 }
 
-std::optional<Version> Worker::BaseFor(const Grant& grant) const {
+std::optional<Version> Worker::BaseFor(const Grant& grant, const std::vector<Version>& complete) const {
+  const auto is_complete = [&](Version version) {
+    return std::find(complete.begin(), complete.end(), version) != complete.end();
+  };
   if (grant.kind == LeaseKind::kEvaluate) {
     // What is held from an earlier view may be undone, until a version of this one is here.
     const bool is_here =
-        IsComplete(grant.base) ||
-        (IsKept(grant.base) && std::find(held_.begin(), held_.end(), grant.base) != held_.end() && !complete_.empty());
+        is_complete(grant.base) ||
+        (IsKept(grant.base) && std::find(held_.begin(), held_.end(), grant.base) != held_.end() && !complete.empty());
     return is_here ? std::optional(grant.base) : std::nullopt;
   }
   if (grant.mode == Mode::kAsync) {
-    return !complete_.empty() && version() >= grant.base ? std::optional(version()) : std::nullopt;
+    return !complete.empty() && complete.back() >= grant.base ? std::optional(complete.back()) : std::nullopt;
   }
   // In pipe a version may pass by damaged, and leaders publish only their newest: then the next one has to do.
-  for (const Version base : complete_) {
+  for (const Version base : complete) {
     if (grant.base <= base && base <= grant.round) return base;
   }
   return std::nullopt;
 }
 
-void Worker::ComputeNext(Outbox& out) {
-  if (computing_) return;
-  const auto first_of = [this](LeaseKind kind) {
+std::vector<Grant>::const_iterator Worker::PickNext(const std::vector<Version>& complete, bool& has_test) const {
+  const auto first_of = [&](LeaseKind kind) {
     return std::find_if(queue_.begin(), queue_.end(),
-                        [&](const Grant& grant) { return grant.kind == kind && BaseFor(grant).has_value(); });
+                        [&](const Grant& grant) { return grant.kind == kind && BaseFor(grant, complete).has_value(); });
   };
   const auto test = first_of(LeaseKind::kEvaluate);
-  auto next = first_of(LeaseKind::kTrain);
-  const bool tests = test != queue_.end() && (next == queue_.end() || trained_in_a_row_ >= kTrainedInARowMax);
-  trained_in_a_row_ = tests || test == queue_.end() ? 0 : trained_in_a_row_ + 1;
-  if (tests) next = test;
+  const auto next = first_of(LeaseKind::kTrain);
+  has_test = test != queue_.end();
+  const bool tests = has_test && (next == queue_.end() || trained_in_a_row_ >= kTrainedInARowMax);
+  return tests ? test : next;
+}
+
+void Worker::ComputeNext(Outbox& out) {
+  if (computing_) return;
+  bool has_test = false;
+  const auto next = PickNext(complete_, has_test);
+  const bool trains = next != queue_.end() && next->kind == LeaseKind::kTrain;
+  trained_in_a_row_ = has_test && trains ? trained_in_a_row_ + 1 : 0;
   if (next == queue_.end()) return;
-  const Version base = *BaseFor(*next);
-  computing_ = std::move(*next);
-  computing_->base = base;
+  computing_ = *next;
+  computing_->base = *BaseFor(*next);
   queue_.erase(next);
   out.Do(Compute{*computing_});
+}
+
+std::optional<Grant> Worker::LeaseAfter(Version soon) const {
+  if (computing_ || (!complete_.empty() && complete_.back() >= soon)) return std::nullopt;
+  std::vector<Version> complete = complete_;
+  complete.push_back(soon);
+  if (complete.size() > kCompleteMax) complete.erase(complete.begin());
+  bool has_test = false;
+  const auto next = PickNext(complete, has_test);
+  if (next == queue_.end() || next->kind != LeaseKind::kTrain) return std::nullopt;
+  Grant lease = *next;
+  lease.base = *BaseFor(*next, complete);
+  if (lease.base != soon) return std::nullopt;
+  return lease;
 }
 
 void Worker::OnLeaseFinished(const LeaseFinished& finished, Outbox& out) {

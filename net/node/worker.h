@@ -57,6 +57,10 @@ class Worker {
 
   // Nothing is queued, in computation, or unpushed.
   bool idle() const;
+  // The lease that it would compute as soon as `soon` were complete, as in Compute, if nothing else happens before;
+  // none if it computes something already, or tests next. A driver may begin it with the numbers that are here: it
+  // counts once it is asked for.
+  std::optional<Grant> LeaseAfter(Version soon) const;
   // The newest complete version; kNoVersion before the first.
   Version version() const { return complete_.empty() ? kNoVersion : complete_.back(); }
 
@@ -94,14 +98,14 @@ class Worker {
   // A lease of a later round ends the parts of earlier ones: nobody needs to say so.
   void EndPartsBefore(Version round, Outbox& out);
   void AdoptIfComplete(Version version, Outbox& out);
-  // What the lease can be computed on now.
-  std::optional<Version> BaseFor(const Grant& grant) const;
+  // What the lease can be computed on, if those versions are complete: now, those of complete_.
+  std::optional<Version> BaseFor(const Grant& grant, const std::vector<Version>& complete) const;
+  std::optional<Version> BaseFor(const Grant& grant) const { return BaseFor(grant, complete_); }
+  // What to compute next of queue_, if those versions are complete; end() if nothing. Sets whether a test could be.
+  std::vector<Grant>::const_iterator PickNext(const std::vector<Version>& complete, bool& has_test) const;
   // A version is to be tested, or its test is over.
   void KeepForTest(const Grant& grant, Outbox& out);
   bool IsKept(Version version) const { return std::find(kept_.begin(), kept_.end(), version) != kept_.end(); }
-  bool IsComplete(Version version) const {
-    return std::find(complete_.begin(), complete_.end(), version) != complete_.end();
-  }
   // Leases on versions that will never be here are given up: those of tests.
   void GiveUpTests(bool all_waiting, Outbox& out);
   // Forgets what is not needed any more.

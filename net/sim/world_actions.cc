@@ -171,6 +171,7 @@ void World::Do(Node& node, Instant at, const Abandon& action) {
                   .part = job.grant.part,
                   .micro_batches = job.grant.micro_batches,
                   .samples = job.grant.samples,
+                  .compute = at - job.begin,
                   .cancelled = true,
                   .kind = job.grant.kind};
   Tell(node.id, LeaseFinished{.done = done}, at + kSoon);

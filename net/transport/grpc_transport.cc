@@ -216,6 +216,7 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
   void OnParcel(Stream& stream, AssembledParcel parcel) override;
+  void OnArriving(Stream& stream, const ArrivingChunk& chunk) override;
   void OnClosed(Stream& stream, const std::string& why, bool bad) override;
 
   using Held = absl::MutexLock;
@@ -232,7 +233,7 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
   void Dial(NodeId id, Peer& peer, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Maintain();
   void MaintainOnce(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendParcel(NodeId to, Lane lane, std::string parcel, Bytes payload);
+  void SendParcel(NodeId to, Lane lane, std::string parcel, Bytes payload, size_t chunk_size = kChunkSizeMax);
   bool NoStreams() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return places_.empty(); }
 
   const Options options_;
@@ -341,6 +342,15 @@ void GrpcTransportImpl::OnParcel(Stream& stream, AssembledParcel parcel) {
     return stream.Close("too much before its other lane was open");
   }
   connection.early.push_back(std::move(parcel));
+}
+
+void GrpcTransportImpl::OnArriving(Stream& stream, const ArrivingChunk& chunk) {
+  const Held lock(&mutex_);
+  const auto it = places_.find(&stream);
+  if (it == places_.end() || it->second.peer == kNobody) return;
+  const Connection& connection = peers_[it->second.peer].connection;
+  if (connection.id != it->second.connection || !connection.is_up) return;
+  observer_.OnArriving(it->second.peer, chunk.message, chunk.offset, chunk.bytes);
 }
 
 std::string GrpcTransportImpl::WhatIsWrong(const Stream& stream, const Opening& opening) const {
@@ -518,7 +528,7 @@ void GrpcTransportImpl::Disconnect(NodeId id, const std::string& why) {
   Drop(id, it->second.arriving, why);
 }
 
-void GrpcTransportImpl::SendParcel(NodeId to, Lane lane, std::string parcel, Bytes payload) {
+void GrpcTransportImpl::SendParcel(NodeId to, Lane lane, std::string parcel, Bytes payload, size_t chunk_size) {
   std::shared_ptr<Stream> stream;
   {
     const Held lock(&mutex_);
@@ -526,13 +536,14 @@ void GrpcTransportImpl::SendParcel(NodeId to, Lane lane, std::string parcel, Byt
     if (it == peers_.end() || !it->second.connection.is_up) return;
     stream = it->second.connection.lanes[IndexOf(lane)];
   }
-  stream->Send(std::move(parcel), std::move(payload));
+  stream->Send(std::move(parcel), std::move(payload), chunk_size);
 }
 
 void GrpcTransportImpl::Send(NodeId to, const Message& message, Bytes payload) {
   const Lane lane = LaneOf(message.body);
   EDDL_CHECK(payload == nullptr || lane == Lane::kBulk) << "bytes on the control lane";
-  SendParcel(to, lane, Encode(message), std::move(payload));
+  const size_t chunk_size = ChunkSizeOf(message.body, payload);
+  SendParcel(to, lane, Encode(message), std::move(payload), chunk_size);
 }
 
 void GrpcTransportImpl::Send(NodeId to, const Directory& directory) {

@@ -27,6 +27,7 @@ constexpr char kScheme[] = "loopback:";
 struct Outgoing {
   std::string parcel;
   Bytes payload;
+  size_t chunk_size = kChunkSizeMax;
   int64_t bytes() const { return static_cast<int64_t>(parcel.size() + (payload == nullptr ? 0 : payload->size())); }
 };
 
@@ -325,7 +326,8 @@ void Network::SendNext(NodeId from, NodeId to) {
   const auto lane = static_cast<Lane>(waiting - way.lanes.begin());
   Pipe& pipe = *waiting;
   if (pipe.next_frame == pipe.frames.size()) {
-    pipe.frames = CutIntoFrames(pipe.sequence++, pipe.queue.front().parcel, pipe.queue.front().payload);
+    const Outgoing& next = pipe.queue.front();
+    pipe.frames = CutIntoFrames(pipe.sequence++, next.parcel, next.payload, next.chunk_size);
     pipe.next_frame = 0;
   }
   const OutgoingFrame& out = pipe.frames[pipe.next_frame++];
@@ -374,7 +376,11 @@ void Network::Arrive(const Frame& frame) {
     observer.OnBadPeer(frame.from, why);
     return GoDown(frame.from, frame.to, why);
   }
-  if (!added->has_value()) return;
+  if (!added->has_value()) {
+    const auto chunk = pipe.assembler.arriving();
+    if (chunk) observer.OnArriving(frame.from, chunk->message, chunk->offset, chunk->bytes);
+    return;
+  }
   AssembledParcel& parcel = **added;
   if (auto* message = std::get_if<Message>(&parcel.parcel)) {
     observer.OnMessage(frame.from, std::move(*message), std::move(parcel.payload), parcel.intact);
@@ -414,7 +420,9 @@ void Network::End::Send(NodeId to, const Message& message, Bytes payload) {
   std::string parcel = Encode(message);
   const Held lock(&network_.mutex_);
   if (network_.Find(self_, this) == nullptr) return;
-  network_.Queue(self_, to, lane, {.parcel = std::move(parcel), .payload = std::move(payload)});
+  const size_t chunk_size = ChunkSizeOf(message.body, payload);
+  network_.Queue(self_, to, lane,
+                 {.parcel = std::move(parcel), .payload = std::move(payload), .chunk_size = chunk_size});
 }
 
 void Network::End::Send(NodeId to, const Directory& directory) {

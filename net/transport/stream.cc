@@ -28,10 +28,10 @@ void Stream::Begin() {
   StartReading(&in_);
 }
 
-void Stream::Send(std::string parcel, Bytes payload) {
+void Stream::Send(std::string parcel, Bytes payload, size_t chunk_size) {
   const absl::MutexLock lock(&mutex_);
   if (closing_ || close_when_sent_) return;
-  queue_.push_back({.parcel = std::move(parcel), .payload = std::move(payload)});
+  queue_.push_back({.parcel = std::move(parcel), .payload = std::move(payload), .chunk_size = chunk_size});
   queued_bytes_ += queue_.back().bytes();
   if (queued_bytes_ > kQueuedBytesMax) return CloseLocked("it does not read what is sent to it");
   if (!writing_) WriteNext();
@@ -45,7 +45,8 @@ void Stream::WriteNext() {
       if (close_when_sent_) CloseLocked(why_);
       return;
     }
-    frames_ = CutIntoFrames(sequence_++, queue_.front().parcel, queue_.front().payload);
+    const Outgoing& next = queue_.front();
+    frames_ = CutIntoFrames(sequence_++, next.parcel, next.payload, next.chunk_size);
   }
   const OutgoingFrame& frame = frames_[next_frame_];
   std::vector<grpc::Slice> slices = {grpc::Slice(frame.head)};
@@ -89,7 +90,11 @@ void Stream::OnRead(bool ok) {
   if (parcel.ok() && !parcel->has_value() && !heard_) parcel = DataLoss("bytes before a name");
   heard_ = true;
   // Not under the mutex: the owner may send on this stream.
-  if (parcel.ok() && parcel->has_value()) owner_.OnParcel(*this, **std::move(parcel));
+  if (parcel.ok() && parcel->has_value()) {
+    owner_.OnParcel(*this, **std::move(parcel));
+  } else if (const auto chunk = assembler_.arriving(); parcel.ok() && chunk) {
+    owner_.OnArriving(*this, *chunk);
+  }
   const absl::MutexLock lock(&mutex_);
   if (!parcel.ok()) {
     bad_ = true;

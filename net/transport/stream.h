@@ -27,6 +27,8 @@ class StreamOwner {
  public:
   virtual ~StreamOwner() = default;
   virtual void OnParcel(Stream& stream, AssembledParcel parcel) = 0;
+  // A part of a parcel that is still to come whole.
+  virtual void OnArriving(Stream& stream, const ArrivingChunk& chunk) = 0;
   // It is over; nothing more comes. `bad`: the peer sent what no honest one does.
   virtual void OnClosed(Stream& stream, const std::string& why, bool bad) = 0;
 };
@@ -46,8 +48,8 @@ class Stream {
   const std::string& peer_name() const { return peer_name_; }
   const std::string& peer_address() const { return peer_address_; }
 
-  // Queues a parcel (as Encode made it) and its payload, which may be null.
-  void Send(std::string parcel, Bytes payload);
+  // Queues a parcel (as Encode made it) and its payload, which may be null, to be cut into chunks of that size.
+  void Send(std::string parcel, Bytes payload, size_t chunk_size = kChunkSizeMax);
   // Ends it, soon: OnClosed says `why`. No-op if it is over.
   void Close(const std::string& why);
   // As Close, once what is queued now has been sent.
@@ -81,6 +83,7 @@ class Stream {
   struct Outgoing {
     std::string parcel;
     Bytes payload;
+    size_t chunk_size = kChunkSizeMax;
     int64_t bytes() const { return static_cast<int64_t>(parcel.size() + (payload == nullptr ? 0 : payload->size())); }
   };
 

@@ -6,7 +6,9 @@
 // streams are; when either ends, both do, and what was under way is lost. Thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,9 @@ class TransportObserver {
   // In the order of sending within a lane. `payload` is null if the message carries none. `intact` is false if length,
   // range or checksum of the payload were wrong: then payload is empty.
   virtual void OnMessage(NodeId from, Message message, Bytes payload, bool intact) = 0;
+  // A chunk of a Publish that will come whole later, or never. In order, from offset 0 on, perhaps not the last ones;
+  // `message` names no payload. For observers who can use it: nothing depends on it.
+  virtual void OnArriving(NodeId, const Message&, uint64_t /*offset*/, std::span<const std::byte> /*chunk*/) {}
   virtual void OnDirectory(NodeId from, Directory directory) = 0;
   virtual void OnDataBlocks(NodeId from, DataBlocks blocks) = 0;
   // A peer that sent what no honest one does: undecodable bytes, frames out of range. Its connection is closed.

@@ -20,6 +20,9 @@ constexpr uint16_t kVersion = 1;
 constexpr uint16_t kHasParcel = 1;  // flags; others are reserved, and refused
 constexpr uint16_t kHasPayload = 2;
 constexpr uint16_t kKnownFlags = kHasParcel | kHasPayload;
+// A payload that is used as it arrives has at least so many chunks, unless they would be smaller than this.
+constexpr size_t kEarlyChunks = 4;
+constexpr size_t kEarlyChunkSizeMin = size_t{1} << 15;
 // Memory for a payload is taken as its chunks come, beyond this.
 constexpr size_t kReserveMax = size_t{1} << 24;
 
@@ -73,6 +76,11 @@ std::string HeadOf(FrameHeader header, std::string_view parcel, std::span<const 
 }
 
 }  // namespace
+
+size_t ChunkSizeOf(const Body& body, const Bytes& payload) {
+  if (payload == nullptr || !std::holds_alternative<Publish>(body)) return kChunkSizeMax;
+  return std::clamp(payload->size() / kEarlyChunks, kEarlyChunkSizeMin, kChunkSizeMax);
+}
 
 std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload,
                                          size_t chunk_size) {
@@ -129,6 +137,7 @@ absl::Status FrameAssembler::Append(const FrameHeader& header, std::span<const s
     // No further than what is claimed: doubling alone might take twice of it.
     payload_->reserve(std::min<uint64_t>(payload_size_, std::max(2 * payload_->capacity(), kChunkSizeMax)));
   }
+  chunk_begin_ = payload_->size();
   uint32_t crc = 0;
   for (std::span<const std::byte> piece : pieces) {
     const size_t before = std::min(skip, piece.size());
@@ -186,6 +195,14 @@ absl::StatusOr<std::optional<AssembledParcel>> FrameAssembler::Add(std::span<con
   if (intact_) whole.payload = std::exchange(payload_, nullptr);
   payload_ = nullptr;
   return whole;
+}
+
+std::optional<ArrivingChunk> FrameAssembler::arriving() const {
+  if (payload_ == nullptr || !intact_) return std::nullopt;
+  const auto* message = std::get_if<Message>(&*parcel_);
+  if (message == nullptr || !std::holds_alternative<Publish>(message->body)) return std::nullopt;
+  return ArrivingChunk{
+      .message = *message, .offset = chunk_begin_, .bytes = std::span(*payload_).subspan(chunk_begin_)};
 }
 
 }  // namespace eddl::net

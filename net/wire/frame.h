@@ -33,6 +33,9 @@ struct OutgoingFrame {
   std::span<const std::byte> chunk;
 };
 
+// How large a payload's chunks should be: those of a Publish are used as they arrive, so that it has several.
+size_t ChunkSizeOf(const Body& body, const Bytes& payload);
+
 // The frames of one parcel, in order. `parcel` is what Encode made; `payload` may be null. The frames borrow the
 // payload. REQUIRES: sizes within the limits above, chunk_size >= 1.
 std::vector<OutgoingFrame> CutIntoFrames(uint64_t sequence, std::string_view parcel, const Bytes& payload,
@@ -45,6 +48,13 @@ struct AssembledParcel {
   Parcel parcel;
   Bytes payload;       // null if it has none, or if it was damaged
   bool intact = true;  // false: a chunk's checksum was wrong, or a message that needs a payload came without
+};
+
+// A chunk of a payload that is not all here yet.
+struct ArrivingChunk {
+  const Message& message;
+  uint64_t offset = 0;  // in the payload
+  std::span<const std::byte> bytes;
 };
 
 class FrameAssembler {
@@ -62,6 +72,9 @@ class FrameAssembler {
   // The same, of a frame that lies in pieces, as gRPC receives it: the chunk is copied once, from where it lies to its
   // place in the payload.
   absl::StatusOr<std::optional<AssembledParcel>> Add(std::span<const std::span<const std::byte>> pieces);
+  // What the last frame brought of a Publish that is not whole yet, if all of it so far is undamaged; of other
+  // messages, which nobody can use before they are whole: none. Borrowed until the next Add.
+  std::optional<ArrivingChunk> arriving() const;
 
  private:
   absl::Status Begin(const FrameHeader& header, std::string_view parcel);
@@ -73,6 +86,7 @@ class FrameAssembler {
   std::optional<Parcel> parcel_;  // whose payload is on its way
   std::shared_ptr<std::vector<std::byte>> payload_;
   uint64_t payload_size_ = 0;
+  size_t chunk_begin_ = 0;  // of the last one in payload_
   bool intact_ = true;
 };
 

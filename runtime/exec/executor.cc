@@ -1,5 +1,6 @@
 #include "runtime/exec/executor.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -35,14 +36,28 @@ eddl_binding BindingFor(const ExecutorBuffers& buffers, const Location& location
   return {.buffer = buffer->raw(), .offset_bytes = static_cast<uint64_t>(location.offset_bytes)};
 }
 
+// Where what the step reads of the parameters that change ends, in elements; 0: it reads none.
+int64_t ParametersEnd(const PlanStep& step, int64_t gradient_end) {
+  constexpr auto kSize = static_cast<int64_t>(sizeof(float));
+  int64_t end = 0;
+  for (const Location& input : step.inputs) {
+    const bool changes = input.region == Region::kParameters && input.offset_bytes < gradient_end * kSize;
+    if (changes) end = std::max(end, (input.offset_bytes + input.size_bytes) / kSize);
+  }
+  return end;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(Device& primary, Device* fallback, Plan plan) {
   auto executor = std::unique_ptr<Executor>(new Executor(std::move(plan)));
   size_t binding_count = 0;
+  int64_t parameters_end = 0;
   for (const PlanStep& step : executor->plan_.steps) {
     binding_count += step.inputs.size() + step.outputs.size();
     Ready& ready = executor->ready_.emplace_back();
+    parameters_end = std::max(parameters_end, ParametersEnd(step, executor->plan_.gradient_end));
+    ready.parameters_end = parameters_end;
     if (step.kind != PlanStep::Kind::kOp) continue;
     EDDL_CHECK(step.place == Place::kPrimary || fallback != nullptr) << step.name << " needs a fallback device";
     Device& device = step.place == Place::kPrimary ? primary : *fallback;
@@ -113,11 +128,13 @@ absl::Status Executor::RunCopy(const PlanStep& step, Queue& queue) {
   return queue.Wait();
 }
 
-absl::Status Executor::Run(Queue& queue, Queue* fallback_queue, const RunKeys& keys, SpanRecorder* recorder) {
+absl::Status Executor::Run(Queue& queue, Queue* fallback_queue, const RunKeys& keys, SpanRecorder* recorder,
+                           ParameterFeed* feed) {
   scalars_[0].u = keys.seed;
   scalars_[1].u = keys.epoch;
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const PlanStep& step = plan_.steps[i];
+    if (feed != nullptr) EDDL_RETURN_IF_ERROR(feed->Need(ready_[i].parameters_end));
     const ScopedSpan span(recorder, step.name, "op", recorder == nullptr ? 0 : step.bytes());
     absl::Status status;
     if (step.kind != PlanStep::Kind::kOp) {

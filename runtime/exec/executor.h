@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/device/device.h"
+#include "runtime/exec/parameter_feed.h"
 #include "runtime/graph/plan.h"
 
 namespace eddl {
@@ -46,15 +47,17 @@ class Executor {
   absl::Status WriteInput(Queue& queue, std::string_view name, std::span<const std::byte> bytes);
   // Copies an output to the host, asynchronously: Queue::Wait before reading it.
   absl::Status ReadOutput(Queue& queue, std::string_view name, std::span<std::byte> bytes);
-  // Enqueues all steps. fallback_queue is used by plans with fallback ops only. recorder may be null.
-  // REQUIRES: Bind.
-  absl::Status Run(Queue& queue, Queue* fallback_queue, const RunKeys& keys, SpanRecorder* recorder = nullptr);
+  // Enqueues all steps. fallback_queue is used by plans with fallback ops only. recorder and feed may be null; a feed
+  // is asked for the parameters that a step reads before the step is enqueued. REQUIRES: Bind.
+  absl::Status Run(Queue& queue, Queue* fallback_queue, const RunKeys& keys, SpanRecorder* recorder = nullptr,
+                   ParameterFeed* feed = nullptr);
 
  private:
   // One step, ready to enqueue: bindings point into bindings_.
   struct Ready {
     PreparedOp op;
     eddl_op_args args = {};
+    int64_t parameters_end = 0;  // elements, of those that the step and the ones before it read
   };
 
   explicit Executor(Plan plan) : plan_(std::move(plan)) {}

@@ -286,6 +286,7 @@ class Planner {
       plan.outputs.push_back({value.name, value.desc, FixedHome(v)});
     }
     plan.outputs_bytes = outputs_bytes_;
+    plan.gradient_end = layout_.gradient_end();
     return plan;
   }
 

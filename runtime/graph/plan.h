@@ -58,6 +58,7 @@ struct Plan {
   std::vector<PlanTensor> outputs;  // read by the caller after it
   int64_t arena_bytes[2] = {0, 0};  // by Place
   int64_t outputs_bytes = 0;
+  int64_t gradient_end = 0;  // elements; parameters behind that never change (ParamLayout)
 
   // nullptr if there is none.
   const PlanTensor* FindInput(std::string_view name) const;

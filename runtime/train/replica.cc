@@ -96,6 +96,12 @@ absl::Status Replica::WriteParameters(std::span<const float> values) {
   return queue_.Wait();
 }
 
+absl::Status Replica::WriteParametersAt(int64_t begin, std::span<const float> values) {
+  EDDL_CHECK(begin >= 0 && begin + static_cast<int64_t>(values.size()) <= layout().total()) << begin;
+  for (const auto& peer : peers_) EDDL_RETURN_IF_ERROR(peer->WriteParametersAt(begin, values));
+  return queue_.Write(parameters_, FloatBytes(begin), std::as_bytes(values));
+}
+
 absl::Status Replica::ReadParameters(std::span<float> values) {
   EDDL_CHECK(static_cast<int64_t>(values.size()) == layout().total()) << values.size();
   EDDL_RETURN_IF_ERROR(queue_.Read(parameters_, 0, std::as_writable_bytes(values)));
@@ -203,7 +209,7 @@ absl::StatusOr<const Plan*> Replica::PlanFor(int64_t n, Mode mode, bool accumula
   return &executor->plan();
 }
 
-absl::Status Replica::RunBatch(Executor& executor, const BatchView& batch, const RunKeys& keys) {
+absl::Status Replica::RunBatch(Executor& executor, const BatchView& batch, const RunKeys& keys, ParameterFeed* feed) {
   EDDL_RETURN_IF_ERROR(executor.WriteInput(queue_, kInputX, batch.x));
   if (executor.plan().FindInput(kInputLabel) != nullptr) {
     EDDL_RETURN_IF_ERROR(executor.WriteInput(queue_, kInputLabel, std::as_bytes(batch.labels)));
@@ -211,7 +217,7 @@ absl::Status Replica::RunBatch(Executor& executor, const BatchView& batch, const
   if (executor.plan().FindInput(kInputSample) != nullptr) {
     EDDL_RETURN_IF_ERROR(executor.WriteInput(queue_, kInputSample, std::as_bytes(batch.samples)));
   }
-  return executor.Run(queue_, fallback_ == nullptr ? nullptr : &fallback_queue_, keys, recorder_);
+  return executor.Run(queue_, fallback_ == nullptr ? nullptr : &fallback_queue_, keys, recorder_, feed);
 }
 
 absl::StatusOr<BatchSums> Replica::ReadSums(Executor& executor, int64_t count) {
@@ -302,10 +308,18 @@ absl::StatusOr<BatchSums> Replica::TrainGroup(const BatchView& batch, const RunK
   return total;
 }
 
-absl::StatusOr<BatchSums> Replica::Train(const BatchView& batch, const RunKeys& keys, bool accumulate) {
-  if (group_ != nullptr) return TrainGroup(batch, keys, accumulate);
+absl::StatusOr<BatchSums> Replica::Train(const BatchView& batch, const RunKeys& keys, bool accumulate,
+                                         ParameterFeed* feed) {
+  if (group_ != nullptr) {
+    if (feed != nullptr) EDDL_RETURN_IF_ERROR(feed->Need(layout().gradient_end()));
+    return TrainGroup(batch, keys, accumulate);
+  }
   EDDL_ASSIGN_OR_RETURN(Executor* const executor, ExecutorFor(batch.count, Mode::kTrain, accumulate));
-  EDDL_RETURN_IF_ERROR(RunBatch(*executor, batch, keys));
+  const absl::Status run = RunBatch(*executor, batch, keys, feed);
+  if (!run.ok()) {
+    queue_.Wait().IgnoreError();  // what was enqueued uses the batch
+    return run;
+  }
   train_count_ = (accumulate ? train_count_ : 0) + batch.count;
   return ReadSums(*executor, train_count_);
 }

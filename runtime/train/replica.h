@@ -62,6 +62,8 @@ class Replica {
   void set_recorder(SpanRecorder* recorder) { recorder_ = recorder; }
 
   absl::Status WriteParameters(std::span<const float> values);  // layout().total()
+  // Elements from `begin` on. Asynchronous: the values stay where they are until the next batch is computed.
+  absl::Status WriteParametersAt(int64_t begin, std::span<const float> values);
   absl::Status ReadParameters(std::span<float> values);
   absl::Status ReadGradients(std::span<float> values);  // layout().gradient_end()
 
@@ -71,9 +73,11 @@ class Replica {
   absl::Status PublishParameters();
 
   // Forward and backward. The gradient vector becomes the batch's sums, or grows by them with accumulate. The sums of
-  // loss and correct cover all batches since the last one without accumulate. kResourceExhausted: the plan needs more
-  // than the memory limit; says the largest batch that fits.
-  absl::StatusOr<BatchSums> Train(const BatchView& batch, const RunKeys& keys, bool accumulate = false);
+  // loss and correct cover all batches since the last one without accumulate. With a feed (may be null) the parameters
+  // come while it runs; a group waits for all of them. kResourceExhausted: the plan needs more than the memory limit;
+  // says the largest batch that fits.
+  absl::StatusOr<BatchSums> Train(const BatchView& batch, const RunKeys& keys, bool accumulate = false,
+                                  ParameterFeed* feed = nullptr);
   absl::StatusOr<BatchSums> Evaluate(const BatchView& batch);
   // probability: [count, class_count].
   absl::Status Predict(const BatchView& batch, std::span<float> probability);
@@ -105,7 +109,7 @@ class Replica {
   absl::Status EnqueueShare(const BatchView& share, const RunKeys& keys, bool accumulate);
   absl::Status AllReduce(const Buffer Replica::*buffer, int64_t count);
   std::vector<Replica*> Members();
-  absl::Status RunBatch(Executor& executor, const BatchView& batch, const RunKeys& keys);
+  absl::Status RunBatch(Executor& executor, const BatchView& batch, const RunKeys& keys, ParameterFeed* feed = nullptr);
   absl::StatusOr<BatchSums> ReadSums(Executor& executor, int64_t count);
 
   Model model_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <variant>
 #include <vector>
 
@@ -81,6 +82,32 @@ TEST_F(WorkerTest, TheEndOfALaterPartDoesNotEndEarlierOnes) {
   EXPECT_TRUE(PushedTo(0).empty());
   Grant(0, {});
   EXPECT_EQ(PushedTo(0).size(), 3);
+}
+
+// What would be computed if version 1 were here, as a driver asks while it arrives.
+TEST_F(WorkerTest, TellsWhichLeaseComesNextBeforeItsBaseIsHere) {
+  EXPECT_FALSE(worker_.LeaseAfter(Version{1}).has_value()) << "there is none";
+  const net::Grant grant = {.round = Version{1}, .base = Version{1}, .micro_batches = {MicroBatch{7}}, .samples = 8};
+  worker_.OnGrant(grant, out_);
+  EXPECT_EQ(worker_.LeaseAfter(Version{1}), grant);
+  EXPECT_FALSE(worker_.LeaseAfter(Version{0}).has_value()) << "that is here";
+  EXPECT_FALSE(worker_.LeaseAfter(Version{2}).has_value()) << "the lease is not on that";
+
+  Grant(0, {MicroBatch{4}});
+  EXPECT_FALSE(worker_.LeaseAfter(Version{1}).has_value()) << "it computes";
+  Finish(0, MicroBatch{4});
+  EXPECT_EQ(worker_.LeaseAfter(Version{1}), grant);
+
+  // And that is what it asks for when the version is here.
+  actions_.clear();
+  for (uint32_t leader = 1; leader <= 3; ++leader) {
+    worker_.OnPublish(NodeId{leader}, {.version = Version{1}, .payload = Payload{10 + leader}}, out_);
+  }
+  const auto compute = std::find_if(actions_.begin(), actions_.end(),
+                                    [](const Action& action) { return std::holds_alternative<Compute>(action); });
+  ASSERT_NE(compute, actions_.end());
+  EXPECT_EQ(std::get<Compute>(*compute).grant, grant);
+  EXPECT_FALSE(worker_.LeaseAfter(Version{2}).has_value());
 }
 
 }  // namespace

@@ -98,6 +98,17 @@ TEST_P(TransportTest, BringsPayloadsOfAllSizesWhole) {
   EXPECT_EQ(story.messages.back().payload, nullptr);
 }
 
+TEST_P(TransportTest, TellsOfAPublishWhileItArrives) {
+  ConnectPair();
+  const Bytes payload = SomeBytes(300'000);
+  a_->Send(kB, Bulk(0), payload);
+  ASSERT_TRUE(heard_b_.AwaitMessages(1));
+  const Witness::Story story = heard_b_.story();
+  ASSERT_GE(story.arriving.size(), 3u);
+  ASSERT_LT(story.arrived.size(), payload->size()) << "the last chunk makes it whole";
+  EXPECT_TRUE(std::equal(story.arrived.begin(), story.arrived.end(), payload->begin()));
+}
+
 TEST_P(TransportTest, ControlOvertakesBulk) {
   ConnectPair();
   const Bytes payload = SomeBytes(20'000'000);

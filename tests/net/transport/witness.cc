@@ -63,6 +63,12 @@ void Witness::OnMessage(NodeId from, Message message, Bytes payload, bool intact
       {.from = from, .message = std::move(message), .payload = std::move(payload), .intact = intact});
 }
 
+void Witness::OnArriving(NodeId, const Message&, uint64_t, std::span<const std::byte> chunk) {
+  const absl::MutexLock lock(&mutex_);
+  story_.arriving.push_back(chunk.size());
+  story_.arrived.insert(story_.arrived.end(), chunk.begin(), chunk.end());
+}
+
 void Witness::OnDirectory(NodeId, Directory directory) {
   const absl::MutexLock lock(&mutex_);
   story_.directories.push_back(std::move(directory));

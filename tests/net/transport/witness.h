@@ -26,6 +26,8 @@ class Witness : public TransportObserver {
     std::vector<Got> messages;
     std::vector<Directory> directories;
     std::vector<DataBlocks> data_blocks;
+    std::vector<size_t> arriving;    // sizes of chunks
+    std::vector<std::byte> arrived;  // all of them
 
     int64_t Count(const std::string& beginning) const;  // of lines of `peers`
     bool IsUp(NodeId peer) const;
@@ -45,6 +47,7 @@ class Witness : public TransportObserver {
   void OnPeerUp(NodeId peer) override;
   void OnPeerDown(NodeId peer, const std::string& why) override;
   void OnMessage(NodeId from, Message message, Bytes payload, bool intact) override;
+  void OnArriving(NodeId from, const Message& message, uint64_t offset, std::span<const std::byte> chunk) override;
   void OnDirectory(NodeId from, Directory directory) override;
   void OnDataBlocks(NodeId from, DataBlocks blocks) override;
   void OnBadPeer(NodeId peer, const std::string& why) override;

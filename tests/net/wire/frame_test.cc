@@ -21,6 +21,11 @@ Bytes RandomBytes(size_t size, Rng& rng) {
   return std::make_shared<const std::vector<std::byte>>(std::move(bytes));
 }
 
+Bytes RandomPayload(size_t size) {
+  Rng rng(5);
+  return RandomBytes(size, rng);
+}
+
 const Message kPush = {.view = View{1}, .body = Push{.round = Version{1}, .samples = 5}};
 const Message kPublish = {.view = View{1}, .body = Publish{.version = Version{1}}};
 const Message kPull = {.view = View{1}, .body = Pull{.have = Version{1}}};
@@ -133,6 +138,52 @@ TEST(FrameTest, AMessageThatNeedsAPayloadAndHasNoneIsDamaged) {
 }
 
 // Whatever byte is hit by whatever: an error, or a parcel that says so; never a parcel that is wrong.
+std::string Arriving(const FrameAssembler& assembler) {
+  const auto chunk = assembler.arriving();
+  if (!chunk) return "-";
+  return NameOf(chunk->message.body) + " " + std::to_string(chunk->offset) + "+" + std::to_string(chunk->bytes.size());
+}
+
+TEST(FrameTest, TellsOfAPublishWhileItArrives) {
+  const Bytes payload = RandomPayload(10);
+  FrameAssembler assembler(1000);
+  EXPECT_EQ(Arriving(assembler), "-");
+  const std::vector<std::string> frames = Sent(0, kPublish, payload, 4);
+  ASSERT_EQ(frames.size(), 3u);
+  EXPECT_EQ(Told(Add(assembler, frames[0])), "...");
+  EXPECT_EQ(Arriving(assembler), "Publish 0+4");
+  EXPECT_EQ(Told(Add(assembler, frames[1])), "...");
+  EXPECT_EQ(Arriving(assembler), "Publish 4+4");
+  EXPECT_TRUE(std::equal(payload->begin() + 4, payload->begin() + 8, assembler.arriving()->bytes.begin()));
+  EXPECT_EQ(Told(Add(assembler, frames[2])), "Publish 10 intact");
+  EXPECT_EQ(Arriving(assembler), "-");
+}
+
+TEST(FrameTest, TellsOfNothingDamagedAndOfNoOtherMessageWhileItArrives) {
+  FrameAssembler assembler(1000);
+  std::vector<std::string> frames = Sent(0, kPublish, RandomPayload(10), 4);
+  frames[0].back() ^= 1;
+  for (const std::string& frame : {frames[0], frames[1]}) {
+    EXPECT_EQ(Told(Add(assembler, frame)), "...");
+    EXPECT_EQ(Arriving(assembler), "-");
+  }
+  EXPECT_EQ(Told(Add(assembler, frames[2])), "Publish - damaged");
+  EXPECT_EQ(Told(Add(assembler, Sent(1, kPush, RandomPayload(10), 4)[0])), "...");
+  EXPECT_EQ(Arriving(assembler), "-");
+}
+
+TEST(FrameTest, APublishHasSeveralChunks) {
+  const auto chunks_of = [](const Message& message, size_t size) {
+    const Bytes payload = RandomPayload(size);
+    return Sent(0, message, payload, ChunkSizeOf(message.body, payload)).size();
+  };
+  EXPECT_EQ(chunks_of(kPublish, 1000), 1u);
+  EXPECT_EQ(chunks_of(kPublish, 200'000), 4u);
+  EXPECT_EQ(chunks_of(kPublish, 40'000), 2u);
+  EXPECT_EQ(chunks_of(kPush, 200'000), 1u);
+  EXPECT_EQ(chunks_of(kPublish, 8 * kChunkSizeMax), 8u);
+}
+
 TEST(FrameTest, DamageAnywhereIsNoticed) {
   Rng rng(3);
   const Bytes payload = RandomBytes(50, rng);

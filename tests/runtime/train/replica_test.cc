@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -49,6 +51,64 @@ class ReplicaTest : public testing::Test {
     }
   }
 };
+
+// Writes parameters when they are asked for, and remembers when.
+class FeedByHand final : public ParameterFeed {
+ public:
+  FeedByHand(Replica& replica, const std::vector<float>& values) : replica_(replica), values_(values) {}
+
+  absl::Status Need(int64_t count) override {
+    if (count <= written()) return absl::OkStatus();
+    const auto begin = static_cast<size_t>(written());
+    EXPECT_TRUE(
+        replica_.WriteParametersAt(written(), std::span(values_).subspan(begin, static_cast<size_t>(count) - begin))
+            .ok());
+    needs.push_back(count);
+    return absl::OkStatus();
+  }
+  int64_t written() const { return needs.empty() ? 0 : needs.back(); }
+
+  std::vector<int64_t> needs;
+
+ private:
+  Replica& replica_;
+  const std::vector<float>& values_;
+};
+
+TEST_F(ReplicaTest, EachLayerWaitsForItsOwnParameters) {
+  for (const ModelSpec& spec :
+       {ModelSpec{.name = "lenet5"}, ModelSpec{.name = "mlp", .widths = {20, 30}, .sparse_input = true}}) {
+    const std::unique_ptr<Replica> replica = Make(spec);
+    std::vector<float> values(static_cast<size_t>(replica->layout().total()));
+    ASSERT_TRUE(replica->ReadParameters(values).ok());
+    const BatchSums expected = *replica->Train(Samples(0, 12), {});
+    const std::vector<float> gradients = GradientsOf(*replica);
+
+    // What is read too early shows.
+    std::vector<float> poison = values;
+    std::fill_n(poison.begin(), replica->layout().gradient_end(), std::numeric_limits<float>::quiet_NaN());
+    ASSERT_TRUE(replica->WriteParameters(poison).ok());
+    FeedByHand feed(*replica, values);
+    const BatchSums sums = *replica->Train(Samples(0, 12), {}, /*accumulate=*/false, &feed);
+    EXPECT_EQ(sums.loss, expected.loss) << spec.name;
+    EXPECT_EQ(GradientsOf(*replica), gradients) << spec.name;
+    ASSERT_GE(feed.needs.size(), 3u) << spec.name << ": it asked for all at once";
+    EXPECT_LT(feed.needs[0], replica->layout().gradient_end()) << spec.name;
+    EXPECT_LE(feed.needs.back(), replica->layout().gradient_end()) << spec.name;
+  }
+}
+
+TEST_F(ReplicaTest, AFeedThatFailsEndsTheBatch) {
+  class Broken final : public ParameterFeed {
+    absl::Status Need(int64_t count) override {
+      return count == 0 ? absl::OkStatus() : absl::UnavailableError("the leader is gone");
+    }
+  };
+  const std::unique_ptr<Replica> replica = Make({.name = "lenet5"});
+  Broken feed;
+  EXPECT_EQ(replica->Train(Samples(0, 12), {}, false, &feed).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(replica->Train(Samples(0, 12), {}).ok());
+}
 
 // Sums, never means: what each sample adds does not depend on how the batch was cut. Dropout goes by sample, too.
 TEST_F(ReplicaTest, MicroBatchesAddUpToTheWholeBatch) {

@@ -67,6 +67,38 @@ void LeaseRunner::Compute(const net::Grant& grant, std::shared_ptr<const std::ve
   queue_.push_back({.grant = grant, .base = std::move(base)});
 }
 
+void LeaseRunner::ComputeAhead(const net::Grant& grant, std::shared_ptr<const std::vector<float>> arriving,
+                               int64_t ready) {
+  const absl::MutexLock lock(&mutex_);
+  queue_.push_back({.grant = grant, .base = std::move(arriving), .ahead = true});
+  ready_ = ready;
+}
+
+void LeaseRunner::SetReady(int64_t ready) {
+  const absl::MutexLock lock(&mutex_);
+  ready_ = std::max(ready_, ready);
+}
+
+LeaseRunner::Request* LeaseRunner::FindAhead() {
+  const auto is_ahead = [](const Request& request) { return request.ahead && !request.abandoned; };
+  if (busy_ && is_ahead(current_)) return &current_;
+  const auto queued = std::find_if(queue_.begin(), queue_.end(), is_ahead);
+  return queued == queue_.end() ? nullptr : &*queued;
+}
+
+void LeaseRunner::ConfirmAhead() {
+  const absl::MutexLock lock(&mutex_);
+  Request* const ahead = FindAhead();
+  EDDL_CHECK(ahead != nullptr) << "nothing began ahead";
+  ahead->ahead = false;
+  ready_ = static_cast<int64_t>(ahead->base->size());
+}
+
+void LeaseRunner::DropAhead() {
+  const absl::MutexLock lock(&mutex_);
+  if (Request* const ahead = FindAhead()) ahead->abandoned = true;
+}
+
 void LeaseRunner::Abandon(const net::Abandon& action) {
   const auto is_meant = [&](const Request& request) {
     return request.grant.round == action.round && request.grant.part == action.part &&
@@ -123,13 +155,45 @@ void LeaseRunner::Work() {
       request = current_;
     }
     LeaseResult result = Run(request, tail);
+    const bool is_wanted = !request.ahead || AwaitConfirmed();
     {
       const absl::MutexLock lock(&mutex_);
       busy_ = false;
       current_ = {};
     }
-    on_result_(std::move(result));
+    if (is_wanted) on_result_(std::move(result));
   }
+}
+
+bool LeaseRunner::AwaitConfirmed() {
+  const absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &LeaseRunner::IsDecided));
+  return !current_.ahead;
+}
+
+absl::StatusOr<int64_t> LeaseRunner::AwaitReady(int64_t count) {
+  const absl::MutexLock lock(&mutex_);
+  needed_ = count;
+  mutex_.Await(absl::Condition(this, &LeaseRunner::IsReady));
+  if (CurrentEnds()) return absl::CancelledError("the lease was given up");
+  return ready_;
+}
+
+absl::Status LeaseRunner::Feed::Need(int64_t count) {
+  if (count <= written_) return absl::OkStatus();
+  const Instant asked = Now();
+  EDDL_ASSIGN_OR_RETURN(const int64_t ready, runner_.AwaitReady(count));
+  end_ = Now();
+  if (written_ == 0) {
+    begin_ = end_;
+  } else {
+    waited_.ns += (end_ - asked).ns;
+  }
+  const auto begin = static_cast<size_t>(written_);
+  EDDL_RETURN_IF_ERROR(runner_.replica_.WriteParametersAt(
+      written_, std::span(*base_).subspan(begin, static_cast<size_t>(ready) - begin)));
+  written_ = ready;
+  return absl::OkStatus();
 }
 
 LeaseResult LeaseRunner::Run(const Request& request, absl::Status status) {
@@ -144,7 +208,11 @@ LeaseResult LeaseRunner::Run(const Request& request, absl::Status status) {
   LeaseResult result = {.done = nothing};
   result.done.cancelled = false;
   if (status.ok() && !IsAbandoned()) status = ComputeLease(request, result);
-  if (!status.ok() || IsAbandoned()) result = {.done = nothing};
+  if (!status.ok() || IsAbandoned()) {
+    const Instant begin = result.begin;
+    result = {.done = nothing};
+    if (begin.ns > 0) result.done.compute = Now() - begin;
+  }
   if (!absl::IsCancelled(status)) result.error = status;
   return result;
 }
@@ -194,17 +262,27 @@ absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& resu
   SampleSource& source = tests ? *options_.tests : samples_;
   EDDL_RETURN_IF_ERROR(source.Read(indices_, rows_, labels_, [this] { return IsAbandoned(); }));
   EDDL_CHECK(labels_.size() == indices_.size()) << labels_.size() << " rows of " << indices_.size();
-  const Instant begin = Now();
-  result.begin = begin;
-  EDDL_RETURN_IF_ERROR(WriteBase(request));
-  EDDL_RETURN_IF_ERROR(grant.kind == net::LeaseKind::kTrain ? Train(grant, result) : Evaluate(grant, result));
+  Instant begin = result.begin = Now();
+  std::optional<Feed> feed;
+  if (request.ahead) {
+    on_device_ = nullptr;
+    feed.emplace(*this, request.base);
+  } else {
+    EDDL_RETURN_IF_ERROR(WriteBase(request));
+  }
+  EDDL_RETURN_IF_ERROR(tests ? Evaluate(grant, result) : Train(grant, feed ? &*feed : nullptr, result));
+  if (feed) {
+    on_device_ = request.base;
+    begin = feed->begin();
+    result.ahead = feed->end() - begin;
+  }
   if (!result.done.finite) {
     result.done.loss_sum = result.done.gradient_norm2 = 0;
     result.done.correct = 0;
     result.gradient.reset();
   }
-  Hold(begin, static_cast<double>(grant.samples) * (tests ? kForwardPart : 1));
-  result.done.compute = Now() - begin;
+  result.done.compute = Hold(begin, grant, feed ? &*feed : nullptr);
+  result.begin = {Now().ns - result.done.compute.ns};
   return absl::OkStatus();
 }
 
@@ -240,7 +318,7 @@ absl::Status LeaseRunner::ForEachPiece(const net::Grant& grant,
   return absl::OkStatus();
 }
 
-absl::Status LeaseRunner::Train(const net::Grant& grant, LeaseResult& result) {
+absl::Status LeaseRunner::Train(const net::Grant& grant, Feed* feed, LeaseResult& result) {
   net::Done& done = result.done;
   std::vector<int64_t> fixed(options_.exact ? gradient_.size() : 0);
   bool is_first = true;
@@ -248,7 +326,8 @@ absl::Status LeaseRunner::Train(const net::Grant& grant, LeaseResult& result) {
     const RunKeys keys = {.seed = options_.seed, .epoch = static_cast<uint64_t>(epoch)};
     // The device's sums of loss and gradients cover all pieces of the lease; in exact mode they are added up here.
     const bool accumulate = !options_.exact && !is_first;
-    EDDL_ASSIGN_OR_RETURN(const BatchSums sums, replica_.Train(batch, keys, accumulate));
+    EDDL_ASSIGN_OR_RETURN(const BatchSums sums, replica_.Train(batch, keys, accumulate, is_first ? feed : nullptr));
+    if (is_first && feed != nullptr) EDDL_RETURN_IF_ERROR(feed->NeedAll());
     done.loss_sum = accumulate ? sums.loss : done.loss_sum + sums.loss;
     done.correct = accumulate ? sums.correct : done.correct + sums.correct;
     is_first = false;
@@ -285,16 +364,29 @@ absl::Status LeaseRunner::Evaluate(const net::Grant& grant, LeaseResult& result)
   return absl::OkStatus();
 }
 
-void LeaseRunner::Hold(Instant begin, double samples) {
-  const double taken = (Now() - begin).seconds();
+Duration LeaseRunner::Hold(Instant begin, const net::Grant& grant, const Feed* feed) {
+  const Duration waited = feed == nullptr ? Duration{} : feed->waited();
+  const double taken = (Now() - begin).seconds() - waited.seconds();
   double wanted = taken;
   if (options_.pace) {
-    wanted = options_.pace->lease_seconds + options_.pace->sample_seconds * samples;
+    const double part = grant.kind == net::LeaseKind::kEvaluate ? kForwardPart : 1;
+    wanted = options_.pace->lease_seconds + options_.pace->sample_seconds * static_cast<double>(grant.samples) * part;
   }
   if (options_.cpu_limit > 0) wanted = std::max(wanted, taken / options_.cpu_limit);
-  if (wanted <= taken) return;
+  if (wanted <= taken) return Seconds(taken);
+  Instant end = Now() + Seconds(wanted - taken);
+  if (options_.pace && feed != nullptr) {
+    // The first piece's forward pass goes on while parameters arrive, on a device that needs so long for it; the rest
+    // comes after the last of them.
+    int64_t samples = 0;
+    for (size_t i = 0; i < PieceOf(grant, 0); ++i) samples += CountSamples(grant, grant.micro_batches[i]);
+    const double forward = kForwardPart * options_.pace->sample_seconds * static_cast<double>(samples);
+    end = std::max(begin + Seconds(wanted), feed->end() + Seconds(wanted - forward));
+  }
   const absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(this, &LeaseRunner::CurrentEnds), absl::Seconds(wanted - taken));
+  mutex_.AwaitWithTimeout(absl::Condition(this, &LeaseRunner::CurrentEnds),
+                          absl::Nanoseconds(std::max<int64_t>(0, (end - Now()).ns)));
+  return Seconds(std::max(wanted, (Now() - begin).seconds() - waited.seconds()));
 }
 
 }  // namespace eddl::cluster

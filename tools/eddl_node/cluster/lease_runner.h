@@ -4,6 +4,8 @@
 // version's parameters on the device if they are not there, runs forward and backward, and hands over the sum of
 // gradients. Emulates a slower device where asked to (Pace). Everything but the callbacks may be called from the
 // driver's thread only.
+//
+// A computation may begin while its parameters still arrive: each layer's forward pass waits for its own.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +16,18 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "net/node/event.h"
 #include "net/policy/evaluation.h"
 #include "net/policy/ledger.h"
 #include "runtime/base/time.h"
 #include "runtime/data/dataset.h"
+#include "runtime/exec/parameter_feed.h"
 #include "runtime/train/replica.h"
 #include "tools/eddl_node/cluster/tensor_store.h"
 
@@ -80,7 +85,8 @@ struct LeaseRunnerOptions {
 struct LeaseResult {
   net::Done done;                       // as in LeaseFinished
   std::optional<GradientSum> gradient;  // none if cancelled, not finite or an evaluation
-  Instant begin;                        // of `done.compute`
+  Instant begin;                        // of `done.compute`, waiting for parameters apart
+  Duration ahead;                       // it began so long before its parameters were all here
   absl::Status error;                   // the device or the data failed, or there is no such lease: `done` is cancelled
 };
 
@@ -95,6 +101,16 @@ class LeaseRunner {
 
   // `base`: [layout.gradient_end()], TensorStore::Base(grant.base).
   void Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base);
+  // The same of a base that is not all here yet: `arriving` fills up from its beginning, and `ready` elements of it are
+  // here. Nothing comes of it unless it is confirmed. One at a time. REQUIRES: nothing else was asked for and not
+  // answered, but what is abandoned.
+  void ComputeAhead(const net::Grant& grant, std::shared_ptr<const std::vector<float>> arriving, int64_t ready);
+  // So many elements are here by now.
+  void SetReady(int64_t ready);
+  // What began ahead was meant, and the vector is complete: as if Compute had been called.
+  void ConfirmAhead();
+  // It was not meant.
+  void DropAhead();
   // Drops it from the queue, or stops it between micro-batches; its result is `cancelled` then, or finished if it was
   // too late. Every Compute ends in exactly one result, unless the runner ends before.
   void Abandon(const net::Abandon& action);
@@ -107,7 +123,28 @@ class LeaseRunner {
   struct Request {
     net::Grant grant;
     std::shared_ptr<const std::vector<float>> base;
+    bool ahead = false;  // not confirmed yet
     bool abandoned = false;
+  };
+  // Writes the base to the device as it arrives.
+  class Feed final : public ParameterFeed {
+   public:
+    Feed(LeaseRunner& runner, std::shared_ptr<const std::vector<float>> base)
+        : runner_(runner), base_(std::move(base)) {}
+    absl::Status Need(int64_t count) override;
+    absl::Status NeedAll() { return Need(static_cast<int64_t>(base_->size())); }
+    // When the first parameters were here, and the last ones that are; how long was waited in between.
+    Instant begin() const { return begin_; }
+    Instant end() const { return end_; }
+    Duration waited() const { return waited_; }
+
+   private:
+    LeaseRunner& runner_;
+    std::shared_ptr<const std::vector<float>> base_;
+    int64_t written_ = 0;
+    Instant begin_{};
+    Instant end_{};
+    Duration waited_{};
   };
 
   void Work();
@@ -118,7 +155,14 @@ class LeaseRunner {
   absl::Status CheckGrant(const net::Grant& grant) const;
   absl::Status ComputeLease(const Request& request, LeaseResult& result);
   absl::Status WriteBase(const Request& request);
-  absl::Status Train(const net::Grant& grant, LeaseResult& result);
+  // Waits until so many elements are here; returns how many are.
+  absl::StatusOr<int64_t> AwaitReady(int64_t count);
+  // Whether the result of the current request, which began ahead, is wanted: waits until that is known.
+  bool AwaitConfirmed();
+  // The request that began ahead, or will; null: there is none.
+  Request* FindAhead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `feed`: null if all parameters are on the device.
+  absl::Status Train(const net::Grant& grant, Feed* feed, LeaseResult& result);
   absl::Status Evaluate(const net::Grant& grant, LeaseResult& result);
   // Calls run(batch, epoch) for all that is in rows_, as much as the device should have at once. Ends early when the
   // lease is abandoned.
@@ -129,11 +173,14 @@ class LeaseRunner {
   int64_t EpochOf(const net::Grant& grant, net::MicroBatch mb) const;
   // How many micro-batches from `begin` on are run as one batch.
   size_t PieceOf(const net::Grant& grant, size_t begin) const;
-  // Waits until the lease has taken as long as it should; ends early when it is abandoned.
-  void Hold(Instant begin, double samples);
+  // Waits until the lease has taken as long as it should, having begun at `begin`; ends early when it is abandoned.
+  // Returns how long that was, without waiting for parameters (`feed`, or null).
+  Duration Hold(Instant begin, const net::Grant& grant, const Feed* feed);
   bool IsAbandoned() const;
   bool CanBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CurrentEnds() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || current_.abandoned; }
+  bool IsReady() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return ready_ >= needed_ || CurrentEnds(); }
+  bool IsDecided() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !current_.ahead || CurrentEnds(); }
 
   Replica& replica_;
   SampleSource& samples_;
@@ -151,6 +198,8 @@ class LeaseRunner {
   std::deque<Request> queue_ ABSL_GUARDED_BY(mutex_);
   Request current_ ABSL_GUARDED_BY(mutex_);
   std::optional<net::Ledger> next_ledger_ ABSL_GUARDED_BY(mutex_);
+  int64_t ready_ ABSL_GUARDED_BY(mutex_) = 0;   // elements of the base that arrives
+  int64_t needed_ ABSL_GUARDED_BY(mutex_) = 0;  // so many are waited for
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

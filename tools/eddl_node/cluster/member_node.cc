@@ -103,6 +103,36 @@ void MemberNode::OnMessage(net::NodeId from, net::Message message, net::Bytes pa
   loop_.Post([this, incoming] { Take(std::move(*incoming)); });
 }
 
+void MemberNode::OnArriving(net::NodeId from, const net::Message& message, uint64_t offset,
+                            std::span<const std::byte> chunk) {
+  auto bytes = std::make_shared<std::vector<std::byte>>(chunk.begin(), chunk.end());
+  loop_.Post([this, from, message, offset, bytes] { TakeChunk(from, message, offset, *bytes); });
+}
+
+void MemberNode::TakeChunk(net::NodeId from, const net::Message& message, uint64_t offset,
+                           std::span<const std::byte> chunk) {
+  const auto* publish = std::get_if<net::Publish>(&message.body);
+  if (publish == nullptr || message.view != member_.view() || !member_.active()) return;
+  store_->Arrive(from, publish->version, offset, chunk);
+  ComputeAhead();
+}
+
+void MemberNode::ComputeAhead() {
+  const auto* const arriving = store_->arriving();
+  std::optional<net::Grant> lease;
+  if (member_.active() && arriving != nullptr && arriving->second.ready() > 0) {
+    lease = member_.worker().LeaseAfter(arriving->first);
+  }
+  if (ahead_ && (ahead_->grant != lease || ahead_->base != arriving->second.values())) {
+    runner_.DropAhead();
+    ahead_.reset();
+  }
+  if (!lease) return;
+  if (ahead_) return runner_.SetReady(arriving->second.ready());
+  ahead_ = {.grant = *std::move(lease), .base = arriving->second.values()};
+  runner_.ComputeAhead(ahead_->grant, ahead_->base, arriving->second.ready());
+}
+
 void MemberNode::OnDirectory(net::NodeId from, net::Directory directory) {
   if (from != net::kManager) return;
   loop_.Post([this, directory = std::move(directory)] {
@@ -170,6 +200,7 @@ void MemberNode::Deliver(Incoming incoming) {
                              (fits.ok() ? "a sum with numbers that are not finite, refused" : MessageOf(fits));
       }
     }
+    if (intact) TakeChunk(incoming.from, incoming.message, 0, *incoming.payload);
     const net::Payload payload = store_->NewPayload();
     store_->PutWire(payload, intact ? incoming.payload : std::make_shared<std::vector<std::byte>>());
     SetPayload(incoming.message.body, payload, intact);
@@ -199,6 +230,7 @@ void MemberNode::Handle(const net::Event& event) {
   EnterView(event);
   CarryOut(actions);
   TakeEarly();
+  ComputeAhead();
 }
 
 void MemberNode::Record(Instant now, const net::Event& event, const net::Actions& actions) {
@@ -265,7 +297,7 @@ void MemberNode::OnResult(LeaseResult result) {
     Debug([&] {
       return "lease of round " + std::to_string(ToInt(finished.done.round)) + ": " +
              std::to_string(finished.done.samples) + " samples in " + std::to_string(finished.done.compute.ns / 1'000) +
-             " us";
+             " us, begun " + std::to_string(result.ahead.ns / 1'000) + " us before its base was whole";
     });
     if (options_.spans != nullptr) {
       options_.spans->Add({.kind = NodeSpan::Kind::kCompute,
@@ -392,7 +424,13 @@ void MemberNode::Do(net::Multicast& action) {
 
 void MemberNode::Do(const net::SetTimer& action) { loop_.SetTimer(Loop::TimerKind::kMachine, action.at); }
 
-void MemberNode::Do(const net::Compute& action) { runner_.Compute(action.grant, store_->Base(action.grant.base)); }
+void MemberNode::Do(const net::Compute& action) {
+  auto base = store_->Base(action.grant.base);
+  const std::optional<Ahead> ahead = std::exchange(ahead_, std::nullopt);
+  if (ahead && ahead->grant == action.grant && ahead->base == base) return runner_.ConfirmAhead();
+  if (ahead) runner_.DropAhead();
+  runner_.Compute(action.grant, std::move(base));
+}
 
 void MemberNode::Do(const net::Abandon& action) { runner_.Abandon(action); }
 

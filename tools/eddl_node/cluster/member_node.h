@@ -81,6 +81,8 @@ class MemberNode final : public net::TransportObserver {
   void OnPeerUp(net::NodeId peer) override;
   void OnPeerDown(net::NodeId peer, const std::string& why) override;
   void OnMessage(net::NodeId from, net::Message message, net::Bytes payload, bool intact) override;
+  void OnArriving(net::NodeId from, const net::Message& message, uint64_t offset,
+                  std::span<const std::byte> chunk) override;
   void OnDirectory(net::NodeId from, net::Directory directory) override;
   void OnDataBlocks(net::NodeId from, net::DataBlocks blocks) override;
   void OnBadPeer(net::NodeId peer, const std::string& why) override;
@@ -109,6 +111,11 @@ class MemberNode final : public net::TransportObserver {
   void Take(Incoming incoming);
   void TakeEarly();
   void Deliver(Incoming incoming);
+  // What is here of a publish, before and when it is whole.
+  void TakeChunk(net::NodeId from, const net::Message& message, uint64_t offset, std::span<const std::byte> chunk);
+  // Begins the lease that will be computed once the version that arrives is here, or drops what began so and won't be.
+  // A matter of time alone: the brain knows nothing of it.
+  void ComputeAhead();
   // Rows of a lease are fetched as soon as it is granted; it is computed when its base is here.
   void Prefetch(const net::Grant& grant);
   void TakeBlocks(const net::DataBlocks& blocks);
@@ -186,6 +193,12 @@ class MemberNode final : public net::TransportObserver {
   LinkMeter meter_;
   LinkRates probed_;
   net::LinkBacklog backlog_;
+  // Begun before the brain asked for it.
+  struct Ahead {
+    net::Grant grant;
+    std::shared_ptr<const std::vector<float>> base;
+  };
+  std::optional<Ahead> ahead_;
   std::deque<Outgoing> background_;
   OwnerLoad owner_load_;
   bool paused_ = false;

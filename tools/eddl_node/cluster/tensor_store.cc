@@ -22,6 +22,9 @@ using net::Version;
 constexpr int64_t kPieceElements = 16384;
 // Pieces have few lengths: a stripe's, some stripes' together, and those across the end of the trainable parameters.
 constexpr size_t kSteppersMax = 64;
+// Versions that are put together as they arrive: of a fast leader the next one may come before a slow one's present
+// one.
+constexpr size_t kArrivingMax = 2;
 // Elements that are converted to halves, or from them, at once.
 constexpr size_t kHalfBlock = 16384;
 
@@ -77,6 +80,7 @@ void TensorStore::EnterView(const net::ShardMap& map, net::NodeId self, net::Cod
   map_ = map;
   self_ = self;
   codec_ = codec;
+  arriving_.clear();
   const auto own = map_.LedBy(self);
   const auto backup = map_.BackedUpBy(self);
   own_ = own ? map_.shards[*own].stripes : std::vector<StripeRange>{};
@@ -127,6 +131,7 @@ int64_t TensorStore::held_bytes() const {
     }
   }
   for (const auto& [version, base] : adopted_) bytes += base->size() * sizeof(float);
+  for (const auto& [version, base] : arriving_) bytes += base.values()->size() * sizeof(float);
   for (const auto& [round, accumulator] : accumulators_) bytes += accumulator.sum.size();
   for (const auto& versions : states_) {
     for (const StripeState& state : versions) bytes += state.values.size() * sizeof(float);
@@ -219,6 +224,15 @@ void TensorStore::AppendFloats(std::span<const float> values, std::vector<std::b
 
 // Worker.
 
+void TensorStore::Arrive(net::NodeId from, Version version, uint64_t offset, std::span<const std::byte> bytes) {
+  const auto shard = map_.LedBy(from);
+  const bool is_past = !adopted_.empty() && adopted_.rbegin()->first >= version;
+  if (!shard || is_past || (!arriving_.contains(version) && arriving_.size() >= kArrivingMax)) return;
+  const auto [it, is_new] = arriving_.try_emplace(version, stripes_, map_, PublishElementSize());
+  it->second.Add(*shard, offset, bytes,
+                 [this](std::span<const std::byte> some, std::span<float> values) { ToFloats(some, values); });
+}
+
 void TensorStore::Merge(const net::Merge& action) {
   auto& part = std::get<GradientSum>(EntryOf(action.payload));
   const auto it = payloads_.find(ToInt(action.sum));
@@ -255,19 +269,18 @@ void TensorStore::Adopt(const net::Adopt& action) {
     for (const StripeRange& range : map_.shards[i].stripes) {
       const auto to = std::span(*whole).subspan(static_cast<size_t>(stripes_.Begin(range)),
                                                 static_cast<size_t>(stripes_.End(range) - stripes_.Begin(range)));
-      const size_t size = to.size() * (codec_ == net::Codec::kF16 ? sizeof(uint16_t) : sizeof(float));
+      const size_t size = to.size() * PublishElementSize();
       EDDL_CHECK(size <= rest.size()) << "a shard of other stripes";
-      if (codec_ == net::Codec::kF16) {
-        FromHalf(rest.first(size), [&](size_t at, std::span<const float> floats) {
-          std::copy(floats.begin(), floats.end(), to.begin() + static_cast<ptrdiff_t>(at));
-        });
-      } else {
-        std::memcpy(to.data(), rest.data(), size);
-      }
+      ToFloats(rest.first(size), to);
       rest = rest.subspan(size);
     }
   }
-  adopted_[action.version] = std::move(whole);
+  // Who computes on what arrived has computed on the version only if nothing was sent twice, and otherwise.
+  const auto arrived = arriving_.find(action.version);
+  const bool is_it = arrived != arriving_.end() && arrived->second.ready() == stripes_.element_count() &&
+                     std::memcmp(arrived->second.values()->data(), whole->data(), whole->size() * sizeof(float)) == 0;
+  adopted_[action.version] = is_it ? arrived->second.values() : std::move(whole);
+  std::erase_if(arriving_, [&](const auto& entry) { return entry.first <= action.version; });
 }
 
 void TensorStore::Discard(const net::Discard& action) {
@@ -637,6 +650,16 @@ void TensorStore::ToHalf(std::span<const float> values, std::span<std::byte> byt
     Convert(HalfOpsOf(block.size()).pack, half_floats_, halves_);
     std::memcpy(bytes.data() + at * sizeof(uint16_t), halves_.host_data(), block.size() * sizeof(uint16_t));
   }
+}
+
+void TensorStore::ToFloats(std::span<const std::byte> bytes, std::span<float> values) {
+  if (codec_ != net::Codec::kF16) {
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return;
+  }
+  FromHalf(bytes, [&](size_t at, std::span<const float> floats) {
+    std::copy(floats.begin(), floats.end(), values.begin() + static_cast<ptrdiff_t>(at));
+  });
 }
 
 template <typename Take>

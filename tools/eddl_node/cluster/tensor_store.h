@@ -26,6 +26,7 @@
 #include "runtime/device/device.h"
 #include "runtime/graph/param_layout.h"
 #include "runtime/train/param_shard.h"
+#include "tools/eddl_node/cluster/arriving_base.h"
 #include "tools/eddl_node/cluster/flat_sums.h"
 #include "tools/eddl_node/cluster/stripe_layout.h"
 
@@ -73,9 +74,16 @@ class TensorStore {
   // stripes only.
   net::Bytes WireOf(net::NodeId to, const net::Body& body);
 
-  // Worker.
+  // Worker. Bytes of a Publish of `version` that is not whole yet, or is: what is here of it can be computed on before
+  // all is adopted. Bytes of nobody who leads, or of a version that is here, are passed over. REQUIRES: of this view.
+  void Arrive(net::NodeId from, net::Version version, uint64_t offset, std::span<const std::byte> bytes);
+  // The oldest version that arrives; none: null.
+  const std::pair<const net::Version, ArrivingBase>* arriving() const {
+    return arriving_.empty() ? nullptr : &*arriving_.begin();
+  }
   void Merge(const net::Merge& action);
-  // A version put together from shards' payloads (used up), or kept.
+  // A version put together from shards' payloads (used up), or kept. If it is what arrived, number by number, it is
+  // that very vector from now on.
   void Adopt(const net::Adopt& action);
   void Discard(const net::Discard& action);
   // [layout.gradient_end()]. Shared with computations that may outlive a Discard. REQUIRES: adopted.
@@ -164,6 +172,9 @@ class TensorStore {
   // REQUIRES: the cpu backend, which has the conversions for every length.
   HalfOps& HalfOpsOf(size_t count);
   void ToHalf(std::span<const float> values, std::span<std::byte> bytes);
+  // As a Publish has them.
+  size_t PublishElementSize() const { return codec_ == net::Codec::kF16 ? sizeof(uint16_t) : sizeof(float); }
+  void ToFloats(std::span<const std::byte> bytes, std::span<float> values);
   // Calls take(position, floats) block by block.
   template <typename Take>
   void FromHalf(std::span<const std::byte> bytes, const Take& take);
@@ -187,7 +198,8 @@ class TensorStore {
   uint64_t payload_count_ = 0;
   std::unordered_map<uint64_t, Entry> payloads_;
   std::map<net::Version, std::shared_ptr<const std::vector<float>>> adopted_;
-  std::vector<std::vector<StripeState>> states_;  // by stripe, oldest first; empty until the node first leads
+  std::map<net::Version, ArrivingBase> arriving_;  // of this view, at most kArrivingMax
+  std::vector<std::vector<StripeState>> states_;   // by stripe, oldest first; empty until the node first leads
   std::map<net::Version, Accumulator> accumulators_;
   std::map<std::pair<int64_t, int64_t>, Stepper> steppers_;  // by elements, and trainable ones among them
   std::map<size_t, HalfOps> half_ops_;                       // by length: at most kHalfBlock / StripeLayout::kBlock

@@ -14,6 +14,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "runtime/base/status.h"
 #include "tests/runtime/test_device.h"
 #include "tests/tools/eddl_node/cluster/hand_cluster.h"
@@ -186,6 +187,81 @@ TEST_F(LeaseRunnerTest, OneMicroBatchGivesTheBitsOfOneBatch) {
     }
     EXPECT_NEAR(result.done.gradient_norm2, norm2, 1e-9 * norm2);
   }
+}
+
+// The vector's end is not here yet when it begins, and would spoil the sums.
+TEST_F(LeaseRunnerTest, BeginsBeforeItsParametersAreAllHere) {
+  for (const bool exact : {false, true}) {
+    Start(Options(exact));
+    const net::Grant grant = Grant({2, 9, 0, 1, 4});
+    const LeaseResult expected = Compute(grant);
+    const auto size = static_cast<int64_t>(base_->size());
+    auto arriving = std::make_shared<std::vector<float>>(base_->size(), std::numeric_limits<float>::quiet_NaN());
+    runner_->ComputeAhead(grant, arriving, 0);
+    for (int64_t ready = 64; ready <= size; ready += 64) {
+      std::copy_n(base_->begin() + ready - 64, 64, arriving->begin() + ready - 64);
+      runner_->SetReady(ready);
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_TRUE(results_.IsEmpty()) << "nobody has asked for it yet";
+    runner_->ConfirmAhead();
+    const LeaseResult result = results_.Take();
+    EXPECT_TRUE(result.gradient == expected.gradient) << exact;
+    EXPECT_EQ(result.done.loss_sum, expected.done.loss_sum);
+    EXPECT_GT(result.ahead.ns, 0);
+    EXPECT_EQ(expected.ahead.ns, 0);
+    // The next one on the same base finds it on the device.
+    runner_->Compute(grant, arriving);
+    EXPECT_TRUE(results_.Take().gradient == expected.gradient);
+  }
+}
+
+TEST_F(LeaseRunnerTest, NothingComesOfWhatBeganAheadInVain) {
+  Start(Options());
+  const net::Grant grant = Grant({2});
+  const LeaseResult expected = Compute(grant);
+  auto arriving = std::make_shared<std::vector<float>>(base_->size(), 1.0f);
+  runner_->ComputeAhead(grant, arriving, 64);
+  runner_->DropAhead();
+  runner_->ComputeAhead(grant, arriving, static_cast<int64_t>(arriving->size()));
+  runner_->DropAhead();
+  // All that it had written to the device is gone with it.
+  runner_->Compute(grant, base_);
+  EXPECT_EQ(FloatsOf(results_.Take()), FloatsOf(expected));
+  EXPECT_TRUE(results_.IsEmpty());
+}
+
+TEST_F(LeaseRunnerTest, WhatBeganAheadAndIsAbandonedLaterIsAnswered) {
+  Start(Options());
+  const net::Grant grant = Grant({2});
+  runner_->ComputeAhead(grant, base_, 64);
+  runner_->Abandon(AbandonOf(grant));
+  EXPECT_EQ(FloatsOf(Compute(Grant({3}))).size(), base_->size()) << "it was not confirmed: no answer but this one";
+  runner_->SetPaused(true);
+  runner_->ComputeAhead(grant, base_, 64);
+  runner_->ConfirmAhead();
+  runner_->Abandon(AbandonOf(grant));
+  ExpectCancelled(results_.Take(), grant);
+  // One that waits for parameters does not hold up the end.
+  runner_->SetPaused(false);
+  runner_->ComputeAhead(grant, base_, 64);
+  runner_.reset();
+}
+
+// The forward pass of the first piece goes on while parameters arrive, on the device that is emulated; no more.
+TEST_F(LeaseRunnerTest, APacedLeaseGainsItsForwardPassAtMost) {
+  LeaseRunnerOptions options = Options();
+  options.pace = Pace{.sample_seconds = 0.3 / 32};
+  Start(options);
+  const net::Grant grant = Grant({2});
+  runner_->ComputeAhead(grant, base_, 64);
+  absl::SleepFor(absl::Milliseconds(250));
+  const Instant all_here = Now();
+  runner_->SetReady(static_cast<int64_t>(base_->size()));
+  runner_->ConfirmAhead();
+  const LeaseResult result = results_.Take();
+  EXPECT_GE((Now() - all_here).seconds(), 0.19);
+  EXPECT_GE(result.done.compute.seconds(), 0.299) << "what it takes is what the gate learns";
 }
 
 // In pieces of four, two and one; one of them is short.

@@ -203,6 +203,38 @@ TEST_F(TensorStoreTest, AdoptPutsTheShardsOfAVersionTogether) {
 
 // Leader.
 
+TEST_F(TensorStoreTest, WhatArrivedIsTheVersionOnlyIfItIsTheSame) {
+  const std::vector<float> version = Random(kCount, 2);
+  const std::vector<float> a = Slice(version, {Range(0, 2), Range(6, 9)});
+  const std::vector<float> b = Slice(version, {Range(2, 6)});
+  for (const bool is_same : {true, false}) {
+    const auto store = Member(kWorker);
+    EXPECT_EQ(store->arriving(), nullptr);
+    store->Arrive(kWorker, Version{3}, 0, *BytesOf(a));
+    EXPECT_EQ(store->arriving(), nullptr) << "it leads nothing";
+    store->Arrive(kA, Version{3}, 0, *BytesOf(a));
+    ASSERT_NE(store->arriving(), nullptr);
+    EXPECT_EQ(store->arriving()->first, Version{3});
+    EXPECT_EQ(store->arriving()->second.ready(), 2 * 64);
+    std::vector<float> other = b;
+    if (!is_same) other[7] += 1;
+    store->Arrive(kB, Version{3}, 0, *BytesOf(other));
+    EXPECT_EQ(store->arriving()->second.ready(), 576);
+    const auto arrived = store->arriving()->second.values();
+
+    store->Adopt({.version = Version{3}, .shards = {PutBytes(*store, a), PutBytes(*store, b)}});
+    EXPECT_EQ(*store->Base(Version{3}), version);
+    EXPECT_EQ(store->Base(Version{3}) == arrived, is_same);
+    EXPECT_EQ(store->arriving(), nullptr);
+    store->Arrive(kA, Version{3}, 0, *BytesOf(a));
+    EXPECT_EQ(store->arriving(), nullptr) << "it is here";
+    store->Arrive(kA, Version{4}, 0, *BytesOf(a));
+    EXPECT_NE(store->arriving(), nullptr);
+    store->EnterView(map_, kWorker, Codec::kF32);
+    EXPECT_EQ(store->arriving(), nullptr) << "a new view may have other numbers";
+  }
+}
+
 TEST_F(TensorStoreTest, FoldsAddUpInTheOrderOfArrival) {
   const auto store = Alone();
   std::vector<float> first(kCount, 1e8f);
