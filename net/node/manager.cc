@@ -121,7 +121,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   }
   const bool had_role = map_.LedBy(from).has_value() || map_.BackedUpBy(from).has_value();
   NodeRecord& node = roster_.At(from);
-  const bool known = node.micro_batches_done > 0;
+  const bool known = !node.fit.empty();
   ForgetMeasured();
   if (phase_ == Phase::kRunning && had_role) {
     ChangeView(step, "node " + std::to_string(ToInt(from)) + ", which has a shard, connected again");
@@ -136,9 +136,9 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   node.heartbeat = FailureDetector(hello.capabilities.beat_period);
   node.heartbeat.Beat(step.now);
   if (!known) {
-    node.fit = {};
     node.rest_until = {};
     node.unready = 0;
+    plan_rounds_ = kPlanRoundsMin;  // its leases will soon tell how fast it is
     node.up_bytes_per_second = hello.capabilities.up_bytes_per_second;
     node.down_bytes_per_second = hello.capabilities.down_bytes_per_second;
   }

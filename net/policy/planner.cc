@@ -128,7 +128,7 @@ class WorkerChoice {
     Search(waiting.size(), [&](size_t count) {
       return std::vector<NodeId>(slowest_waiting.begin(), slowest_waiting.end() - static_cast<ptrdiff_t>(count));
     });
-    if (best_ != waiting || !AllSpeedsKnown()) return best_;  // nobody is parked on a guess
+    if (best_ != waiting || !AllSpeedsKnown(waiting)) return best_;  // nobody is parked on a guess
 
     most_ = shape_.progress * (1 + std::max(2 * options_.admission, options_.hysteresis));
     const std::vector<size_t> slowest = kept.SlowestFirst();
@@ -152,9 +152,12 @@ class WorkerChoice {
     return sorted;
   }
 
-  bool AllSpeedsKnown() const {
-    return std::all_of(view_.nodes.begin(), view_.nodes.end(),
-                       [](const NodeProfile& node) { return !node.can_work || node.seconds_per_sample > 0; });
+  // Of those that work.
+  bool AllSpeedsKnown(const std::vector<NodeId>& waiting) const {
+    return std::all_of(view_.nodes.begin(), view_.nodes.end(), [&](const NodeProfile& node) {
+      return !node.can_work || node.seconds_per_sample > 0 ||
+             std::binary_search(waiting.begin(), waiting.end(), node.node);
+    });
   }
 
   // Tries 1, 2, 4 … of up to `most` nodes, then what lies around the best of these, ever closer.
@@ -195,6 +198,20 @@ class WorkerChoice {
   double most_ = 0;
 };
 
+// The best candidate; and, with `all`, the best of every other mode and codec, best first.
+std::vector<Candidate> ShapesOf(std::vector<Candidate> candidates, bool all) {
+  std::stable_sort(candidates.begin(), candidates.end(), IsBetter);
+  std::vector<Candidate> shapes;
+  for (Candidate& candidate : candidates) {
+    const auto same = [&](const Candidate& shape) {
+      return shape.plan.rule.mode == candidate.plan.rule.mode && shape.plan.codec == candidate.plan.codec;
+    };
+    if (std::none_of(shapes.begin(), shapes.end(), same)) shapes.push_back(std::move(candidate));
+    if (!all) break;
+  }
+  return shapes;
+}
+
 // Predicts all plans for the workers of now and, if others would be better, for these; returns who should be parked.
 absl::StatusOr<std::vector<NodeId>> ChooseWorkers(const ClusterView& view, const PlannerOptions& options,
                                                   std::vector<Candidate>& candidates) {
@@ -207,12 +224,21 @@ absl::StatusOr<std::vector<NodeId>> ChooseWorkers(const ClusterView& view, const
   if (!kept.ok()) return kept.status();
   EDDL_ASSIGN_OR_RETURN(candidates, PredictAll(*kept, options));
   if (!options.allow_parking) return waiting;
-  const Candidate shape = *std::min_element(candidates.begin(), candidates.end(), IsBetter);
-  std::vector<NodeId> parked = WorkerChoice(view, options, shape).Parked(waiting, *kept);
-  if (parked == waiting) return parked;
-  EDDL_ASSIGN_OR_RETURN(const Predictor chosen, Predictor::Create(view, options.predictor, parked));
-  EDDL_ASSIGN_OR_RETURN(std::vector<Candidate> others, PredictAll(chosen, options));
-  std::move(others.begin(), others.end(), std::back_inserter(candidates));
+  std::vector<NodeId> parked = waiting;
+  double most = 0;
+  for (const Candidate& shape : ShapesOf(candidates, /*all=*/!waiting.empty())) {
+    std::vector<NodeId> chosen = WorkerChoice(view, options, shape).Parked(waiting, *kept);
+    if (chosen != waiting && chosen != parked) {
+      EDDL_ASSIGN_OR_RETURN(const Predictor predictor, Predictor::Create(view, options.predictor, chosen));
+      EDDL_ASSIGN_OR_RETURN(std::vector<Candidate> others, PredictAll(predictor, options));
+      const double progress = std::min_element(others.begin(), others.end(), IsBetter)->progress;
+      if (progress <= most) continue;
+      most = progress * (1 + options.hysteresis);
+      std::move(others.begin(), others.end(), std::back_inserter(candidates));
+      parked = std::move(chosen);
+    }
+    most = std::max(most, shape.progress * (1 + options.hysteresis));
+  }
   return parked;
 }
 

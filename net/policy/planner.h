@@ -42,11 +42,13 @@ struct Decision {
 };
 
 // 1. All plans are predicted for the workers of now: all but those that are parked and wait.
-// 2. With the best of these, workers are chosen. The waiting ones, fastest first, are admitted by ones, twos, fours …
-// if
+// 2. With the best of these, workers are chosen. The waiting ones, fastest first, are admitted by ones, twos, fours, if
 //    together they add `admission`; else the slowest are parked if that adds more than twice as much. With one leader,
 //    much more exchange than compute and a batch that grows with the workers, this is the rule of EDDL (Hao and Zhang,
 //    SEC 2021): admit while n / t_sync rises. If that changes anything, all plans are predicted for these workers, too.
+//    Where some are parked, the same is tried with the best plan of every other mode and codec, and its workers are
+//    taken if they make more by `hysteresis`: what is best for few workers (one alone exchanges nothing) may not be so
+//    for the others.
 // 3. The best replaces the current plan if it is better by more than `hysteresis`, or if the current one can't go on: a
 //    leader is gone or can't lead, or the options rule it out. Plans within a thousandth of each other are ordered by
 //    simplicity: sync, f32 and one leader first. If the current plan stays, it still takes the workers of 2. when that

@@ -170,6 +170,50 @@ TEST(PlannerTest, ParksAWorkerWhoseLinkHoldsUpTheRestAndAdmitsItWhenItIsFast) {
   EXPECT_TRUE(back.plan.parked.empty()) << back.why;
 }
 
+// Eight devices on slow links, of which only the first still works: the plan's leader and the others have just gone.
+ClusterView OneOfEight() {
+  ClusterView view{.parameter_count = 100'000, .batch_size = 256, .micro_batch_size = 16, .noise_scale = 5000};
+  for (uint32_t i = 1; i <= 8; ++i) {
+    view.nodes.push_back({.node = NodeId{i},
+                          .seconds_per_sample = 0.003,
+                          .up_bytes_per_second = 10 * kMbps,
+                          .down_bytes_per_second = 10 * kMbps});
+    if (i > 1) view.current.parked.push_back(NodeId{i});
+  }
+  view.current.rule.mode = Mode::kPipe;
+  view.current.codec = Codec::kF16;
+  view.current.leaders = {{.node = NodeId{9}, .fraction = 1}};
+  return view;
+}
+
+// One worker exchanges nothing, so that its best plan is the simplest; but nobody could join it in that one.
+TEST(PlannerTest, WhatIsBestForOneWorkerDoesNotKeepTheOthersParked) {
+  const ClusterView view = OneOfEight();
+  const Decision decision = Choose(view, {});
+  const Decision fresh = Choose({.nodes = view.nodes,
+                                 .parameter_count = view.parameter_count,
+                                 .batch_size = view.batch_size,
+                                 .micro_batch_size = view.micro_batch_size,
+                                 .noise_scale = view.noise_scale},
+                                {});
+  EXPECT_GT(decision.candidates.front().progress, 0.9 * fresh.candidates.front().progress)
+      << decision.why << " beside " << fresh.why;
+  EXPECT_LT(decision.plan.parked.size(), view.current.parked.size()) << decision.why;
+}
+
+// A parked one whose speed is not known is no guess about those that work.
+TEST(PlannerTest, ParksAlthoughTheSpeedOfAParkedOneIsNotKnown) {
+  ClusterView view = OneOfEight();
+  view.current = {.rule = {.mode = Mode::kPipe},
+                  .codec = Codec::kF16,
+                  .leaders = {{.node = NodeId{1}, .fraction = 1}},
+                  .parked = {NodeId{8}}};
+  for (uint32_t i = 3; i < 7; ++i) view.nodes[i].seconds_per_sample = 0.5;
+  view.nodes[7].seconds_per_sample = 0;
+  const Decision decision = Choose(view, {});
+  EXPECT_GT(decision.plan.parked.size(), 1u) << decision.why;
+}
+
 TEST(PlannerTest, AParkedWorkerMayLead) {
   ClusterView view = Boards(4);
   view.nodes.push_back({.node = NodeId{5},
