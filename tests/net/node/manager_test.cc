@@ -129,6 +129,48 @@ TEST(ManagerTest, WhenBothHoldersOfAShardAreGoneTheJobGoesBackToTheCheckpointAnd
   EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
 }
 
+// Node 1 alone holds version 2 whole, and did not hear of the view that started from version 3. It has to be told that
+// what it holds is what everybody held, or it forgets that before it can hand it over.
+TEST(ManagerTest, AViewFromAnOlderVersionThanTheLastKeepsTheViewsWhoseHoldersAgree) {
+  ManagerOptions options = {.ledger = {.sample_count = 96, .micro_batch_size = 4},
+                            .batch_size = 16,
+                            .parameter_count = 100,
+                            .stripe_count = 8};
+  const std::vector<StripeRange> all = {{Stripe{0}, Stripe{8}}};
+  Started started = {.last_view = View{2},
+                     .view = View{2},
+                     .version = Version{3},
+                     .map = {.shards = {{.leader = NodeId{1}, .backup = NodeId{2}, .stripes = all}}},
+                     .histories = {View{1}}};
+  for (uint64_t round = 0; round < 3; ++round) {
+    CommitRecord record{.round = Version{round}, .view = View{1}, .samples = 16};
+    for (uint64_t mb = 0; mb < 4; ++mb) record.micro_batches.push_back(MicroBatch{4 * round + mb});
+    started.records.push_back(record);
+  }
+  Manager manager(options);
+  Actions actions;
+  manager.Handle(Instant{1}, started, actions);
+  actions.clear();
+  Hello hello = {.held = {{.node = NodeId{1}, .stripes = all, .oldest = Version{1}, .newest = Version{2}}},
+                 .held_view = View{1}};
+  manager.Handle(Instant{2}, Received{.from = NodeId{1}, .message = {.body = hello}}, actions);
+  ASSERT_EQ(manager.phase(), Manager::Phase::kAgreeing) << "node 2 may hold version 3";
+  manager.Handle(Instant{3}, Received{.from = NodeId{2}, .message = {.body = Hello{}}}, actions);
+  ASSERT_EQ(manager.phase(), Manager::Phase::kRunning);
+  ASSERT_EQ(manager.version(), Version{2});
+  const Start* start = nullptr;
+  for (const Action& action : actions) {
+    const auto* multicast = std::get_if<Multicast>(&action);
+    if (multicast != nullptr && std::holds_alternative<Start>(multicast->message.body))
+      start = &std::get<Start>(multicast->message.body);
+  }
+  ASSERT_NE(start, nullptr);
+  EXPECT_EQ(start->histories, (std::vector<View>{View{1}, View{2}}));
+  // The story goes on in node 1, which has version 2 after that, too.
+  ASSERT_FALSE(start->transfers.empty());
+  for (const Transfer& transfer : start->transfers) EXPECT_EQ(transfer.from, NodeId{1});
+}
+
 TEST(ManagerTest, ALeaderThatLeavesHandsItsShardOverFirst) {
   Cluster cluster({});
   ASSERT_TRUE(cluster.RunToVersion(2));
