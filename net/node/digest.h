@@ -7,8 +7,10 @@
 // digested without its order, since renaming would change that. Left out: strings (they are for people) and instants
 // and durations (the same state at another time is the same state).
 //
-// A class with private state says `template <typename D> void AddTo(D& digest) const { digest.Add(a_, b_); }`; plain
-// structs of up to eight fields need nothing.
+// A class with private state has a `template <typename D> void AddTo(D& digest) const`, which names all of its members
+// with one structured binding of *this, and then adds or omits each: one that is added to the class and not named there
+// does not compile. A struct that leaves some out has `template <typename D> static void AddTo(D& digest, const S& s)`
+// for that, whose names are free. Plain structs of up to twelve fields need nothing.
 #pragma once
 
 #include <bit>
@@ -102,6 +104,10 @@ class Digest {
   void Add(const T&... values) {
     (AddOne(values), ...);
   }
+
+  // What the digest leaves out: times and speeds, what follows from the rest, what only people see.
+  template <typename... T>
+  void Omit(const T&...) {}
 
   // A set of parts, in any order.
   template <typename Range, typename AddPart>
@@ -207,6 +213,8 @@ class Digest {
   void AddOne(const T& value) {
     if constexpr (requires { value.AddTo(*this); }) {
       value.AddTo(*this);
+    } else if constexpr (requires { T::AddTo(*this, value); }) {
+      T::AddTo(*this, value);
     } else if constexpr (std::is_enum_v<T>) {
       AddWord(static_cast<uint64_t>(value));
     } else if constexpr (std::is_integral_v<T>) {

@@ -74,16 +74,12 @@ class Leader {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(shard_, predecessor_, start_, own_, backup_, kept_, subscribers_, pulls_, backed_up_, replica_, sent_,
-               records_, durable_, fenced_);
-    if (replica_) digest.Add(replica_payload_);
-    digest.AddUnordered(open_, [](Digest& part, const auto& entry) {
-      const auto& [round, fold] = entry;
-      part.Add(round, fold.refused, fold.attempt, fold.expected, fold.sealing, fold.sealed.has_value());
-      part.AddUnordered(fold.folded, [](Digest& folded, const auto& push) {
-        folded.Add(push.first, push.second.base, push.second.cover, push.second.samples);
-      });
-    });
+    const auto& [self, names, shard, predecessor, start, own, backup, kept, subscribers, pulls, open, backed_up,
+                 replica, replica_payload, sent, records, durable, fenced] = *this;
+    digest.Add(self, shard, predecessor, start, own, backup, kept, subscribers, pulls, open, backed_up, replica, sent,
+               records, durable, fenced);
+    if (replica) digest.Add(replica_payload);
+    digest.Omit(names);
   }
 
  private:
@@ -110,6 +106,12 @@ class Leader {
     std::vector<Contributor> expected;
     std::optional<Sealed> sealed;
     bool sealing = false;
+
+    template <typename Digest>
+    static void AddTo(Digest& digest, const OpenRound& round) {
+      const auto& [folded, refused, attempt, expected, sealed, sealing] = round;
+      digest.Add(folded, refused, attempt, expected, sealed.has_value(), sealing);
+    }
   };
 
   void CheckWhole(Version round, Outbox& out);

@@ -115,22 +115,9 @@ class Manager {
   // An Evaluated of this version is still to come, unless a view undoes it.
   bool IsTesting(Version version) const;
 
-  // All that its future depends on but for speeds and times, for model checking; see digest.h.
+  // All that its future depends on but for speeds and times, for model checking: manager_digest.h.
   template <typename Digest>
-  void AddTo(Digest& digest) const {
-    digest.Add(phase_, view_, started_, histories_, started_version_, version_, checkpoint_, durable_, map_, plan_,
-               ledger_, checkpoint_ledger_, checkpoint_ledgers_, checkpoint_parts_, checkpoint_wanted_, last_leaves_,
-               roster_, rounds_, duplicates_, results_, poisoned_by_, poisoned_count_, records_, next_counter_,
-               next_attempt_, serve_, replan_, planned_at_, patience_over_, tested_, evaluations_, told_to_stop_);
-    for (const NodeId node : tested_by_) digest.Add(node);
-    for (const Round& round : rounds_) {
-      digest.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
-        const size_t index = *map_.LedBy(shard.leader);
-        part.Add(shard.leader, index < round.staged.size() && round.staged[index],
-                 index < round.answered.size() && round.answered[index]);
-      });
-    }
-  }
+  void AddTo(Digest& digest) const;
 
  private:
   // A lease that was granted a second time, as a part of its own that owns nothing until the first owner has given up.
@@ -146,8 +133,10 @@ class Manager {
     Instant patience_end;
 
     template <typename Digest>
-    void AddTo(Digest& digest) const {
+    static void AddTo(Digest& digest, const Duplicate& duplicate) {
+      const auto& [round, node, part, micro_batches, samples, finished, lost, probe, patience_end] = duplicate;
       digest.Add(round, node, part, micro_batches, samples, finished, lost, probe);
+      digest.Omit(patience_end);
     }
   };
   // Is a lease granted for the second time?

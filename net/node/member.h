@@ -43,8 +43,10 @@ class Member {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(view_, history_, incarnation_, active_, connected_, loaded_late_, leaving_, early_, beat_.paused,
-               worker_, leader_);
+    const auto& [options, view, history, incarnation, active, connected, loaded_late, leaving, early, beat, worker,
+                 leader] = *this;
+    digest.Add(view, history, incarnation, active, connected, loaded_late, leaving, early, beat.paused, worker, leader);
+    digest.Omit(options);
   }
 
  private:

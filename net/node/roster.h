@@ -35,10 +35,13 @@ struct Lease {
 
   bool operator==(const Lease&) const = default;
 
-  // Without times.
+  // For model checking; see digest.h.
   template <typename Digest>
-  void AddTo(Digest& digest) const {
+  static void AddTo(Digest& digest, const Lease& lease) {
+    const auto& [round, part, micro_batches, samples, base, begin, predicted_end, released, waited, async, duplicate,
+                 probe, doubled, cancelled] = lease;
     digest.Add(round, part, micro_batches, samples, base, waited, async, duplicate, probe, doubled, cancelled);
+    digest.Omit(begin, predicted_end, released);
   }
 };
 
@@ -101,11 +104,19 @@ struct NodeRecord {
 
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
-  void AddTo(Digest& digest) const {
-    digest.Add(state, strikes, micro_batches_done > 0);
+  static void AddTo(Digest& digest, const NodeRecord& node) {
+    const auto& [state, incarnation, capabilities, paused, parked, asleep, down_since, closed, strikes, missed,
+                 missed_at, leases, parts, async_parts, oldest_base, is_behind, acked, held, held_view, records,
+                 loading, fit, heartbeat, up_bytes_per_second, down_bytes_per_second, round_trip, grant_lag, commit_lag,
+                 computed_on, granted_at, answered_at, micro_batches_done] = node;
+    // Of who is away: whether it was ever here in this life of the manager, and what is remembered when it comes back.
+    digest.Add(state, incarnation == Incarnation{}, closed, strikes, missed_at, micro_batches_done > 0, fit.empty());
+    digest.Omit(down_since, heartbeat, up_bytes_per_second, down_bytes_per_second, round_trip, grant_lag, commit_lag,
+                granted_at, answered_at);
+    digest.Omit(computed_on);  // for looks at slow devices, and for times
     if (state == State::kAbsent) return;
     digest.Add(incarnation, capabilities, paused, parked, asleep, missed, leases, parts, async_parts, oldest_base,
-               loading, is_behind, acked, held, held_view, records);
+               is_behind, acked, held, held_view, records, loading);
   }
 
   // Has something that it can compute, `version` being the newest committed one.
@@ -135,8 +146,9 @@ class Roster {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.AddUnordered(nodes_, [this](Digest& part, const NodeRecord& node) {
-      part.Add(NodeId{static_cast<uint32_t>(&node - nodes_.data())}, node);
+    const auto& [nodes] = *this;
+    digest.AddUnordered(nodes, [first = nodes.data()](Digest& part, const NodeRecord& node) {
+      part.Add(NodeId{static_cast<uint32_t>(&node - first)}, node);
     });
   }
 

@@ -67,8 +67,11 @@ class Worker {
   // All that its future depends on, for model checking; see digest.h.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(map_, queue_, computing_, abandoned_, asleep_, sums_, complete_, held_, kept_, trained_in_a_row_);
-    digest.AddUnordered(incoming_, [this](Digest& version, const auto& entry) {
+    const auto& [names, self, map, queue, computing, abandoned, asleep, sums, complete, held, kept, trained_in_a_row,
+                 incoming] = *this;
+    digest.Add(self, map, queue, computing, abandoned, asleep, sums, complete, held, kept, trained_in_a_row);
+    digest.Omit(names);
+    digest.AddUnordered(incoming, [this](Digest& version, const auto& entry) {
       version.Add(entry.first);
       version.AddUnordered(map_.shards, [&](Digest& part, const Shard& shard) {
         part.Add(shard.leader, entry.second[*map_.LedBy(shard.leader)]);

@@ -75,10 +75,16 @@ class Evaluation {
   // All that its future depends on, for model checking.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(version_, sums_.correct, sums_.samples, here_, excluded_);
-    for (size_t i = 0; i < states_.size(); ++i) digest.Add(states_[i], tested_by_[i]);
+    const auto& [version, set, sums, here, states, lowest_free, tested_by, leases, excluded] = *this;
+    // The loss is the sum over what is counted, rounded in this order or that.
+    digest.Add(version, sums.correct, sums.samples, here, excluded, states.size(), leases.size());
+    for (size_t i = 0; i < states.size(); ++i) digest.Add(states[i], tested_by[i]);
     // In their order: the oldest is doubled first.
-    for (const Granted& lease : leases_) digest.Add(lease.node, lease.micro_batches, lease.doubled);
+    for (const auto& [node, micro_batches, patience_end, doubled] : leases) {
+      digest.Add(node, micro_batches, doubled);
+      digest.Omit(patience_end);
+    }
+    digest.Omit(set, lowest_free);
   }
 
  private:

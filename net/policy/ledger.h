@@ -132,16 +132,20 @@ class Ledger {
   // All that its future depends on, for model checking.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    digest.Add(samples_done_, stable_, closed_, blocks_, away_);
-    uint64_t next = FirstOf(static_cast<int64_t>(closed_.size()));
-    for (const Epoch& epoch : epochs_) {
+    const auto& [options, blocks, row_count, has_owners, away, stretches, samples_done, stable, closed, epochs,
+                 unstable, order_epoch, order_owner, order] = *this;
+    digest.Add(blocks, away, samples_done, stable, closed);
+    uint64_t next = FirstOf(static_cast<int64_t>(closed.size()));
+    for (const Epoch& epoch : epochs) {
       digest.AddUnordered(epoch.states, [&](Digest& part, State state) { part.Add(MicroBatch{next++}, state); });
     }
-    for (const Run& run : unstable_) {
+    for (const Run& run : unstable) {
       std::vector<MicroBatch> mbs;
       for (uint64_t mb = run.begin; mb < run.end; ++mb) mbs.push_back(MicroBatch{mb});
       digest.Add(run.round, mbs);
     }
+    digest.Omit(options, row_count, has_owners, stretches);  // what the blocks say
+    digest.Omit(order_epoch, order_owner, order);
   }
 
  private:

@@ -90,12 +90,16 @@ class Round {
 
   // All that its future depends on, but for what is kept by shard, for model checking.
   template <typename Digest>
-  void AddTo(Digest& digest) const {
-    digest.Add(round_, base_, rule_.mode, rule_.quorum, rule_.staleness_max, pool_, contributions_, changed_, untold_,
-               attempt, staged_count, reminders);
-    digest.AddUnordered(entries_, [this](Digest& part, const Entry& entry) {
-      part.Add(pool_[static_cast<size_t>(&entry - entries_.data())], entry.state, entry.node, entry.part);
+  static void AddTo(Digest& digest, const Round& one) {
+    const auto& [attempt, staged, staged_count, answered, reminders, closed_at, whole_at, loss_sum, loss_samples, round,
+                 base, rule, pool, entries, free_count, finished_count, lowest_free, contributions, changed, untold] =
+        one;
+    digest.Add(attempt, staged_count, reminders, round, base, rule, pool, contributions, changed, untold);
+    digest.AddUnordered(entries, [first = entries.data(), &mbs = pool](Digest& part, const Entry& entry) {
+      part.Add(mbs[static_cast<size_t>(&entry - first)], entry.state, entry.node, entry.part);
     });
+    digest.Omit(staged, answered);  // the manager's, by shard
+    digest.Omit(closed_at, whole_at, loss_sum, loss_samples, free_count, finished_count, lowest_free);
   }
 
   // The exchange, kept by the manager.

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "net/node/manager_digest.h"
 #include "net/node/overloaded.h"
 
 namespace eddl::net::model_check {
