@@ -82,6 +82,10 @@ struct OwnerLoad {
   double cores = 0;
   bool pause = false;
 };
+// Checkpointed's result: the checkpoint is on disk, with the journal's word of it: a power cut would leave it.
+struct CheckpointSaved {
+  Version version{};
+};
 // What a person asked for.
 struct Command {
   enum class Kind : uint8_t { kLeave, kStop, kCheckpoint, kPlan };
@@ -103,7 +107,7 @@ struct Tested {
 };
 
 using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Journaled,
-                           Measured, OwnerLoad, Command, Contributed, Tested>;
+                           Measured, OwnerLoad, Command, Contributed, Tested, CheckpointSaved>;
 
 // Actions.
 
@@ -228,7 +232,7 @@ struct JournalStart {
   std::vector<View> histories;
 };
 // A checkpoint of this version is whole: the parts came as Moves to the manager. Becomes durable after the records of
-// all rounds below it.
+// all rounds below it; ends in CheckpointSaved then, but for those that a later one overtakes.
 struct Checkpointed {
   Version version{};
 };

@@ -43,6 +43,7 @@ void Manager::Handle(Instant now, const Event& event, Actions& actions) {
                  [&](const Command& command) { OnCommand(step, command); },
                  [&](const Contributed& contributed) { OnContributed(step, contributed); },
                  [&](const Tested& tested) { OnTested(step, tested); },
+                 [&](const CheckpointSaved& saved) { OnCheckpointSaved(step, saved); },
                  [&](const auto&) { EDDL_CHECK(false) << "an event for members came to the manager"; },
              },
              event);
@@ -54,7 +55,7 @@ void Manager::OnStarted(Step& step, const Started& started) {
   started_version_ = started.version;
   map_ = started.map;
   histories_ = started.histories;
-  checkpoint_ = started.checkpoint;
+  checkpoint_ = saved_ = started.checkpoint;
   for (const DataBlock& block : started.blocks) ledger_.Add(block);
   for (const CommitRecord& record : started.records) {
     EDDL_CHECK(record.round == version_) << "the journal has a gap before round " << ToInt(record.round);

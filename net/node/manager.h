@@ -58,7 +58,7 @@ struct ManagerOptions {
   uint32_t leaders_min = 1;
   int64_t checkpoint_rounds = 0;   // rounds between checkpoints; 0: none but at version 0
   bool checkpoint_epochs = false;  // one at the end of each epoch, too
-  bool checkpoint_end = false;     // the job is over only when its last version is one
+  bool checkpoint_end = false;     // the job is over only when its last version is one, on disk
   int64_t test_count = 0;  // test samples, which a version is tested on: manager_evaluate.cc says which; 0: none
   bool test_here = false;  // they don't leave the manager: its own device tests
   PlannerOptions planner;
@@ -114,6 +114,8 @@ class Manager {
   int64_t rejected_count() const { return rejected_count_; }
   // An Evaluated of this version is still to come, unless a view undoes it.
   bool IsTesting(Version version) const;
+  // Whoever leaves is the last that could lead, and goes when the newest checkpoint is on disk: that alone is missing.
+  bool waits_for_disk() const { return last_leaves_ && checkpoint_ == version_ && saved_ < version_; }
 
   // All that its future depends on but for speeds and times, for model checking: manager_digest.h.
   template <typename Digest>
@@ -166,6 +168,7 @@ class Manager {
   void OnTick(Step& step);
   void OnCommand(Step& step, const Command& command);
   void OnContributed(Step& step, const Contributed& contributed);
+  void OnCheckpointSaved(Step& step, const CheckpointSaved& saved);
   // The node's life is over: its leases and sums are void; if it leads, its shard moves.
   void Remove(Step& step, NodeId node, const std::string& why);
   // What was sent to a new leader may be lost: the view is made anew.
@@ -271,9 +274,11 @@ class Manager {
   bool LastLeaves() const;
   // Nothing is under way that could commit.
   bool IsQuiet() const;
-  // Saves the newest version, where no commit would: the last leader leaves, or nobody computes. When it is saved, the
-  // last may go.
+  // Saves the newest version, where no commit would: the last leader leaves, or nobody computes. When it is on disk,
+  // the last may go.
   void SaveIfQuiet(Step& step);
+  // The disk takes long: full, perhaps.
+  void SayWhatIsWaitedFor(Step& step);
   void LetLastGo(Step& step);
 
   // manager_duplicates.cc: leases that are granted a second time.
@@ -356,8 +361,10 @@ class Manager {
   std::vector<View> histories_;  // views whose holders of started_version_ hold what everybody holds
   Version started_version_{};
   Version version_{};
-  Version checkpoint_{};
-  Version durable_{};  // records of rounds below are on disk
+  Version checkpoint_{};  // the newest that is whole here
+  Version saved_{};       // the newest of them that is on disk
+  Version disk_said_{};   // a checkpoint that takes long to get there, which people were told of
+  Version durable_{};     // records of rounds below are on disk
   ShardMap map_;
   Plan plan_;
   Decision decision_;

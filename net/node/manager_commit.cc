@@ -194,7 +194,8 @@ bool Manager::CommitFirst(Step& step) {
   SayLeftOut(step);
   SaveCheckpoint(step);
   if (round.pool().empty()) {
-    const bool waits = LacksCheckpoint(round) || (ledger_.finished() && !evaluations_.empty());
+    const bool unsaved = options_.checkpoint_end && saved_ < version_;
+    const bool waits = LacksCheckpoint(round) || (ledger_.finished() && (unsaved || !evaluations_.empty()));
     return !waits && FinishFinalRound(step);
   }
 

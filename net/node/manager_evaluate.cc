@@ -174,7 +174,7 @@ void Manager::OnTested(Step& step, const Tested& tested) {
 }
 
 void Manager::EndWithoutMembers(Step& step) {
-  if (!ledger_.finished() || checkpoint_ != version_) return;
+  if (!ledger_.finished() || saved_ != version_) return;
   for (Evaluation& evaluation : evaluations_) {
     if (evaluation.here()) continue;
     evaluation.TestHere();

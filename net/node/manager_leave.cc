@@ -1,15 +1,21 @@
 // Manager: the last node that could lead leaves.
 //
 // Its shard has nowhere to go, and what was committed since the last checkpoint would go with it. So no round is opened
-// any more; when nothing is left that could still commit, the newest version is saved, and then the node goes. Whoever
-// comes next begins there. A checkpoint that a person asks for while nobody computes is taken the same way: it would
-// wait for a commit that does not come.
+// any more; when nothing is left that could still commit, the newest version is saved, and when it is on disk, the node
+// goes. Whoever comes next begins there. A checkpoint that a person asks for while nobody computes is taken the same
+// way: it would wait for a commit that does not come.
 #include <algorithm>
 #include <utility>
 
 #include "net/node/manager.h"
 
 namespace eddl::net {
+namespace {
+
+// A checkpoint that is not on disk after this is worth a word to who waits for it.
+constexpr Duration kDiskPatience{1'000'000'000};
+
+}  // namespace
 
 bool Manager::LastLeaves() const {
   if (phase_ != Phase::kRunning) return false;
@@ -33,7 +39,7 @@ void Manager::SaveIfQuiet(Step& step) {
   if (phase_ != Phase::kRunning || !(last_leaves_ || checkpoint_wanted_) || !IsQuiet()) return;
   if (checkpoint_ == version_) {
     checkpoint_wanted_ = false;
-    return LetLastGo(step);
+    return saved_ == version_ ? LetLastGo(step) : SayWhatIsWaitedFor(step);
   }
   if (checkpoint_ledgers_.contains(version_) && step.now - save_asked_ <= load_bound_.Get()) return;
   save_asked_ = step.now;
@@ -46,6 +52,16 @@ void Manager::SaveIfQuiet(Step& step) {
                            .attempt = ++next_attempt_,
                            .expected = rounds_.empty() ? std::vector<Contributor>{} : rounds_.front().Contributors(),
                            .checkpoint = true});
+}
+
+void Manager::SayWhatIsWaitedFor(Step& step) {
+  if (!waits_for_disk() || disk_said_ == version_ || step.now - safe_since_ <= kDiskPatience) return;
+  disk_said_ = version_;
+  for (const NodeId id : roster_.Present()) {
+    if (roster_.Find(id)->state != NodeRecord::State::kLeaving) continue;
+    Say(step, "node " + std::to_string(ToInt(id)),
+        "goes when version " + std::to_string(ToInt(version_)) + " is on the manager's disk, which it is not yet");
+  }
 }
 
 void Manager::LetLastGo(Step& step) {

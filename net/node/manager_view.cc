@@ -89,13 +89,14 @@ void Manager::TryStart(Step& step) {
     if (!node.acked) return;
     workers += node.capabilities.can_work && node.state == NodeRecord::State::kLive ? 1 : 0;
     leaders += node.capabilities.can_lead && node.state == NodeRecord::State::kLive ? 1 : 0;
-    leaving += node.state == NodeRecord::State::kLeaving && !node.held.empty() ? 1 : 0;
+    const bool may_hold = node.capabilities.can_lead && !node.held.empty();
+    leaving += may_hold && node.state == NodeRecord::State::kLeaving ? 1 : 0;
   }
   const bool first = ToInt(started_) == 0;
   if (ledger_.row_count() == 0) return;  // every entry is a device's own, and none has brought any yet
   const bool enough = workers >= (first ? options_.workers_min : 1) && leaders >= (first ? options_.leaders_min : 1);
-  // Those that leave start once more, if only to save what they alone hold.
-  const bool last = !first && leaders == 0 && leaving > 0 && checkpoint_ < version_;
+  // Those that leave start once more, if only to save what they alone hold, and to be let go.
+  const bool last = !first && leaders == 0 && leaving > 0;
   if (!enough && !last) {
     if (!first && patience_over_) EndWithoutMembers(step);
     return;
@@ -361,10 +362,16 @@ void Manager::SaveCheckpoint(Step& step) {
     std::erase_if(records_, [&](const CommitRecord& record) { return record.round < checkpoint_; });
     step.out.Do(Checkpointed{version});
     safe_since_ = step.now;
-    Say(step, "checkpoint", "version " + std::to_string(ToInt(version)) + " is safe");
   }
   std::erase_if(checkpoint_ledgers_, [&](const auto& entry) { return entry.first <= checkpoint_; });
   std::erase_if(checkpoint_parts_, [&](const auto& entry) { return entry.first <= checkpoint_; });
+}
+
+void Manager::OnCheckpointSaved(Step& step, const CheckpointSaved& saved) {
+  if (saved.version <= saved_ || saved.version > checkpoint_) return;
+  saved_ = saved.version;
+  Say(step, "checkpoint", "version " + std::to_string(ToInt(saved_)) + " is safe");
+  SaveIfQuiet(step);
 }
 
 }  // namespace eddl::net

@@ -93,6 +93,11 @@ void Checkers::OnFence(NodeId leader, const Fence& fence) {
   dead = std::max(dead, fence.incarnation);
 }
 
+void Checkers::OnLastHolderLeft(NodeId node, Version version, Version on_disk) {
+  Break("I4", Name(node) + " was let go with the last copy of version " + Name(version) +
+                  ", which was stable; on the manager's disk is version " + Name(on_disk));
+}
+
 void Checkers::OnFold(NodeId leader, const Buffer& part) {
   OnTaken(leader, part);
   const auto of = fenced_.find(leader);

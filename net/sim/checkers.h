@@ -3,7 +3,8 @@
 //   I1  every sample has the same weight: the gradient is scaled by 1 / samples, counts are right, one step a round
 //   I2  every sample is used exactly once an epoch
 //   I3  no gradient is older than its round's rule allows
-//   I4  no commit is lost that was stable, none is torn: all stripes of a version had the same steps
+//   I4  no commit is lost that was stable, none is torn: all stripes of a version had the same steps; whoever is let go
+//       does not hold the last copy of one that is not on the manager's disk
 //   I7  while somebody can work, rounds go on
 //   I8  nothing damaged is taken in
 //   I9  nothing of a fenced life is taken in
@@ -52,6 +53,8 @@ class Checkers {
   // `recoverable`: the newest version that was ever stable, or a later one, is held completely by nodes that have
   // been in reach for so long that they could say so.
   void OnStart(View view, Version version, bool recoverable);
+  // The job let a node go, with which the last copy of a stable version went.
+  void OnLastHolderLeft(NodeId node, Version version, Version on_disk);
   Version stable() const { return stable_; }
   // A state with this lineage is the job's at that version.
   bool IsOfJob(Version version, Lineage lineage) const;

@@ -201,7 +201,8 @@ struct FaultSpec {
   FaultRates rates;
   ChurnSpec churn;
   std::vector<FaultEvent> events;
-  double journal_sync_seconds = 0.02;  // a record of the journal is durable after that
+  double journal_sync_seconds = 0.02;     // a record of the journal is durable after that
+  double checkpoint_save_seconds = 0.02;  // a checkpoint is on the manager's disk after that
 };
 
 struct Scenario {

@@ -150,6 +150,8 @@ void World::Dispatch(const EventQueue::Entry& entry) {
     case kSync:
       if (At(kManager).alive) Tell(kManager, Journaled{journal_.MakeDurable(now_)}, now_);
       return;
+    case kSave:
+      return OnSaved(entry.index);
     case kLook:
       return Look();
     case kGrow:
@@ -184,7 +186,7 @@ void World::Start(NodeId id) {
   node.own = node.backup = kNone;
   node.busy_until = node.hung_until = now_;
   node.timer = Instant{-1};
-  node.halted = false;
+  node.halted = node.let_go = false;
   node.back_seconds = -1;
   const Instant connected = std::max(now_, node.cut_until) + FromSeconds(scenario_.connect_seconds);
   checkers_.OnDisturbance(connected);
@@ -416,11 +418,19 @@ void World::Look() {
 bool World::Recoverable(Version version) const {
   // Who was away until just now could not answer yet.
   const Instant since{now_.ns - kAnswer.ns};
+  return HoldAll(version, [&](const Node& node) {
+    return node.hung_until <= since && node.cut_until <= since && Connected(node.id, kManager);
+  });
+}
+
+bool World::Held(Version version) const {
+  return HoldAll(version, [](const Node&) { return true; });
+}
+
+bool World::HoldAll(Version version, const std::function<bool(const Node&)>& of) const {
   const auto held = [&](Stripe stripe, Version at) {
     return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) {
-      const bool in_reach = node.spec != nullptr && node.alive && node.hung_until <= since && node.cut_until <= since &&
-                            Connected(node.id, kManager);
-      if (!in_reach) return false;
+      if (node.spec == nullptr || !node.alive || !of(node)) return false;
       const BufferRef state = node.store->StripeAt(stripe, at);
       return state != nullptr && checkers_.IsOfJob(at, state->lineage);
     });

@@ -12,6 +12,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -72,6 +74,7 @@ class World {
     kEnd,       // a node's session ends
     kHeal,      // a pair's connection is back: heals_
     kSync,      // the journal is durable up to an entry
+    kSave,      // the oldest checkpoint on its way is on disk: of a life of the manager
     kLook,      // time passes: progress
     kGrow,      // samples come to the job: growths_
   };
@@ -124,6 +127,7 @@ class World {
     bool wake_queued = false;
     bool moved_bulk = false;       // since it was measured
     bool halted = false;           // its machine is done
+    bool let_go = false;           // and was not sent away
     uint32_t inbox_first = kNone;  // in waiting_
     uint32_t inbox_last = kNone;
     Codec codec = Codec::kF32;
@@ -175,6 +179,12 @@ class World {
   bool CanWork() const;
   // Nodes in reach hold a version that is not older, whole.
   bool Recoverable(Version version) const;
+  // Some nodes that live do, in reach or not.
+  bool Held(Version version) const;
+  // For each stripe one of these nodes has that version, or one that it became.
+  bool HoldAll(Version version, const std::function<bool(const Node&)>& of) const;
+  // A node that was let go is about to end.
+  void Leave(Node& node);
   // Empty if some stripe is nowhere.
   std::vector<double> ParametersAt(Version version) const;
   // Accuracy on test data, if it is time for that.
@@ -212,6 +222,7 @@ class World {
   void Do(Node& node, Instant at, const JournalView& action);
   void Do(Node& node, Instant at, const JournalStart& action);
   void Do(Node& node, Instant at, const Checkpointed& action);
+  void OnSaved(uint32_t life);
   void Do(Node& node, Instant at, const JournalBlock& action);
   void Do(Node& node, Instant at, const TestHere& action);
   void Do(Node& node, Instant at, const Evaluated& action);
@@ -306,6 +317,7 @@ class World {
   absl::flat_hash_map<uint64_t, Connection> connections_;   // of pairs that ever broke
   absl::flat_hash_map<uint64_t, Instant> bulk_departures_;  // the last, by direction; only with faults of messages
   std::map<Version, Store> checkpoints_;                    // on the manager's disk, or on the way to it
+  std::deque<Version> saving_;                              // on the way
   std::shared_ptr<const Layout> layout_;                    // of the newest view that started
   std::map<Version, TestSums> tests_;                       // that are under way: what they should give
   std::set<Version> tests_here_;                            // that wait for their checkpoint

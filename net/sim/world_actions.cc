@@ -34,8 +34,21 @@ void World::CarryOut(Node& node, double cost_seconds) {
   recorder_.totals(node.id).control_seconds += (at - now_).seconds();
   actions_ = std::move(actions);
   if (!node.halted) return;
-  Kill(node.id, "left");
+  node.let_go ? Leave(node) : Kill(node.id, "left");
   if (node.back_seconds >= 0) queue_.Push(now_ + FromSeconds(node.back_seconds), kStart, ToInt(node.id));
+}
+
+void World::Leave(Node& node) {
+  const Version stable = checkers_.stable();
+  bool holds = false;
+  for (uint32_t stripe = 0; stripe < shape_.stripe_count && !holds; ++stripe) {
+    for (Version at = stable; ToInt(at) <= ToInt(stable) + 2; at = Next(at)) {
+      holds = holds || node.store->StripeAt(Stripe{stripe}, at) != nullptr;
+    }
+  }
+  const bool counts = holds && manager_ != nullptr && journal_.checkpoint() < stable && Held(stable);
+  Kill(node.id, "left");
+  if (counts && !Held(stable)) checkers_.OnLastHolderLeft(node.id, stable, journal_.checkpoint());
 }
 
 void World::AddControlSpan(NodeId node, Instant begin, Duration length, const Action& action) {
@@ -243,11 +256,21 @@ void World::Do(Node&, Instant, const JournalView& action) { journal_.Write(actio
 
 void World::Do(Node&, Instant, const JournalStart& action) { journal_.Write(action); }
 
-void World::Do(Node& node, Instant, const Checkpointed& action) {
-  journal_.Write(action);
-  checkpoints_.erase(checkpoints_.begin(), checkpoints_.lower_bound(action.version));
+void World::Do(Node& node, Instant at, const Checkpointed& action) {
+  saving_.push_back(action.version);
+  queue_.Push(at + FromSeconds(scenario_.faults.checkpoint_save_seconds), kSave, node.life);
   if (tests_here_.erase(action.version) > 0) Do(node, now_, TestHere{action.version});
-  Mark(node.id, "checkpoint of version " + std::to_string(ToInt(action.version)));
+}
+
+void World::OnSaved(uint32_t life) {
+  const Node& manager = At(kManager);
+  if (!manager.alive || manager.life != life) return;
+  const Version version = saving_.front();
+  saving_.pop_front();
+  journal_.Write(Checkpointed{version});
+  checkpoints_.erase(checkpoints_.begin(), checkpoints_.lower_bound(version));
+  Mark(kManager, "checkpoint of version " + std::to_string(ToInt(version)));
+  Tell(kManager, CheckpointSaved{version}, now_);
 }
 
 TestSums World::TestAll(const Buffer& whole) const {
@@ -318,6 +341,7 @@ void World::Do(Node& node, Instant, const Halt& action) {
     return End(action.why.empty() ? Outcome::kFinished : Outcome::kHalted, action.why);
   }
   node.halted = true;
+  node.let_go = action.why.empty();
 }
 
 void World::CountLeftOut() {

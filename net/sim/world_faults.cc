@@ -127,6 +127,7 @@ void World::CrashManager(double back_seconds) {
   journal_.Crash();
   was_testing_ = was_testing;
   tests_here_.clear();
+  saving_.clear();
   checkers_.OnManagerCrash();
   checkpoints_.erase(checkpoints_.upper_bound(journal_.checkpoint()), checkpoints_.end());
   const Instant back = now_ + FromSeconds(std::max(0.0, back_seconds));

@@ -153,6 +153,8 @@ void AddFaultRates(Table table, FaultRates& rates) {
 void AddFaults(Table table, FaultSpec& faults) {
   table.Add("journal_sync_seconds", &faults.journal_sync_seconds, kSeconds,
             "A record of the manager's journal is durable after that.");
+  table.Add("checkpoint_save_seconds", &faults.checkpoint_save_seconds, kSeconds,
+            "A checkpoint is on the manager's disk after that.");
   AddFaultRates(table.Inner("rates"), faults.rates);
   Table churn = table.Inner("churn");
   churn.Add("period_seconds", &faults.churn.period_seconds, kSeconds, "How often the cluster changes. 0: never.");

@@ -31,7 +31,7 @@ SETTINGS = {
 # Keys that have an effect here, or whose effect is real here (headers, handling of messages) and not modelled.
 KNOWN = {"name", "description", "duration_seconds", "job.sample_count", "job.epoch_count", "job.batch_size",
          "job.micro_batch_size", "job.seed", "job.parameter_count", "job.exact", "pins.mode", "pins.codec",
-         "pins.leader_count", "pins.speculate", "pins.admit_all", "faults.events", "faults.journal_sync_seconds", "cells", "connect_seconds",
+         "pins.leader_count", "pins.speculate", "pins.admit_all", "faults.events", "faults.journal_sync_seconds", "faults.checkpoint_save_seconds", "cells", "connect_seconds",
          "beat_seconds", "separate_lanes", "progress_seconds_max", "manager.microseconds_per_message",
          "devices.name", "devices.count", "devices.join_seconds", "devices.join_spacing_seconds", "devices.can_work",
          "devices.can_lead", "devices.fixed_seconds", "devices.seconds_per_sample",

@@ -114,6 +114,8 @@ class Cluster {
   std::map<uint32_t, bool> stalled;
   // Likewise of tests alone.
   std::map<uint32_t, bool> stalled_tests;
+  // Checkpoints don't get to the manager's disk.
+  bool disk_full = false;
 
  private:
   static bool IsFrom(const Event& event, uint32_t node) {
@@ -124,7 +126,7 @@ class Cluster {
   bool Deliver() {
     const auto next = std::find_if(queue_.begin(), queue_.end(), [this](const auto& item) {
       const auto* finished = std::get_if<LeaseFinished>(&item.second);
-      if (finished == nullptr) return true;
+      if (finished == nullptr) return !(disk_full && std::holds_alternative<CheckpointSaved>(item.second));
       return !stalled[item.first] && !(finished->done.kind == LeaseKind::kEvaluate && stalled_tests[item.first]);
     });
     if (next == queue_.end()) return false;
@@ -132,6 +134,7 @@ class Cluster {
     queue_.erase(next);
     now_ = now_ + Duration{100'000};
     if (auto* finished = std::get_if<LeaseFinished>(&event)) on_finished(node, *finished);
+    if (const auto* saved = std::get_if<CheckpointSaved>(&event)) journal_.checkpoint = saved->version;
     if (Alive(node)) Handle(node, event);
     return true;
   }
@@ -219,7 +222,7 @@ class Cluster {
     } else if (const auto* away = std::get_if<JournalAway>(&action)) {
       journal_.away = away->owners;
     } else if (const auto* checkpoint = std::get_if<Checkpointed>(&action)) {
-      journal_.checkpoint = checkpoint->version;
+      queue_.push_back({node, CheckpointSaved{checkpoint->version}});
     } else if (const auto* here = std::get_if<TestHere>(&action)) {
       queue_.push_back({node, Tested{.version = here->version, .loss = -1}});
     } else if (const auto* evaluated = std::get_if<Evaluated>(&action)) {

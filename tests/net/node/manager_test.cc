@@ -438,6 +438,79 @@ TEST(ManagerTest, TheLastThatLeavesHandsOverWhatIsCommitted) {
   EXPECT_FALSE(Says(cluster, "no node holds all of")) << cluster.said();
 }
 
+// Until then it is the only one that holds what was committed: a manager that is killed finds it there.
+TEST(ManagerTest, TheLastThatLeavesGoesWhenWhatIsCommittedIsOnDisk) {
+  Cluster cluster({.workers = 1, .leaders = 1});
+  ASSERT_TRUE(cluster.RunToVersion(3));
+  cluster.disk_full = true;
+  cluster.Handle(2, Command{.kind = Command::Kind::kLeave});
+  int events = 0;
+  ASSERT_TRUE(cluster.Run([&] { return ++events > 2000; }));
+  EXPECT_FALSE(cluster.left(2));
+  EXPECT_TRUE(cluster.manager().waits_for_disk());
+  const Version committed = cluster.manager().version();
+  const std::string why = "node 2: goes when version " + std::to_string(ToInt(committed)) +
+                          " is on the manager's disk, which it is not yet";
+  EXPECT_TRUE(Says(cluster, why)) << cluster.said();
+  EXPECT_EQ(cluster.said().find(why), cluster.said().rfind(why)) << "once";
+  cluster.Crash(0);
+  cluster.RestartManager(/*lost=*/0);
+  events = 0;
+  ASSERT_TRUE(cluster.Run([&] { return ++events > 2000; }));
+  ASSERT_EQ(cluster.journal().checkpoint, Version{0});
+  EXPECT_FALSE(cluster.left(2));
+  EXPECT_EQ(cluster.manager().version(), committed);
+  cluster.disk_full = false;
+  ASSERT_TRUE(cluster.Run([&] { return cluster.left(2); })) << cluster.said();
+  EXPECT_EQ(cluster.journal().checkpoint, committed);
+  cluster.Crash(0);
+  cluster.Crash(2);
+  cluster.RestartManager(/*lost=*/0);
+  cluster.Join(2);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_FALSE(Says(cluster, "no node holds all of")) << cluster.said();
+}
+
+TEST(ManagerTest, AJobIsOverWhenItsLastVersionIsOnDisk) {
+  Cluster::Options options;
+  options.manager.checkpoint_end = true;
+  Cluster cluster(options);
+  cluster.disk_full = true;
+  int events = 0;
+  ASSERT_TRUE(cluster.Run([&] { return ++events > 5000; }));
+  EXPECT_TRUE(cluster.manager().ledger().finished());
+  EXPECT_FALSE(cluster.over());
+  // Its devices still have it when the manager is killed now.
+  cluster.Crash(0);
+  cluster.disk_full = false;
+  cluster.RestartManager(/*lost=*/0);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(cluster.journal().checkpoint, Version{6});
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_EQ(cluster.computed(1) + cluster.computed(2), 24);
+}
+
+// It said that it leaves while nodes were agreeing on a view, and all that it holds was on disk already.
+TEST(ManagerTest, WhoLeavesBetweenTwoViewsIsLetGo) {
+  Cluster::Options options = {.workers = 1, .leaders = 1};
+  options.manager.checkpoint_rounds = 3;
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == Version{3}; }));
+  cluster.Handle(1, OwnerLoad{.cores = 4, .pause = true});
+  int events = 0;
+  ASSERT_TRUE(cluster.Run([&] { return ++events > 2000; }));
+  cluster.Handle(0, Command{.kind = Command::Kind::kCheckpoint});
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == cluster.manager().version(); }));
+  cluster.Handle(2, PeerDown{.node = kManager, .why = "a cut cable"});
+  cluster.Handle(0, PeerDown{.node = NodeId{2}, .why = "a cut cable"});
+  cluster.Handle(2, Command{.kind = Command::Kind::kLeave});
+  cluster.Handle(2, PeerUp{kManager});
+  ASSERT_TRUE(cluster.Run([&] { return cluster.left(2); })) << cluster.said();
+}
+
 TEST(ManagerTest, AllThatLeaveAtOnceHandOverWhatIsCommitted) {
   Cluster cluster({});
   ASSERT_TRUE(cluster.RunToVersion(3));

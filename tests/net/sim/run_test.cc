@@ -133,6 +133,22 @@ TEST(RunTest, TheManagerGoesOnFromItsJournal) {
   EXPECT_LE(record.commits_undone, 2);
 }
 
+// All leave in the middle, and the manager's process ends before the last version is on its disk.
+TEST(RunTest, WhoIsLetGoTakesNothingAlongThatIsNotOnDisk) {
+  for (const double crash_seconds : {0.3, 0.5, 0.9}) {
+    Scenario scenario = SmallCluster(2);
+    scenario.faults.checkpoint_save_seconds = 0.4;
+    for (const uint32_t node : {1u, 2u}) {
+      scenario.faults.events.push_back({.kind = FaultKind::kLeave, .at_seconds = 0.2, .node = node, .seconds = 3});
+    }
+    scenario.faults.events.push_back({.kind = FaultKind::kManagerCrash, .at_seconds = crash_seconds, .seconds = 0.5});
+    const Record record = RunSeed(scenario, 1);
+    EXPECT_EQ(ToString(record.outcome), "finished") << record.why;
+    EXPECT_LE(record.commits_undone, 1);
+    EXPECT_GE(record.nodes[1].lives + record.nodes[2].lives, 4u) << "they left and came back";
+  }
+}
+
 // Cut off for longer than anyone waits: others go on without it, and what it says when it is back is of no effect.
 TEST(RunTest, AZombieHasNoEffect) {
   Scenario scenario = SmallCluster(4);

@@ -148,13 +148,13 @@ void CheckpointKeeper::RunSave(const Task& task) {
   SavedCheckpoint saved = {.version = task.version, .state = task.state, .path = PathOf(task.version)};
   for (bool told = false;; told = true) {
     const absl::Status status = SaveCheckpoint(saved.path, *checkpoint);
+    if (status.ok() && told) options_.on_trouble("");
     if (status.ok()) break;
     if (!told) options_.on_trouble("can't save a checkpoint, trying again: " + MessageOf(status));
     const absl::MutexLock lock(&mutex_);
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), kRetrySave)) return;
   }
   options_.on_saved(saved, checkpoint);
-  RemoveOlder(task.version);
 }
 
 void CheckpointKeeper::RunTest(const Task& task) {
@@ -167,7 +167,6 @@ void CheckpointKeeper::RunTest(const Task& task) {
 }
 
 void CheckpointKeeper::RemoveOlder(net::Version version) const {
-  // The one before stays: the journal may not have heard of the newest yet.
   std::map<uint64_t, std::filesystem::path> files;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options_.folder, error)) {

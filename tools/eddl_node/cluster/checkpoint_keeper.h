@@ -2,8 +2,8 @@
 // members can't.
 //
 // Parts are gathered on the loop's thread; saving and testing run on a thread of the keeper's own, one after the other,
-// so that the cluster never waits for the manager's disk or processor. Files are named by version, and the newest two
-// are kept: the journal says which one stands.
+// so that the cluster never waits for the manager's disk or processor. Files are named by version; the journal says
+// which one stands, and those before it go when it has said so.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,8 @@ class CheckpointKeeper {
     // Called from the keeper's thread. Saved: the file is on disk; `whole` is what it holds. Tested: Test's result.
     std::function<void(const SavedCheckpoint&, std::shared_ptr<const Checkpoint> whole)> on_saved;
     std::function<void(net::Version, const absl::StatusOr<BatchSums>&)> on_tested;
-    std::function<void(const std::string&)> on_trouble;  // a full disk: tried again until it works
+    // A full disk: tried again until it works, which is said (empty).
+    std::function<void(const std::string&)> on_trouble;
   };
 
   // `replica` (for tests, and for the parameters beyond the shared part) and `device` (of the cpu backend) outlive
@@ -71,6 +72,8 @@ class CheckpointKeeper {
 
   // Blocks until all that was asked for is saved and tested.
   void Wait();
+  // Files of versions before this one go, but for the newest two of all. Thread-safe.
+  void RemoveOlder(net::Version version) const;
   std::string PathOf(net::Version version) const;
 
  private:
@@ -86,7 +89,6 @@ class CheckpointKeeper {
   void RunSave(const Task& task);
   void RunTest(const Task& task);
   Checkpoint MakeCheckpoint(const Task& task) const;
-  void RemoveOlder(net::Version version) const;
   bool HasTask() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !tasks_.empty(); }
   bool IsIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return tasks_.empty() && !busy_; }
 

@@ -195,6 +195,7 @@ absl::Status JournalFile::Read(const std::string& job) {
   size_ = static_cast<int64_t>(entries.whole_bytes);
   const absl::MutexLock lock(&mutex_);
   queued_below_ = durable_below_ = net::Version{started_.records.size()};
+  queued_checkpoint_ = durable_checkpoint_ = started_.checkpoint;
   return absl::OkStatus();
 }
 
@@ -219,6 +220,11 @@ net::Version JournalFile::durable() const {
   return durable_below_;
 }
 
+net::Version JournalFile::durable_checkpoint() const {
+  const absl::MutexLock lock(&mutex_);
+  return durable_checkpoint_;
+}
+
 void JournalFile::Append(const net::Journal& record) {
   const std::string entry = net::EncodeJournal(record);
   const absl::MutexLock lock(&mutex_);
@@ -228,10 +234,15 @@ void JournalFile::Append(const net::Journal& record) {
   queued_below_ = Next(record.record.round);
 }
 
-void JournalFile::Append(const net::Checkpointed& checkpoint) {
+bool JournalFile::Append(const net::Checkpointed& checkpoint) {
   const std::string entry = net::EncodeJournal(checkpoint);
   const absl::MutexLock lock(&mutex_);
-  if (checkpoint.version <= queued_below_) Queue(entry);
+  if (checkpoint.version > queued_below_) return false;
+  mutex_.Await(absl::Condition(this, &JournalFile::HasRoom));
+  // As for a start: the thread sees the entry and the mark together.
+  queued_checkpoint_ = checkpoint.version;
+  Queue(entry);
+  return true;
 }
 
 void JournalFile::Append(const net::JournalAway& away) {
@@ -301,6 +312,7 @@ void JournalFile::Work() {
   while (true) {
     std::string bytes;
     net::Version below{};
+    net::Version checkpoint{};
     uint64_t number = 0;
     {
       const absl::MutexLock lock(&mutex_);
@@ -308,6 +320,7 @@ void JournalFile::Work() {
       if (pending_.empty()) return;  // stopped, and all is written
       bytes = std::exchange(pending_, {});
       below = queued_below_;
+      checkpoint = queued_checkpoint_;
       pending_count_ = 0;
       number = queued_;
     }
@@ -316,8 +329,9 @@ void JournalFile::Work() {
     {
       const absl::MutexLock lock(&mutex_);
       written_ = number;
-      more = below > durable_below_;
+      more = below > durable_below_ || checkpoint > durable_checkpoint_;
       durable_below_ = below;
+      durable_checkpoint_ = checkpoint;
     }
     if (more) on_durable_(below);
   }

@@ -29,9 +29,9 @@ class JournalFile {
   // Opens or makes the file and locks it: a stopped manager can't wake beside its successor. `job`: a fingerprint of
   // the job and its data; a journal of another job is kFailedPrecondition and says so. kUnavailable: another process
   // has it. kDataLoss: damaged before its end, or no journal at all; the file stays as it is. on_durable: called from
-  // the journal's thread when the records of all rounds below are on disk; by the time that another thread hears of it
-  // a start may have undone some of them, so ask durable() there. on_trouble: called when writing fails (text for
-  // people: disk full, …) and when it goes again (empty).
+  // the journal's thread when the records of all rounds below, or a checkpoint, are on disk; by the time that another
+  // thread hears of it a start may have undone some of them, so ask durable() there. on_trouble: called when writing
+  // fails (text for people: disk full, …) and when it goes again (empty).
   static absl::StatusOr<std::unique_ptr<JournalFile>> Open(const std::string& path, const std::string& job,
                                                            std::function<void(net::Version below)> on_durable,
                                                            std::function<void(const std::string&)> on_trouble,
@@ -46,10 +46,12 @@ class JournalFile {
   const net::Started& started() const { return started_; }
   // The records of all rounds below are on disk, and no start has undone them.
   net::Version durable() const;
+  // The newest checkpoint that the file on disk names.
+  net::Version durable_checkpoint() const;
   // Durable soon, in order. REQUIRES: the round after the record before it, or that the last start began with.
   void Append(const net::Journal& record);
-  // Durable after the records before it. Nothing if a start has undone rounds below.
-  void Append(const net::Checkpointed& checkpoint);
+  // Durable after the records before it. False, and nothing, if a start has undone rounds below.
+  bool Append(const net::Checkpointed& checkpoint);
   void Append(const net::JournalAway& away);
   // Return when durable; wait while the disk is full.
   absl::Status Append(const net::JournalView& view);
@@ -83,6 +85,8 @@ class JournalFile {
   size_t pending_count_ ABSL_GUARDED_BY(mutex_) = 0;
   net::Version queued_below_ ABSL_GUARDED_BY(mutex_){};   // records of rounds below are on disk or wait
   net::Version durable_below_ ABSL_GUARDED_BY(mutex_){};  // are on disk
+  net::Version queued_checkpoint_ ABSL_GUARDED_BY(mutex_){};
+  net::Version durable_checkpoint_ ABSL_GUARDED_BY(mutex_){};
   uint64_t queued_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t written_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -236,11 +236,12 @@ void ManagerNode::OnBadPeer(net::NodeId peer, const std::string& why) {
 
 void ManagerNode::OnSaved(const SavedCheckpoint& saved, std::shared_ptr<const Checkpoint> model) {
   loop_.Post([this, saved, model = std::move(model)] {
-    journal_->Append(net::Checkpointed{saved.version});
-    --saving_;
-    newest_saved_ = saved.version;
-    saved_[saved.version] = {.checkpoint = saved, .model = model};
-    SettleTests();
+    if (!journal_->Append(net::Checkpointed{saved.version})) {
+      --saving_;
+      return;
+    }
+    written_[saved.version] = {.checkpoint = saved, .model = model};
+    SettleSaved();
   });
 }
 
@@ -257,7 +258,10 @@ void ManagerNode::OnTested(net::Version version, const absl::StatusOr<BatchSums>
 
 void ManagerNode::OnDurable(net::Version) {
   // Of when it is handled: a start may undo rounds before this comes to its turn.
-  loop_.Post([this] { Handle(net::Journaled{journal_->durable()}); });
+  loop_.Post([this] {
+    Handle(net::Journaled{journal_->durable()});
+    SettleSaved();
+  });
 }
 
 void ManagerNode::OnTrouble(const std::string& text) {
@@ -296,6 +300,17 @@ void ManagerNode::Handle(const net::Event& event) {
   }
   CarryOut(actions);
   SettleTests();
+}
+
+void ManagerNode::SettleSaved() {
+  while (!written_.empty() && written_.begin()->first <= journal_->durable_checkpoint()) {
+    const net::Version version = written_.begin()->first;
+    saved_.insert(written_.extract(written_.begin()));
+    --saving_;
+    newest_saved_ = version;
+    keeper_->RemoveOlder(version);
+    Handle(net::CheckpointSaved{version});
+  }
 }
 
 void ManagerNode::SettleTests() {

@@ -160,6 +160,8 @@ class ManagerNode final : public net::TransportObserver {
   net::Started Restore(const net::Started& started, int64_t epochs_reported);
   // Tests that wait for their checkpoint, and checkpoints that wait for the end of their test.
   void SettleTests();
+  // Checkpoints whose file is on disk, when the journal's word of them is, too.
+  void SettleSaved();
   void ReportEpochs(net::Version version, const std::optional<BatchSums>& test, const Checkpoint& model);
 
   void CarryOut(net::Actions& actions);
@@ -244,6 +246,7 @@ class ManagerNode final : public net::TransportObserver {
     SavedCheckpoint checkpoint;
     std::shared_ptr<const Checkpoint> model;
   };
+  std::map<net::Version, Saved> written_;      // which the journal's file does not name yet
   std::map<net::Version, Saved> saved_;        // whose test may still be under way
   std::map<net::Version, BatchSums> results_;  // of tests whose checkpoint is on its way to disk
   std::set<net::Version> tests_here_;          // which this device has to do, once the checkpoint is on disk

@@ -133,6 +133,8 @@ Json ManagerNode::MemberJson(const MemberInfo& info, Instant now) const {
   const auto micro_batch = static_cast<double>(options_.manager.ledger.micro_batch_size);
   json["joined_sample_seconds"] = batches > 0 ? 1 / (batches * micro_batch) : 0.0;
   json["strikes"] = record->strikes;
+  const bool leaves = record->state == net::NodeRecord::State::kLeaving;
+  if (leaves && manager_.waits_for_disk()) json["waits_for"] = "the manager's disk, for all that is committed";
   json["leases"] = record->leases.size();
   return json;
 }

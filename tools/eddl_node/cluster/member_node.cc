@@ -339,12 +339,11 @@ void MemberNode::OnDriverTimer() {
         "the manager did not come back for " + std::to_string(options_.manager_patience.ns / 1'000'000'000) + " s";
     return loop_.Stop();
   }
-  if (stop_->load() && leaving_since_.ns < 0) {
-    leaving_since_ = now;
-    if (!connected_) return loop_.Stop();
-    Handle(net::Command{.kind = net::Command::Kind::kLeave});
+  if (stop_->load() && leave_asked_.ns < 0) {
+    leave_asked_ = leaving_since_ = now;
+    if (connected_) Handle(net::Command{.kind = net::Command::Kind::kLeave});
   }
-  if (leaving_since_.ns >= 0 && (now - leaving_since_ > kLeavePatience || !connected_)) return loop_.Stop();
+  if (leave_asked_.ns >= 0 && !MayStay(now)) return loop_.Stop();
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
   const LinkRates rates = link_rates();
@@ -363,6 +362,19 @@ void MemberNode::OnDriverTimer() {
   if (member_.worker().version() != net::kNoVersion) status_.version = ToInt(member_.worker().version());
   on_status_(status_);
   if (record_.is_open()) record_.flush();
+}
+
+bool MemberNode::MayStay(Instant now) {
+  const net::Leader& leader = member_.leader();
+  const bool holds = leader.leads() || (!member_.active() && !leader.Holdings().empty());
+  if (!holds) return connected_ && now - leaving_since_ <= kLeavePatience;
+  // Perhaps nobody else has it: the manager says when it has. If that has gone, it may be started again.
+  if (connected_) leaving_since_ = now;
+  if (now - leave_asked_ > kLeaveQuiet && !std::exchange(leave_said_, true) && options_.log != nullptr) {
+    options_.log->Warning(
+        "waits until others, or the manager's disk, have what this device holds; Ctrl-C again goes at once");
+  }
+  return now - leaving_since_ <= kLeavePatience;
 }
 
 void MemberNode::CarryOut(net::Actions& actions) {

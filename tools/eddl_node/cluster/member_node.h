@@ -34,8 +34,10 @@ namespace eddl::cluster {
 
 // Bulk messages of a view that has not started here are kept; a peer sends a few at most.
 constexpr size_t kEarlyMessagesMax = 256;
-// How long a node that wants to go waits for the manager's goodbye.
+// How long a node that wants to go waits for the manager's goodbye, if it holds nothing that may be nowhere else, or if
+// the manager has gone; and after how long it says that it waits.
 constexpr Duration kLeavePatience{15'000'000'000};
+constexpr Duration kLeaveQuiet{2'000'000'000};
 
 struct MemberNodeOptions {
   net::NodeId self{};
@@ -122,6 +124,8 @@ class MemberNode final : public net::TransportObserver {
   // What passed this node's link until now.
   void MeterLink(Instant now);
   void OnDriverTimer();
+  // A node that wants to go waits, still.
+  bool MayStay(Instant now);
   void OnResult(LeaseResult result);
   void Fail(const absl::Status& status);
   // `text` makes the line, if it is wanted.
@@ -203,7 +207,9 @@ class MemberNode final : public net::TransportObserver {
   OwnerLoad owner_load_;
   bool paused_ = false;
   bool connected_ = false;
-  Instant leaving_since_{-1};
+  Instant leave_asked_{-1};  // < 0: it is to stay
+  Instant leaving_since_;    // since then its patience runs
+  bool leave_said_ = false;
   Instant alone_since_{-1};  // without the manager; < 0: with it
   Instant last_second_;
   MemberStatus status_;

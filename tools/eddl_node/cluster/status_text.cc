@@ -63,6 +63,12 @@ std::string MemberLine(const Json& member, double total) {
                 Number(member, "last_heard_seconds"));
 }
 
+// Who can't go yet, and why.
+std::string WaitLine(const Json& member) {
+  const std::string what = Text(member, "waits_for");
+  return what.empty() ? what : "      it waits for " + what + "\n";
+}
+
 // "data 1,600 entries, 320 more from epoch 3".
 std::string DataLine(const Json& status) {
   std::string text;
@@ -102,7 +108,7 @@ std::string StatusText(const Json& status) {
       "  heard s ago\n";
   const double total = Number(status, "samples_per_second");
   if (status.contains("members") && status["members"].is_array()) {
-    for (const Json& member : status["members"]) text += MemberLine(member, total);
+    for (const Json& member : status["members"]) text += MemberLine(member, total) + WaitLine(member);
   }
   const std::string events = EventLines(status, kEventsShown);
   return events.empty() ? text : text + "\n" + events;
@@ -113,6 +119,7 @@ std::string WhyText(const Json& why) {
   if (why.contains("member")) {
     const Json& member = why["member"];
     text += Format("node %.0f, ", Number(member, "node")) + Text(member, "name") + ": " + Text(member, "state") + "\n";
+    text += WaitLine(member);
     const double sample = Number(member, "sample_seconds");
     if (sample > 0) {
       text +=
