@@ -24,6 +24,9 @@ constexpr char kCounters[] = "/proc/self/net/dev";
 constexpr size_t kTextMax = size_t{1} << 16;
 // Fields of a line: eight of receiving, with the bytes first, then those of sending.
 constexpr size_t kSentField = 8;
+// A reading that took longer has no time; it is repeated.
+constexpr Duration kReadingMost{1'000'000};
+constexpr int kReadingsMax = 5;
 
 bool IsSame(const sockaddr* a, const sockaddr_storage& b) {
   if (a == nullptr || a->sa_family != b.ss_family) return false;
@@ -95,6 +98,17 @@ std::optional<InterfaceCounters::Bytes> InterfaceCounters::Read() const {
     size += static_cast<size_t>(count);
   }
   return Parse({text, size}, name_);
+}
+
+std::optional<InterfaceCounters::Reading> InterfaceCounters::ReadTimed() const {
+  for (int i = 0; i < kReadingsMax; ++i) {
+    const Instant begin = Now();
+    const auto bytes = Read();
+    if (!bytes) return std::nullopt;
+    const Duration took = Now() - begin;
+    if (took <= kReadingMost) return Reading{.bytes = *bytes, .at = begin + Duration{took.ns / 2}};
+  }
+  return std::nullopt;
 }
 
 std::optional<InterfaceCounters::Bytes> InterfaceCounters::Parse(std::string_view text, std::string_view name) {

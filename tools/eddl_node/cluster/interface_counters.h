@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "runtime/base/time.h"
 
 namespace eddl::cluster {
 
@@ -23,6 +24,15 @@ class InterfaceCounters {
     int64_t received = 0;
   };
 
+  // When the counters stood at `bytes`, to half a millisecond or so.
+  struct Reading {
+    Bytes bytes;
+    Instant at;
+  };
+
+  // Of a full frame of 1,514 bytes, the counters' unit, TCP carries 1,448.
+  static constexpr double kPayload = 0.956;
+
   // peer: "host:port". kUnavailable: nobody can tell over which interface it is reached.
   static absl::StatusOr<std::unique_ptr<InterfaceCounters>> Open(const std::string& peer);
   ~InterfaceCounters();
@@ -32,6 +42,8 @@ class InterfaceCounters {
   const std::string& name() const { return name_; }
   // Since the machine started; none if the interface is gone.
   std::optional<Bytes> Read() const;
+  // Likewise; none, too, if the processor was always taken away while it read.
+  std::optional<Reading> ReadTimed() const;
 
   // The line of an interface in the text of /proc/net/dev.
   static std::optional<Bytes> Parse(std::string_view text, std::string_view name);

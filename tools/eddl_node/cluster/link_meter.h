@@ -1,11 +1,12 @@
-// LinkMeter: what a node's own link can carry, told from byte counters that are read many times a second.
+// LinkMeter: what a node's own link carries at least, told from byte counters that are read many times a second.
 //
 // The counters are those of the interface (InterfaceCounters), which say what passed the wire and when; only where they
 // can't be had are they the program's own, which run ahead of the wire by what buffers hold.
 //
 // Only runs of spans in which the link was the limit say anything: sending, with bytes waiting all the time; receiving,
 // with bytes coming all the time. What a run carries is a lower bound (the other side, or a busy processor, may have
-// held it up), so the fastest one counts. It is forgotten slowly, and only by runs, so that a link that got worse is
+// held it up; where little comes, what is sent are its acknowledgements), so the fastest one counts, and it only raises
+// what probes found (link_probe.h). It is forgotten slowly, and only by runs, so that a link that got worse is
 // seen, and one that is idle does not seem to get worse. What comes in bursts shorter than a few spans says nothing.
 // Pure.
 #pragma once
@@ -14,6 +15,7 @@
 #include <cstdint>
 
 #include "runtime/base/time.h"
+#include "tools/eddl_node/cluster/interface_counters.h"
 
 namespace eddl::cluster {
 
@@ -32,18 +34,16 @@ class LinkMeter {
     received_ = received_bytes;
   }
   // Payload of TCP. 0: never the limit so far, or nothing to speak of.
-  double up_bytes_per_second() const { return kPayload * up_.rate; }
-  double down_bytes_per_second() const { return kPayload * down_.rate; }
+  double up_bytes_per_second() const { return InterfaceCounters::kPayload * up_.rate; }
+  double down_bytes_per_second() const { return InterfaceCounters::kPayload * down_.rate; }
 
   static constexpr Duration kPeriod{10'000'000};
 
  private:
-  // Of a full frame of 1,514 bytes, the counters' unit, TCP carries 1,448.
-  static constexpr double kPayload = 0.956;
   // A run counts if it has so much, and lasts so long; one that goes on is looked at from time to time.
   static constexpr double kBytesMin = 65536;
-  static constexpr double kSecondsMin = 0.05;
-  static constexpr double kSecondsMax = 0.5;
+  static constexpr double kSecondsMin = 0.2;
+  static constexpr double kSecondsMax = 1;
   // Of runs.
   static constexpr double kMemorySeconds = 60;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,6 +20,9 @@ constexpr uint64_t kBurstFactor = 4;
 constexpr uint64_t kLargestBurst = uint64_t{16} << 20;
 // A burst that takes so long says enough.
 constexpr double kEnoughSeconds = 0.08;
+// Round trips that are timed before; of a burst that is sent, so much at most is taken for waiting for its answer.
+constexpr int kPings = 2;
+constexpr double kIdleMax = 0.25;
 // Of a probe, its turn included; then the manager forgets the device.
 constexpr std::chrono::seconds kPatience{20};
 constexpr int kWaitingMax = 64;
@@ -25,7 +30,7 @@ constexpr int kBurstsMax = 32;
 // After a probe that was refused.
 constexpr Duration kRetry{10'000'000'000};
 
-// What arrives between the first piece and the last.
+// What arrives between the first piece and the last. A reader that was held up at the first makes it look faster.
 class Arrival {
  public:
   void Add(uint64_t bytes) {
@@ -50,7 +55,7 @@ class Arrival {
 template <typename AnyStream>
 bool SendBurst(AnyStream& stream, uint64_t size) {
   v1::LinkProbePiece piece;
-  piece.set_data(std::string(kPieceBytes, '\0'));
+  piece.set_data(std::string(std::min(size, kPieceBytes), '\0'));
   for (uint64_t sent = 0; sent < size; sent += kPieceBytes) {
     piece.set_end(sent + kPieceBytes >= size);
     if (!stream.Write(piece)) return false;
@@ -73,44 +78,94 @@ bool ReceiveBurst(AnyStream& stream, v1::LinkProbePiece& piece, Arrival& arrival
 
 using ClientStream = grpc::ClientReaderWriter<v1::LinkProbePiece, v1::LinkProbePiece>;
 
-// Seconds and rate of one burst, as the receiving side measured them; false if the stream broke.
-bool BurstUp(ClientStream& stream, uint64_t size, double& seconds, double& rate) {
-  v1::LinkProbePiece answer;
-  if (!SendBurst(stream, size) || !stream.Read(&answer)) return false;
-  seconds = answer.seconds();
-  rate = seconds > 0 ? answer.bytes() / seconds : 0;
-  return true;
-}
+// The device's side of one probe.
+class Probe {
+ public:
+  Probe(ClientStream& stream, const InterfaceCounters* counters) : stream_(stream), counters_(counters) {}
 
-bool BurstDown(ClientStream& stream, uint64_t size, double& seconds, double& rate) {
-  v1::LinkProbePiece piece;
-  piece.set_want(size);
-  Arrival arrival;
-  if (!stream.Write(piece) || !stream.Read(&piece) || !ReceiveBurst(stream, piece, arrival)) return false;
-  seconds = arrival.seconds();
-  rate = arrival.rate();
-  return true;
-}
-
-// Bursts of growing size; the last one's rate.
-template <typename Burst>
-bool Measure(ClientStream& stream, Burst burst, double& rate) {
-  for (uint64_t size = kFirstBurst; size <= kLargestBurst; size *= kBurstFactor) {
-    double seconds = 0;
-    if (!burst(stream, size, seconds, rate)) return false;
-    if (seconds >= kEnoughSeconds) break;
+  // False if the stream broke.
+  bool Measure(LinkRates& rates) {
+    // The first waits for its turn.
+    if (!BurstUp(1)) return false;
+    double least = HUGE_VAL;
+    for (int i = 0; i < kPings; ++i) {
+      const Instant begin = Now();
+      if (!BurstUp(1)) return false;
+      least = std::min(least, (Now() - begin).seconds());
+    }
+    round_trip_seconds_ = least;
+    return Grow([this](uint64_t size) { return BurstUp(size); }, rates.up) &&
+           Grow([this](uint64_t size) { return BurstDown(size); }, rates.down);
   }
-  return true;
-}
+
+ private:
+  // Bursts of growing size; the last one's rate.
+  template <typename Burst>
+  bool Grow(Burst burst, double& rate) {
+    for (uint64_t size = kFirstBurst; size <= kLargestBurst; size *= kBurstFactor) {
+      if (!burst(size)) return false;
+      if (seconds_ >= kEnoughSeconds) break;
+    }
+    rate = rate_;
+    return true;
+  }
+
+  bool BurstUp(uint64_t size) {
+    const auto begin = Read();
+    v1::LinkProbePiece answer;
+    if (!SendBurst(stream_, size) || !stream_.Read(&answer)) return false;
+    seconds_ = answer.seconds();
+    rate_ = seconds_ > 0 ? answer.bytes() / seconds_ : 0;
+    Count(begin, &InterfaceCounters::Bytes::sent, round_trip_seconds_);
+    return true;
+  }
+
+  bool BurstDown(uint64_t size) {
+    v1::LinkProbePiece piece;
+    piece.set_want(size);
+    Arrival arrival;
+    if (!stream_.Write(piece) || !stream_.Read(&piece)) return false;
+    const auto begin = Read();
+    if (!ReceiveBurst(stream_, piece, arrival)) return false;
+    seconds_ = arrival.seconds();
+    rate_ = arrival.rate();
+    Count(begin, &InterfaceCounters::Bytes::received, 0);
+    return true;
+  }
+
+  std::optional<InterfaceCounters::Reading> Read() const {
+    return counters_ == nullptr ? std::nullopt : counters_->ReadTimed();
+  }
+
+  // What passed the interface since, in place of what the receiver saw. `idle_seconds`: of the time, nothing was on its
+  // way.
+  void Count(const std::optional<InterfaceCounters::Reading>& begin, int64_t InterfaceCounters::Bytes::*direction,
+             double idle_seconds) {
+    const auto end = Read();
+    if (!begin || !end) return;
+    const double seconds = (end->at - begin->at).seconds();
+    const auto bytes = static_cast<double>(end->bytes.*direction - begin->bytes.*direction);
+    if (seconds <= 0 || bytes <= 0) return;
+    seconds_ = std::max(seconds - idle_seconds, (1 - kIdleMax) * seconds);
+    rate_ = InterfaceCounters::kPayload * bytes / seconds_;
+  }
+
+  ClientStream& stream_;
+  const InterfaceCounters* const counters_;
+  double round_trip_seconds_ = 0;
+  double seconds_ = 0;  // of the last burst
+  double rate_ = 0;
+};
 
 }  // namespace
 
-absl::StatusOr<LinkRates> ProbeLink(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context) {
+absl::StatusOr<LinkRates> ProbeLink(const std::shared_ptr<grpc::Channel>& channel, const InterfaceCounters* counters,
+                                    grpc::ClientContext& context) {
   const auto stub = v1::Cluster::NewStub(channel);
   context.set_deadline(std::chrono::system_clock::now() + kPatience);
   const auto stream = stub->ProbeLink(&context);
   LinkRates rates;
-  if (Measure(*stream, BurstUp, rates.up) && Measure(*stream, BurstDown, rates.down)) {
+  if (Probe(*stream, counters).Measure(rates)) {
     stream->WritesDone();
     const absl::Status status = FromGrpc(stream->Finish());
     if (status.ok()) return rates;
@@ -153,8 +208,12 @@ grpc::Status LinkProbeService::Serve(grpc::ServerContext& context, Stream& strea
   return grpc::Status::OK;
 }
 
-LinkProber::LinkProber(std::shared_ptr<grpc::Channel> channel, std::function<void(const LinkRates&)> on_rates)
-    : channel_(std::move(channel)), on_rates_(std::move(on_rates)), thread_([this] { Work(); }) {}
+LinkProber::LinkProber(std::shared_ptr<grpc::Channel> channel, const std::string& manager_address,
+                       std::function<void(const LinkEstimate&)> on_estimate)
+    : channel_(std::move(channel)), on_estimate_(std::move(on_estimate)) {
+  if (auto counters = InterfaceCounters::Open(manager_address); counters.ok()) counters_ = *std::move(counters);
+  thread_ = std::thread([this] { Work(); });
+}
 
 LinkProber::~LinkProber() {
   {
@@ -166,6 +225,7 @@ LinkProber::~LinkProber() {
 }
 
 void LinkProber::Work() {
+  LinkEstimate estimate;
   while (true) {
     grpc::ClientContext context;
     {
@@ -173,11 +233,14 @@ void LinkProber::Work() {
       if (stopped_) return;
       context_ = &context;
     }
-    const auto rates = ProbeLink(channel_, context);
-    if (rates.ok()) on_rates_(*rates);
+    const auto rates = ProbeLink(channel_, counters_.get(), context);
+    if (rates.ok()) {
+      estimate.Add(*rates);
+      on_estimate_(estimate);
+    }
     const absl::MutexLock lock(&mutex_);
     context_ = nullptr;
-    const Duration pause = rates.ok() ? kPeriod : kRetry;
+    const Duration pause = rates.ok() ? estimate.pause() : kRetry;
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), absl::Nanoseconds(pause.ns))) return;
   }
 }

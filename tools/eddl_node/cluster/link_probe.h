@@ -1,8 +1,10 @@
 // LinkProbe: what a device's link carries, found out by sending bytes to the manager and back.
 //
 // What passes during training tells it only where the link is the limit (link_meter.h); plans are needed before, and
-// where it is not. So a device asks once when it joins, and again from time to time. Bursts grow until one takes long
-// enough to tell; the receiving side measures. One device at a time: two would measure each other.
+// where it is not. So a device asks when it joins, until it knows (link_estimate.h), and again from time to time.
+// Bursts grow until one takes long enough to tell. What counts is what passes the device's network interface meanwhile,
+// so that its own traffic does not make its link look slower; where that can't be told, the receiving side measures.
+// One device at a time: two would measure each other.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -10,25 +12,23 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "net/wire/cluster.grpc.pb.h"
 #include "runtime/base/time.h"
+#include "tools/eddl_node/cluster/interface_counters.h"
+#include "tools/eddl_node/cluster/link_estimate.h"
 
 namespace eddl::cluster {
 
-// Bytes a second, payload of TCP. What lies between the device and the manager at that moment: a lower bound of the
-// device's own link.
-struct LinkRates {
-  double up = 0;
-  double down = 0;
-};
-
-// The device's side. Blocks for about a second, and while others have their turn. kUnavailable: the manager is away or
-// others wait already; try later. `context`: new, for whoever wants to cancel it.
-absl::StatusOr<LinkRates> ProbeLink(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context);
+// The device's side: what lies between it and the manager at that moment, a lower bound of its own link. Blocks for
+// about a second, and while others have their turn. `counters`: of the interface to the manager; null: not known.
+// `context`: new, for whoever wants to cancel it. kUnavailable: the manager is away or others wait already; try later.
+absl::StatusOr<LinkRates> ProbeLink(const std::shared_ptr<grpc::Channel>& channel, const InterfaceCounters* counters,
+                                    grpc::ClientContext& context);
 
 // The manager's side. Thread-safe.
 class LinkProbeService {
@@ -43,12 +43,13 @@ class LinkProbeService {
   int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// Probes when it is made and every kPeriod after, on a thread of its own.
+// Probes when it is made and as often as a LinkEstimate wants, on a thread of its own; says what is known after each
+// probe.
 class LinkProber {
  public:
-  static constexpr Duration kPeriod{300'000'000'000};
-
-  LinkProber(std::shared_ptr<grpc::Channel> channel, std::function<void(const LinkRates&)> on_rates);
+  // manager_address: "host:port".
+  LinkProber(std::shared_ptr<grpc::Channel> channel, const std::string& manager_address,
+             std::function<void(const LinkEstimate&)> on_estimate);
   ~LinkProber();
   LinkProber(const LinkProber&) = delete;
   LinkProber& operator=(const LinkProber&) = delete;
@@ -57,7 +58,8 @@ class LinkProber {
   void Work();
 
   const std::shared_ptr<grpc::Channel> channel_;
-  const std::function<void(const LinkRates&)> on_rates_;
+  const std::function<void(const LinkEstimate&)> on_estimate_;
+  std::unique_ptr<InterfaceCounters> counters_;  // null: not known
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of a probe that goes on

@@ -74,8 +74,8 @@ absl::StatusOr<std::string> MemberNode::Run(net::Transport& transport, const std
   return goodbye_;
 }
 
-void MemberNode::SetLinkRates(const LinkRates& rates) {
-  loop_.Post([this, rates] { probed_ = rates; });
+void MemberNode::SetLink(const LinkEstimate& estimate) {
+  loop_.Post([this, estimate] { link_ = estimate; });
 }
 
 void MemberNode::OnPeerUp(net::NodeId peer) {
@@ -319,9 +319,10 @@ void MemberNode::Fail(const absl::Status& status) {
 void MemberNode::MeterLink(Instant now) {
   const net::LinkCounters total = transport_->Total();
   if (interface_ != nullptr) {
-    if (const auto passed = interface_->Read()) {
-      return meter_.Add(now, passed->sent, total.queued_bytes, passed->received);
+    if (const auto passed = interface_->ReadTimed()) {
+      return meter_.Add(passed->at, passed->bytes.sent, total.queued_bytes, passed->bytes.received);
     }
+    if (interface_->Read()) return;  // next time
     interface_.reset();
     meter_ = LinkMeter();  // other counters
   }
@@ -346,7 +347,7 @@ void MemberNode::OnDriverTimer() {
   if (leave_asked_.ns >= 0 && !MayStay(now)) return loop_.Stop();
   if (now - last_second_ < kSecond) return;
   last_second_ = now;
-  const LinkRates rates = link_rates();
+  const LinkRates rates = LinkToTell();
   Handle(net::Measured{.up_bytes_per_second = rates.up,
                        .down_bytes_per_second = rates.down,
                        .round_trip = transport_->Counters(net::kManager).round_trip});
@@ -396,7 +397,7 @@ void MemberNode::SendBytes(net::NodeId to, const net::Message& message, net::Byt
   if (bytes == nullptr) return transport_->Send(to, message, nullptr);
   const Instant now = Now();
   if (!net::IsBackground(to, message.body)) {
-    backlog_.Add(now, static_cast<double>(bytes->size()), link_rates().up);
+    backlog_.Add(now, static_cast<double>(bytes->size()), Carries(link_.Most()).up);
     return SendTraced(to, message, std::move(bytes));
   }
   background_.push_back({.due = backlog_.Depart(now), .to = to, .message = message, .bytes = std::move(bytes)});
@@ -423,9 +424,14 @@ void MemberNode::SendBackground() {
   if (!background_.empty()) loop_.SetTimer(Loop::TimerKind::kBackground, background_.front().due);
 }
 
-LinkRates MemberNode::link_rates() const {
-  return {.up = std::max(probed_.up, meter_.up_bytes_per_second()),
-          .down = std::max(probed_.down, meter_.down_bytes_per_second())};
+LinkRates MemberNode::Carries(LinkRates probed) const {
+  return {.up = std::max(probed.up, meter_.up_bytes_per_second()),
+          .down = std::max(probed.down, meter_.down_bytes_per_second())};
+}
+
+LinkRates MemberNode::LinkToTell() const {
+  const LinkRates known = link_.rates();
+  return known.up > 0 && known.down > 0 ? Carries(known) : LinkRates{};
 }
 
 void MemberNode::Do(net::Send& action) { SendOne(action.to, action.message); }

@@ -77,8 +77,8 @@ class MemberNode final : public net::TransportObserver {
   // over or it wanted to go. kDataLoss, kInternal: the device or the data failed for good.
   absl::StatusOr<std::string> Run(net::Transport& transport, const std::atomic<bool>& stop);
 
-  // What a probe of the link found; from any thread.
-  void SetLinkRates(const LinkRates& rates);
+  // What probes of the link have found; from any thread.
+  void SetLink(const LinkEstimate& estimate);
 
   void OnPeerUp(net::NodeId peer) override;
   void OnPeerDown(net::NodeId peer, const std::string& why) override;
@@ -174,7 +174,10 @@ class MemberNode final : public net::TransportObserver {
   // Of a message with bytes.
   void SendTraced(net::NodeId to, const net::Message& message, net::Bytes bytes);
   void SendBackground();
-  LinkRates link_rates() const;
+  // What the link carries at least, by a probe and by what was seen to pass since.
+  LinkRates Carries(LinkRates probed) const;
+  // For the manager: zeros, as long as no probe is believed.
+  LinkRates LinkToTell() const;
 
   MemberNodeOptions options_;
   std::unique_ptr<TensorStore> store_;
@@ -195,7 +198,7 @@ class MemberNode final : public net::TransportObserver {
   std::vector<Incoming> early_;
   std::unique_ptr<InterfaceCounters> interface_;  // over which the manager is reached; null: not known
   LinkMeter meter_;
-  LinkRates probed_;
+  LinkEstimate link_;
   net::LinkBacklog backlog_;
   // Begun before the brain asked for it.
   struct Ahead {

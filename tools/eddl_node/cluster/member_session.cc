@@ -74,13 +74,15 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   session->transport_ = *std::move(transport);
   session->manager_ = net::MakeChannel(options.manager_address, net::kManager, options.credentials);
+  session->manager_address_ = options.manager_address;
   session->self_ = options.self;
   session->log_ = options.log;
   return session;
 }
 
 absl::StatusOr<std::string> MemberSession::Run(const std::atomic<bool>& stop) {
-  const LinkProber prober(manager_, [this](const LinkRates& rates) { node_->SetLinkRates(rates); });
+  const LinkProber prober(manager_, manager_address_,
+                          [this](const LinkEstimate& estimate) { node_->SetLink(estimate); });
   const NodeReporter reporter(self_, manager_, *transport_, spans_, log_);
   return node_->Run(*transport_, stop);
 }

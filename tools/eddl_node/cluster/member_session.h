@@ -65,6 +65,7 @@ class MemberSession {
   std::unique_ptr<NodeService> service_;
   std::unique_ptr<MemberNode> node_;
   std::unique_ptr<net::GrpcTransport> transport_;
+  std::string manager_address_;
   std::shared_ptr<grpc::Channel> manager_;  // for what is no message of the job
 };
 

@@ -19,8 +19,12 @@ class Link {
     }
   }
   // Payload in bytes of a span.
-  double Up() const { return meter_.up_bytes_per_second() * LinkMeter::kPeriod.seconds() / 0.956; }
-  double Down() const { return meter_.down_bytes_per_second() * LinkMeter::kPeriod.seconds() / 0.956; }
+  double Up() const {
+    return meter_.up_bytes_per_second() * LinkMeter::kPeriod.seconds() / InterfaceCounters::kPayload;
+  }
+  double Down() const {
+    return meter_.down_bytes_per_second() * LinkMeter::kPeriod.seconds() / InterfaceCounters::kPayload;
+  }
 
  private:
   LinkMeter meter_;
@@ -32,7 +36,7 @@ class Link {
 TEST(LinkMeterTest, WhatPassesWhileBytesWaitIsTheLinksRate) {
   Link link;
   link.Run(1, 0, 0, false);
-  link.Run(20, 100'000, 0, true);
+  link.Run(40, 100'000, 0, true);
   link.Run(2, 0, 0, false);
   EXPECT_NEAR(link.Up(), 100'000, 1'000);
   EXPECT_EQ(link.Down(), 0);
@@ -48,7 +52,7 @@ TEST(LinkMeterTest, SendingWithNothingWaitingSaysNothing) {
 TEST(LinkMeterTest, WhatComesWithoutAPauseIsTheRateReceiving) {
   Link link;
   link.Run(1, 0, 0, false);
-  link.Run(20, 0, 50'000, false);
+  link.Run(40, 0, 50'000, false);
   link.Run(2, 0, 0, false);
   EXPECT_NEAR(link.Down(), 50'000, 500);
 }
@@ -57,7 +61,7 @@ TEST(LinkMeterTest, ShortBurstsSayNothing) {
   Link link;
   link.Run(1, 0, 0, false);
   for (int i = 0; i < 10; ++i) {
-    link.Run(4, 500'000, 500'000, true);
+    link.Run(15, 500'000, 500'000, true);
     link.Run(3, 0, 0, false);
   }
   EXPECT_EQ(link.Up(), 0);
@@ -67,7 +71,7 @@ TEST(LinkMeterTest, ShortBurstsSayNothing) {
 TEST(LinkMeterTest, AnIdleLinkDoesNotGetWorse) {
   Link link;
   link.Run(1, 0, 0, false);
-  link.Run(20, 100'000, 100'000, true);
+  link.Run(40, 100'000, 100'000, true);
   link.Run(100'000, 0, 0, false);
   EXPECT_NEAR(link.Up(), 100'000, 1'000);
   EXPECT_NEAR(link.Down(), 100'000, 1'000);
@@ -76,10 +80,10 @@ TEST(LinkMeterTest, AnIdleLinkDoesNotGetWorse) {
 TEST(LinkMeterTest, ALinkThatGotWorseIsSeenInTime) {
   Link link;
   link.Run(1, 0, 0, false);
-  link.Run(20, 100'000, 0, true);
+  link.Run(40, 100'000, 0, true);
   link.Run(2, 0, 0, false);
-  for (int i = 0; i < 2'000; ++i) {
-    link.Run(20, 50'000, 0, true);
+  for (int i = 0; i < 1'000; ++i) {
+    link.Run(40, 50'000, 0, true);
     link.Run(2, 0, 0, false);
   }
   EXPECT_NEAR(link.Up(), 50'000, 1'000);
