@@ -100,6 +100,8 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
                      TellGate(step.now, from);
                      serve_ = replan_ = true;
                    }
+                   // Its link is known now.
+                   if (node->up_bytes_per_second <= 0 && beat.up_bytes_per_second > 0) replan_ = true;
                    if (beat.up_bytes_per_second > 0) node->up_bytes_per_second = beat.up_bytes_per_second;
                    if (beat.down_bytes_per_second > 0) node->down_bytes_per_second = beat.down_bytes_per_second;
                    if (beat.round_trip.ns > 0) node->round_trip = beat.round_trip;
@@ -268,7 +270,7 @@ void Manager::OnTick(Step& step) {
   Probe(step);
   MeasureBatch();
   serve_ = true;
-  if (phase_ == Phase::kRunning && step.now - started_at_ > load_bound_.Get()) WatchLoading(step);
+  if (phase_ == Phase::kRunning && step.now - started_at_ > AtLeastAsPlanned(load_bound_)) WatchLoading(step);
   if (phase_ == Phase::kRunning && LacksBackup()) ChangeView(step, "a node can back up the only leader now");
   if (phase_ != Phase::kRunning) return;
   const bool news = noise_scale_.Get() > 0 && !planned_with_noise_;

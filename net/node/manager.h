@@ -353,6 +353,10 @@ class Manager {
   // By its capabilities; while rounds go on, a worker that comes contributes before it leads.
   bool MayLead(NodeId node) const;
   PlannerOptions PlannerOptionsNow() const;
+  // Chooses, by what is known now; `replans`: there is a plan already.
+  void Decide(bool replans);
+  // As learned, or as the plan's exchange should take if that is longer.
+  Duration AtLeastAsPlanned(const LearnedBound& learned) const;
 
   ManagerOptions options_;
   Phase phase_ = Phase::kAgreeing;
@@ -409,6 +413,8 @@ class Manager {
   bool serve_ = false;  // something changed: ask everyone who has room
   bool replan_ = false;
   bool planned_with_noise_ = false;
+  bool planned_blind_ = false;  // while some link was not known
+  Duration planned_exchange_;   // of the plan, as predicted
   Version planned_at_{};
   Instant planned_when_{};
   uint64_t plan_rounds_ = kPlanRoundsMin;

@@ -113,7 +113,9 @@ void Manager::Remind(Step& step) {
   Round& round = rounds_.front();
   if (round.staged_count == map_.shards.size() && LacksCheckpoint(round)) return RemindOfCheckpoint(step);
   const bool waiting = round.attempt > 0 && round.whole() && round.staged_count < map_.shards.size();
-  if (!waiting || step.now - std::max(round.closed_at, round.whole_at) <= stage_bound_.Get()) return;
+  if (!waiting || step.now - std::max(round.closed_at, round.whole_at) <= AtLeastAsPlanned(stage_bound_)) {
+    return;
+  }
   stage_bound_.Exceeded();
   // A leader that does not even answer is as good as gone.
   for (size_t i = 0; i < map_.shards.size(); ++i) {

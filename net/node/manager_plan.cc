@@ -13,9 +13,24 @@ constexpr double kShareChangeMin = 0.02;
 constexpr Duration kMeasureMin{500'000'000};
 constexpr Duration kMeasureMemory{120'000'000'000};
 
+// Instead of the planner's hysteresis, for a plan that was made before all links were known.
+constexpr double kBlindHysteresis = 0.01;
+// Exchanges, as predicted, that leaders are given for the pushes of one round, or for their shards; and with links that
+// are not known.
+constexpr int64_t kExchangePatience = 2;
+constexpr int64_t kBlindPatience = 8;
+// A longer one is not waited for.
+constexpr double kLongestExchangeSeconds = 60;
+
 bool SameLeaders(const std::vector<LeaderShare>& a, const std::vector<LeaderShare>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const LeaderShare& x, const LeaderShare& y) {
     return x.node == y.node && std::abs(x.fraction - y.fraction) <= kShareChangeMin;
+  });
+}
+
+bool HasUnknownLink(const ClusterView& view) {
+  return std::any_of(view.nodes.begin(), view.nodes.end(), [](const NodeProfile& node) {
+    return node.up_bytes_per_second <= 0 || node.down_bytes_per_second <= 0;
   });
 }
 
@@ -93,8 +108,28 @@ void Manager::MeasurePlan(Instant now) {
   measuring_samples_ = samples;
 }
 
+void Manager::Decide(bool replans) {
+  const ClusterView view = Observe();
+  PlannerOptions options = PlannerOptionsNow();
+  const bool blind = HasUnknownLink(view);
+  if (replans && planned_blind_ && !blind) options.hysteresis = std::min(options.hysteresis, kBlindHysteresis);
+  decision_ = Choose(view, options);
+  planned_blind_ = blind && (planned_blind_ || !replans || decision_.changed);
+  for (const Candidate& candidate : decision_.candidates) {
+    if (candidate.plan.codec != decision_.plan.codec) continue;
+    if (!SameLeaders(candidate.plan.leaders, decision_.plan.leaders)) continue;
+    planned_exchange_ = Seconds(std::clamp(candidate.exchange_seconds, 0.0, kLongestExchangeSeconds));
+    break;
+  }
+}
+
+Duration Manager::AtLeastAsPlanned(const LearnedBound& learned) const {
+  const int64_t exchanges = planned_blind_ ? kBlindPatience : kExchangePatience;
+  return std::max(learned.Get(), Duration{exchanges * planned_exchange_.ns});
+}
+
 void Manager::PlanFirst(Step& step) {
-  decision_ = Choose(Observe(), PlannerOptionsNow());
+  Decide(/*replans=*/false);
   plan_ = decision_.plan;
   Park(step);
   Say(step, "plan", decision_.why);
@@ -114,7 +149,7 @@ void Manager::Replan(Step& step) {
   planned_with_noise_ = noise_scale_.Get() > 0;
   plan_rounds_ = std::min(2 * plan_rounds_, kPlanRoundsMax);
   MeasurePlan(step.now);
-  decision_ = Choose(Observe(), PlannerOptionsNow());
+  Decide(/*replans=*/true);
   if (decision_.changed) return Adopt(step, decision_.plan, decision_.why);
   plan_.rule = decision_.plan.rule;
 }

@@ -29,6 +29,14 @@ std::string Describe(const ShardMap& map, uint32_t stripe_count) {
   return text;
 }
 
+// With fractions that sum to 1.
+std::vector<LeaderShare> Whole(std::vector<LeaderShare> leaders) {
+  double sum = 0;
+  for (const LeaderShare& leader : leaders) sum += leader.fraction;
+  for (LeaderShare& leader : leaders) leader.fraction /= sum;
+  return leaders;
+}
+
 }  // namespace
 
 void Manager::EnterNextView(Step& step) {
@@ -280,6 +288,8 @@ std::vector<Transfer> Manager::PlanTransfers(const ShardMap& map, Version versio
 void Manager::StartView(Step& step, Version version, const std::vector<Held>& held) {
   if (plan_.leaders.empty()) PlanFirst(step);
   const std::vector<LeaderShare> leaders = ChooseLeaders();
+  // What is measured from now on, and compared with other plans, is of these.
+  if (leaders != plan_.leaders) plan_.leaders = Whole(leaders);
   map_ = DealStripes(leaders, options_.stripe_count, ChooseStandby(leaders.front().node));
   ledger_.Rollback(version);
   RestoreClosed(version);

@@ -11,6 +11,8 @@
 // 1 - s (1 - (φ + B0) / (φ + 2 B0)). κ is what asynchrony costs beyond that; measured, and 1 for the others.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -43,13 +45,29 @@ struct NodeProfile {
 
 // What a plan has really made, lately and with these nodes.
 struct MeasuredPlan {
-  Plan plan;  // of its leaders, only their number counts
+  Plan plan;
   double samples_per_second = 0;
   Instant at;
 
+  // Of other leaders, only their number counts; of the same ones, what each has.
   bool IsOf(const Plan& other) const {
-    return plan.rule.mode == other.rule.mode && plan.codec == other.codec &&
-           plan.leaders.size() == other.leaders.size() && plan.parked == other.parked;
+    return plan.rule.mode == other.rule.mode && plan.codec == other.codec && plan.parked == other.parked &&
+           IsLedAs(other.leaders);
+  }
+
+ private:
+  static constexpr double kShareTolerance = 0.2;  // of the larger one
+
+  bool IsLedAs(const std::vector<LeaderShare>& leaders) const {
+    bool alike = true;
+    bool same = true;
+    for (size_t i = 0; i < leaders.size() && i < plan.leaders.size(); ++i) {
+      const double mine = plan.leaders[i].fraction;
+      const double other = leaders[i].fraction;
+      same = same && plan.leaders[i].node == leaders[i].node;
+      alike = alike && std::abs(mine - other) <= kShareTolerance * std::max(mine, other);
+    }
+    return leaders.size() == plan.leaders.size() && (alike || !same);
   }
 };
 

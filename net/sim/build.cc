@@ -35,6 +35,7 @@ absl::Status CheckLink(const std::string& field, const LinkSpec& link, const Sce
   EDDL_RETURN_IF_ERROR(CheckPositive(field + ".down_bytes_per_second", link.down_bytes_per_second));
   EDDL_RETURN_IF_ERROR(CheckPositive(field + ".efficiency", link.efficiency));
   EDDL_RETURN_IF_ERROR(CheckNotNegative(field + ".latency_seconds", link.latency_seconds));
+  EDDL_RETURN_IF_ERROR(CheckNotNegative(field + ".known_seconds", link.known_seconds));
   EDDL_RETURN_IF_ERROR(CheckPositive(field + ".variation_period_seconds", link.variation_period_seconds));
   for (const RateChange& change : link.changes) EDDL_RETURN_IF_ERROR(CheckPositive(field + ".changes", change.factor));
   const bool known = link.cell == 0 || std::any_of(scenario.cells.begin(), scenario.cells.end(),

@@ -50,6 +50,7 @@ struct LinkSpec {
   double variation = 0;                 // standard deviation of the rate over its mean, log-normal
   double variation_period_seconds = 1;  // how often it is drawn
   std::vector<RateChange> changes;      // sorted by instant
+  double known_seconds = 0;             // after its start, its rates are known, exactly; until then, not at all
 };
 
 struct DeviceSpec {

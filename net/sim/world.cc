@@ -175,7 +175,11 @@ void World::Start(NodeId id) {
   ++node.life;
   ++recorder_.totals(id).lives;
   node.store.emplace(context_);
-  const MemberOptions options = MemberOptionsOf(scenario_, id, *node.spec, node.up_rate, node.down_rate);
+  const double known_seconds = node.spec->link.known_seconds;
+  node.link_known = now_ + FromSeconds(known_seconds);
+  const bool is_known = known_seconds <= 0;
+  const MemberOptions options =
+      MemberOptionsOf(scenario_, id, *node.spec, is_known ? node.up_rate : 0, is_known ? node.down_rate : 0);
   node.member = std::make_unique<Member>(options);
   if (options_.log) {
     Capabilities capabilities = options.capabilities;
@@ -296,7 +300,7 @@ void World::DeliverNow(Node& node, uint32_t kind, uint32_t index) {
       return Receive(node, index);
     case kTimer:
       // Goodput is known from what was sent and received since.
-      if (node.member != nullptr && std::exchange(node.moved_bulk, false)) {
+      if (node.member != nullptr && now_ >= node.link_known && std::exchange(node.moved_bulk, false)) {
         Handle(node,
                Measured{.up_bytes_per_second = network_.UpRate(now_, node.id),
                         .down_bytes_per_second = network_.DownRate(now_, node.id),

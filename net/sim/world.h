@@ -126,6 +126,7 @@ class World {
     bool alive = false;
     bool wake_queued = false;
     bool moved_bulk = false;       // since it was measured
+    Instant link_known;            // from then on it knows its rates
     bool halted = false;           // its machine is done
     bool let_go = false;           // and was not sent away
     uint32_t inbox_first = kNone;  // in waiting_

@@ -68,6 +68,8 @@ void AddLink(Table table, LinkSpec& link) {
             "How often the rate is drawn.");
   table.Add("changes", &link.changes, {kFromZero},
             "Changes of the rate at known instants: a list of [seconds, factor of the link's own rate].");
+  table.Add("known_seconds", &link.known_seconds, {kFromZero, "seconds"},
+            "What the device takes to measure its rates, exactly. 0: known when it starts.");
 }
 
 void AddTask(Table table, TaskSpec& task) {

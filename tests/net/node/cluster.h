@@ -23,8 +23,9 @@ namespace eddl::net {
 class Cluster {
  public:
   struct Options {
-    uint32_t workers = 2;  // nodes 1, 2, …; they can't lead
-    uint32_t leaders = 2;  // the nodes after them; they can't work
+    uint32_t workers = 2;              // nodes 1, 2, …; they can't lead
+    uint32_t leaders = 2;              // the nodes after them; they can't work
+    double link_bytes_per_second = 0;  // that all say they have, both ways; messages take no longer
     ManagerOptions manager = {.ledger = {.sample_count = 96, .micro_batch_size = 4, .epoch_count = 1},
                               .batch_size = 16,
                               .parameter_count = 100,
@@ -61,7 +62,10 @@ class Cluster {
   void Join(uint32_t node) {
     members_[node] = std::make_unique<Member>(
         MemberOptions{.self = NodeId{node},
-                      .capabilities = {.can_work = node <= options_.workers, .can_lead = node > options_.workers}});
+                      .capabilities = {.can_work = node <= options_.workers,
+                                       .can_lead = node > options_.workers,
+                                       .up_bytes_per_second = options_.link_bytes_per_second,
+                                       .down_bytes_per_second = options_.link_bytes_per_second}});
     Handle(node, PeerUp{kManager});
   }
   // The process is gone, and with it all that was on its way from and to it.
@@ -116,6 +120,8 @@ class Cluster {
   std::map<uint32_t, bool> stalled_tests;
   // Checkpoints don't get to the manager's disk.
   bool disk_full = false;
+  // Pushes to these nodes are on their way until then.
+  std::map<uint32_t, Instant> pushes_arrive;
 
  private:
   static bool IsFrom(const Event& event, uint32_t node) {
@@ -123,8 +129,16 @@ class Cluster {
     return received != nullptr && received->from == NodeId{node};
   }
 
+  bool IsLatePush(uint32_t node, const Event& event) const {
+    const auto* received = std::get_if<Received>(&event);
+    const auto arrives = pushes_arrive.find(node);
+    return received != nullptr && std::holds_alternative<Push>(received->message.body) &&
+           arrives != pushes_arrive.end() && now_ < arrives->second;
+  }
+
   bool Deliver() {
     const auto next = std::find_if(queue_.begin(), queue_.end(), [this](const auto& item) {
+      if (IsLatePush(item.first, item.second)) return false;
       const auto* finished = std::get_if<LeaseFinished>(&item.second);
       if (finished == nullptr) return !(disk_full && std::holds_alternative<CheckpointSaved>(item.second));
       return !stalled[item.first] && !(finished->done.kind == LeaseKind::kEvaluate && stalled_tests[item.first]);

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "tests/net/node/cluster.h"
 
@@ -419,6 +422,97 @@ TEST(ManagerTest, WhoComesContributesBeforeItLeads) {
                  actions);
   tick(20);
   EXPECT_GT(manager.view(), View{1}) << "now it may";
+}
+
+// Four devices that lead and work, whose links nobody knows when the first plan is made.
+class Links {
+ public:
+  Links() : manager_(Options()) {
+    manager_.Handle(now_, Started{}, actions_);
+    for (uint32_t node = 1; node <= 4; ++node) Send(node, {.body = Hello{}});
+  }
+  // Two seconds of beats that say these Mbit/s, both ways; 0: not measured yet.
+  void Beats(const std::vector<double>& mbps) {
+    for (int i = 0; i < 10; ++i) {
+      now_ = now_ + Duration{200'000'000};
+      for (uint32_t node = 1; node <= 4; ++node) {
+        const double rate = 125'000 * mbps[node - 1];
+        Send(node, {.view = manager_.view(),
+                    .incarnation = manager_.roster().Find(NodeId{node})->incarnation,
+                    .body = Beat{.up_bytes_per_second = rate, .down_bytes_per_second = rate}});
+      }
+      manager_.Handle(now_, Timer{}, actions_);
+    }
+  }
+  // Percent of the parameters: "25 25 25 25".
+  std::string Shares() const {
+    std::string text;
+    for (const LeaderShare& leader : manager_.plan().leaders) {
+      text += (text.empty() ? "" : " ") + std::to_string(std::lround(100 * leader.fraction));
+    }
+    return text;
+  }
+
+ private:
+  static ManagerOptions Options() {
+    ManagerOptions options = {.ledger = {.sample_count = 4096, .micro_batch_size = 8, .epoch_count = 1},
+                              .batch_size = 128,
+                              .parameter_count = 2'000'000,
+                              .stripe_count = 400,
+                              .workers_min = 4};
+    options.planner.mode = Mode::kSync;
+    options.planner.codec = Codec::kF32;
+    options.planner.allow_parking = false;
+    return options;
+  }
+  void Send(uint32_t node, const Message& message) {
+    manager_.Handle(now_, Received{.from = NodeId{node}, .message = message}, actions_);
+  }
+
+  Manager manager_;
+  Actions actions_;
+  Instant now_{1};
+};
+
+TEST(ManagerTest, LinksThatAreNotKnownAreTakenToBeAlike) {
+  Links links;
+  EXPECT_EQ(links.Shares(), "25 25 25 25");
+  links.Beats({0, 0, 0, 25});
+  EXPECT_EQ(links.Shares(), "25 25 25 25");
+}
+
+TEST(ManagerTest, SharesFollowTheLinksWhenAllAreKnown) {
+  Links links;
+  links.Beats({200, 100, 50, 25});
+  EXPECT_EQ(links.Shares(), "36 29 15 20") << "by water-filling";
+}
+
+// It was better by less than a tenth, which is not enough for another plan from then on.
+TEST(ManagerTest, SharesStayWhenLinksChangeALittle) {
+  Links links;
+  links.Beats({200, 100, 50, 25});
+  links.Beats({190, 105, 52, 25});
+  EXPECT_EQ(links.Shares(), "36 29 15 20");
+}
+
+// Over its link, which is slower than anybody knew, a leader gets the first round's pushes late, but it gets them.
+TEST(ManagerTest, ALeaderIsGivenTheTimeThatAnExchangeShouldTake) {
+  Cluster::Options options;
+  options.manager.parameter_count = 10'000'000;
+  Cluster cluster(options);
+  cluster.pushes_arrive[4] = cluster.now() + Duration{6'000'000'000};
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.manager().view(), View{1}) << cluster.said();
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+}
+
+// When a leader is gone, what is measured from then on is of the others.
+TEST(ManagerTest, ThePlanIsLedByThoseThatLead) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.Crash(4);
+  ASSERT_TRUE(cluster.Run([&] { return ToString(cluster.manager().map()) == "3:[0,8)<3"; }));
+  EXPECT_EQ(cluster.manager().plan().leaders, (std::vector<LeaderShare>{{NodeId{3}, 1}}));
 }
 
 TEST(ManagerTest, TheLastThatLeavesHandsOverWhatIsCommitted) {

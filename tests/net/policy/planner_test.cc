@@ -60,6 +60,26 @@ TEST(PlannerTest, BelievesWhatWasMeasured) {
   EXPECT_FALSE(Choose(view, {}).changed);
 }
 
+// As many leaders with other shares are another plan: that links were misjudged must not keep shares as they are.
+TEST(PlannerTest, WhatWasMeasuredOfEqualSharesSaysNothingOfOthers) {
+  const PlannerOptions options = {
+      .mode = Mode::kSync, .codec = Codec::kF32, .allow_parking = false, .hysteresis = 0.02};
+  ClusterView view = Boards(4);
+  for (NodeProfile& node : view.nodes) node.seconds_per_sample = 1e-5;
+  First(view, options);
+  ASSERT_EQ(view.current.leaders.size(), 4u);
+  const std::vector<double> mbps = {200, 100, 50, 25};
+  for (size_t i = 0; i < mbps.size(); ++i) {
+    view.nodes[i].up_bytes_per_second = view.nodes[i].down_bytes_per_second = mbps[i] * kMbps;
+  }
+  view.measured = {{.plan = view.current, .samples_per_second = 500}};
+  const Decision decision = Choose(view, options);
+  EXPECT_TRUE(decision.changed) << decision.why;
+  EXPECT_EQ(decision.plan.leaders.size(), 4u);
+  EXPECT_GT(decision.plan.leaders[0].fraction, 1.2 * decision.plan.leaders[3].fraction);
+  EXPECT_FALSE(decision.candidates.front().measured);
+}
+
 // The links looked slow, so that parking all but one promised more; but together they are seen to make more than one
 // can.
 TEST(PlannerTest, ParksNobodyAgainstWhatIsMeasured) {

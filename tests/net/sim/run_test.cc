@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,39 @@ TEST(RunTest, AJobUsesEverySampleOfEveryEpochAndEnds) {
   EXPECT_EQ(record.samples_committed, 2000);
   EXPECT_EQ(record.epochs_done, 2);
   EXPECT_GT(record.accuracy, 0.5);  // five classes
+}
+
+// Four devices that do little but exchange, over links that differ eight times; what each leads at the end, in percent.
+std::string SharesWhenKnownAfter(double seconds) {
+  Scenario scenario = SmallCluster(0);
+  scenario.devices.clear();
+  for (const double mbps : {200.0, 100.0, 50.0, 25.0}) {
+    DeviceGroup group{.name = "device"};
+    group.device.seconds_per_sample = 0.0001;
+    group.device.link.up_bytes_per_second = group.device.link.down_bytes_per_second = 125e3 * mbps;
+    group.device.link.known_seconds = seconds;
+    scenario.devices.push_back(group);
+  }
+  scenario.job.task = {};
+  scenario.job.epoch_count = 10;
+  scenario.job.parameter_count = 1'000'000;
+  scenario.pins.mode = Mode::kSync;
+  scenario.pins.codec = Codec::kF32;
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_EQ(ToString(record.outcome), "finished") << record.why;
+  std::string text;
+  for (size_t node = 1; node < record.nodes.size(); ++node) {
+    text += " " + std::to_string(std::lround(100 * record.nodes[node].share));
+  }
+  return text;
+}
+
+// As on real devices, which join before their links are measured.
+TEST(RunTest, LinksThatAreKnownLateGiveTheSharesOfThoseThatAreKnownAtOnce) {
+  const std::string known = SharesWhenKnownAfter(0);
+  EXPECT_NE(known, " 25 25 25 25");
+  EXPECT_EQ(SharesWhenKnownAfter(3), known);
+  EXPECT_EQ(SharesWhenKnownAfter(1e6), " 25 25 25 25");
 }
 
 TEST(RunTest, EqualSeedsGiveEqualTracesAndOthersDoNot) {

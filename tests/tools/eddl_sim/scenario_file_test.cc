@@ -182,6 +182,7 @@ TEST(CommentedScenarioTest, ReadsBackAsTheSameScenario) {
   scenario.pins.quorum = 3;
   scenario.devices[0].device.link.changes = {{1.5, 0.25}};
   scenario.devices[1].device.link.latency_seconds = 0.00123;
+  scenario.devices[0].device.link.known_seconds = 2.5;
   scenario.devices[1].device.seconds_per_byte = 0.7e-9;
   const std::string text = CommentedScenario(scenario);
   const auto again = ParseScenario(text, "s.toml");
