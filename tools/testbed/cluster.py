@@ -27,6 +27,8 @@ THREADS_AGAIN_SECONDS = 2
 # Paced computation has time: it must not hold up the sending and receiving of the many devices that share these cores.
 PACED_PRIORITY = 10
 START_SECONDS_MAX = 60
+# Then the next device joins as well.
+JOIN_SECONDS_MAX = 5
 END_SECONDS_MAX = 30
 MANAGER = 0
 
@@ -118,6 +120,17 @@ class ClusterRun:
         self.programs[number].start()
         self.threads_at[number] = 0.0
 
+    def wait_for_join(self, number):
+        """Devices join in the scenario's order, so that the manager gives them the simulator's numbers: who backs up
+        whom goes by these."""
+        program = self.programs[number]
+        log = self.logs / f"{program.name}.log"
+        end = time.monotonic() + JOIN_SECONDS_MAX
+        while time.monotonic() < end and program.is_running():
+            if log.exists() and " as node " in log.read_text(encoding="utf-8", errors="replace"):
+                return
+            time.sleep(LOOK_SECONDS)
+
     # The run.
 
     def run(self, say):
@@ -128,6 +141,7 @@ class ClusterRun:
             self.program(device.number, f"{device.number}-{device.name}", self.device_command(device, hello["token"]))
             if device.join_seconds == 0:
                 self.start_device(device.number)
+                self.wait_for_join(device.number)
         begin = time.monotonic()
         try:
             while self.manager_goes_on():

@@ -36,7 +36,7 @@ KNOWN = {"name", "description", "duration_seconds", "job.sample_count", "job.epo
          "devices.name", "devices.count", "devices.join_seconds", "devices.join_spacing_seconds", "devices.can_work",
          "devices.can_lead", "devices.fixed_seconds", "devices.seconds_per_sample",
          "devices.microseconds_per_message", "devices.nanoseconds_per_byte"}
-KNOWN_OF_LINKS = {"up_mbps", "down_mbps", "efficiency", "cell", "changes"}
+KNOWN_OF_LINKS = {"up_mbps", "down_mbps", "efficiency", "cell", "changes", "known_seconds"}
 # What learns in the simulator is another task than the real one.
 LEARNING = {"job.task", "job.optimizer", "job.learning_rate", "job.momentum", "job.gradient_norm_max", "job.noise_scale",
             "job.checkpoint_rounds", "job.target_accuracy", "job.evaluate_rounds", "job.stripe_count"}
