@@ -108,11 +108,11 @@ struct NodeRecord {
     const auto& [state, incarnation, capabilities, paused, parked, asleep, down_since, closed, strikes, missed,
                  missed_at, leases, parts, async_parts, oldest_base, is_behind, acked, held, held_view, records,
                  loading, fit, heartbeat, up_bytes_per_second, down_bytes_per_second, round_trip, grant_lag, commit_lag,
-                 computed_on, granted_at, answered_at, micro_batches_done] = node;
+                 computed_on, granted_at, answered_at, micro_batches_done, rest_until, unready] = node;
     // Of who is away: whether it was ever here in this life of the manager, and what is remembered when it comes back.
     digest.Add(state, incarnation == Incarnation{}, closed, strikes, missed_at, micro_batches_done > 0, fit.empty());
     digest.Omit(down_since, heartbeat, up_bytes_per_second, down_bytes_per_second, round_trip, grant_lag, commit_lag,
-                granted_at, answered_at);
+                granted_at, answered_at, rest_until, unready);
     digest.Omit(computed_on);  // for looks at slow devices, and for times
     if (state == State::kAbsent) return;
     digest.Add(incarnation, capabilities, paused, parked, asleep, missed, leases, parts, async_parts, oldest_base,
