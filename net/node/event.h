@@ -106,8 +106,16 @@ struct Tested {
   int64_t correct = 0;
 };
 
+// Rows of a granted lease of test samples. Told before the grant with `here` false: the driver fetches them, and the
+// lease is not computed before it says so. Else it has them, or whoever computes finds out why not.
+struct TestRows {
+  Version base{};
+  std::vector<MicroBatch> micro_batches;
+  bool here = true;
+};
+
 using Event = std::variant<Started, Received, PeerUp, PeerDown, Timer, LeaseFinished, Sealed, Loaded, Journaled,
-                           Measured, OwnerLoad, Command, Contributed, Tested, CheckpointSaved>;
+                           Measured, OwnerLoad, Command, Contributed, Tested, CheckpointSaved, TestRows>;
 
 // Actions.
 

@@ -30,6 +30,7 @@ void Member::Handle(Instant now, const Event& event, Actions& actions) {
                    out.Do(SetTimer{now + options_.beat_period});
                  },
                  [&](const LeaseFinished& finished) { worker_.OnLeaseFinished(finished, out); },
+                 [&](const TestRows& rows) { worker_.OnTestRows(rows, out); },
                  [&](const Sealed& sealed) { leader_.OnSealed(sealed, out); },
                  [&](const Loaded& loaded) {
                    leader_.OnLoaded(loaded, active_, out);

@@ -64,6 +64,7 @@ void Worker::Stop(Outbox& out) {
   incoming_.clear();
   complete_.clear();
   map_ = {};
+  fetching_.clear();
   trained_in_a_row_ = 0;
 }
 
@@ -163,10 +164,26 @@ std::optional<Version> Worker::BaseFor(const Grant& grant, const std::vector<Ver
   return std::nullopt;
 }
 
+bool Worker::IsFetching(const Grant& grant) const {
+  return grant.kind == LeaseKind::kEvaluate &&
+         std::any_of(fetching_.begin(), fetching_.end(), [&](const TestRows& rows) {
+           return rows.base == grant.base && rows.micro_batches == grant.micro_batches;
+         });
+}
+
+void Worker::OnTestRows(const TestRows& rows, Outbox& out) {
+  std::erase_if(fetching_, [&](const TestRows& fetching) {
+    return fetching.base == rows.base && fetching.micro_batches == rows.micro_batches;
+  });
+  if (!rows.here) return fetching_.push_back(rows);
+  ComputeNext(out);
+}
+
 std::vector<Grant>::const_iterator Worker::PickNext(const std::vector<Version>& complete, bool& has_test) const {
   const auto first_of = [&](LeaseKind kind) {
-    return std::find_if(queue_.begin(), queue_.end(),
-                        [&](const Grant& grant) { return grant.kind == kind && BaseFor(grant, complete).has_value(); });
+    return std::find_if(queue_.begin(), queue_.end(), [&](const Grant& grant) {
+      return grant.kind == kind && !IsFetching(grant) && BaseFor(grant, complete).has_value();
+    });
   };
   const auto test = first_of(LeaseKind::kEvaluate);
   const auto next = first_of(LeaseKind::kTrain);

@@ -8,8 +8,8 @@
 // until the version that it went into is here, since leaders may ask for it again.
 //
 // Test samples are computed while there is nothing to train on, which is so in every round while sums and parameters
-// travel; where that never happens, one lease of them after every few that train. The version that is tested is kept
-// until the manager says that its test is over.
+// travel; where that never happens, one lease of them after every few that train. A lease whose rows are still to come
+// holds up nobody. The version that is tested is kept until the manager says that its test is over.
 #pragma once
 
 #include <algorithm>
@@ -46,6 +46,8 @@ class Worker {
   void OnDrop(const Drop& drop, Outbox& out);
   // Adds the result to its part, tells the manager, and goes on with the next lease.
   void OnLeaseFinished(const LeaseFinished& finished, Outbox& out);
+  // Rows of a lease of test samples are on their way, or here.
+  void OnTestRows(const TestRows& rows, Outbox& out);
   // There is no work for it: asks for no more versions, until a lease comes.
   void OnLeave(Outbox& out);
   // A shard of a version; with the last of them the version can be computed on.
@@ -68,8 +70,8 @@ class Worker {
   template <typename Digest>
   void AddTo(Digest& digest) const {
     const auto& [names, self, map, queue, computing, abandoned, asleep, sums, complete, held, kept, trained_in_a_row,
-                 incoming] = *this;
-    digest.Add(self, map, queue, computing, abandoned, asleep, sums, complete, held, kept, trained_in_a_row);
+                 fetching, incoming] = *this;
+    digest.Add(self, map, queue, computing, abandoned, asleep, sums, complete, held, kept, trained_in_a_row, fetching);
     digest.Omit(names);
     digest.AddUnordered(incoming, [this](Digest& version, const auto& entry) {
       version.Add(entry.first);
@@ -109,6 +111,7 @@ class Worker {
   // A version is to be tested, or its test is over.
   void KeepForTest(const Grant& grant, Outbox& out);
   bool IsKept(Version version) const { return std::find(kept_.begin(), kept_.end(), version) != kept_.end(); }
+  bool IsFetching(const Grant& grant) const;
   // Leases on versions that will never be here are given up: those of tests.
   void GiveUpTests(bool all_waiting, Outbox& out);
   // Forgets what is not needed any more.
@@ -122,10 +125,11 @@ class Worker {
   bool abandoned_ = false;  // what is being computed is void
   bool asleep_ = false;     // gets no versions
   std::map<Key, Sum> sums_;
-  std::vector<Version> complete_;  // at most two, oldest first
-  std::vector<Version> held_;      // complete versions that the driver has: those of complete_ and kept_, across views
-  std::vector<Version> kept_;      // to be tested, here or still to come
-  int64_t trained_in_a_row_ = 0;   // leases, while one of test samples could have been computed
+  std::vector<Version> complete_;   // at most two, oldest first
+  std::vector<Version> held_;       // complete versions that the driver has: those of complete_ and kept_, across views
+  std::vector<Version> kept_;       // to be tested, here or still to come
+  int64_t trained_in_a_row_ = 0;    // leases, while one of test samples could have been computed
+  std::vector<TestRows> fetching_;  // rows that are not here yet, of leases of test samples
   std::map<Version, std::vector<std::optional<Payload>>> incoming_;  // by shard of the map
 };
 

@@ -46,6 +46,8 @@ template <> inline constexpr auto kFields<Contributed> = std::tuple{Field{"block
 template <> inline constexpr auto kFields<Tested> = std::tuple{
     Field{"version", &Tested::version}, Field{"loss", &Tested::loss}, Field{"correct", &Tested::correct}};
 template <> inline constexpr auto kFields<CheckpointSaved> = std::tuple{Field{"version", &CheckpointSaved::version}};
+template <> inline constexpr auto kFields<TestRows> = std::tuple{
+    Field{"base", &TestRows::base}, Field{"micro_batches", &TestRows::micro_batches}, Field{"here", &TestRows::here}};
 
 // Actions.
 template <> inline constexpr auto kFields<Send> = std::tuple{Field{"to", &Send::to}, Field{"message", &Send::message}};
@@ -90,8 +92,8 @@ template <> inline constexpr auto kFields<Halt> = std::tuple{Field{"why", &Halt:
 
 // The names of the alternatives, in order.
 inline constexpr std::array<const char*, std::variant_size_v<Event>> kEventNames = {
-    "Started",   "Received", "PeerUp",    "PeerDown", "Timer",       "LeaseFinished", "Sealed",         "Loaded",
-    "Journaled", "Measured", "OwnerLoad", "Command",  "Contributed", "Tested",        "CheckpointSaved"};
+    "Started",   "Received", "PeerUp",    "PeerDown", "Timer",       "LeaseFinished", "Sealed",          "Loaded",
+    "Journaled", "Measured", "OwnerLoad", "Command",  "Contributed", "Tested",        "CheckpointSaved", "TestRows"};
 inline constexpr std::array<const char*, std::variant_size_v<Action>> kActionNames = {
     "Send",     "Multicast",    "SetTimer",  "Compute",   "Abandon",      "Merge",        "Release",      "Adopt",
     "Discard",  "Fold",         "ClearFold", "Seal",      "Apply",        "ApplyBackup",  "Rollback",     "Forget",

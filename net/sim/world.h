@@ -249,6 +249,8 @@ class World {
   void Depart(uint32_t index);
   void Arrive(uint32_t index);
   void Receive(Node& node, uint32_t index);
+  // Before a lease of test samples is told: in some worlds its rows take a while.
+  void FetchTestRows(Node& node, const Body& body);
   void AfterReceive(Node& node, const Received& received, Payload payload);
   void AddTransferSpan(const Transfer& transfer);
   void FreeTransfer(uint32_t index);

@@ -5,6 +5,7 @@
 #include "net/node/overloaded.h"
 #include "net/sim/world.h"
 #include "runtime/base/check.h"
+#include "runtime/base/rng.h"
 
 namespace eddl::net::sim {
 namespace {
@@ -20,6 +21,9 @@ void SetPayload(Body& body, Payload payload, bool intact) {
       },
       body);
 }
+
+// Where messages have fates of their own, rows of test samples take up to so long to come.
+constexpr uint64_t kFetchNsMax = 50'000'000;
 
 BufferRef Damaged(const Buffer& buffer) {
   auto damaged = std::make_shared<Buffer>(buffer);
@@ -203,8 +207,21 @@ void World::Receive(Node& node, uint32_t index) {
   ++recorder_.totals(node.id).messages_received;
   if (const auto* done = std::get_if<Done>(&received.message.body)) recorder_.OnDone(now_, transfer.from, *done);
   const Event event(std::move(received));
+  FetchTestRows(node, std::get<Received>(event).message.body);
   Handle(node, event, node.seconds_per_message);
   AfterReceive(node, std::get<Received>(event), payload);
+}
+
+void World::FetchTestRows(Node& node, const Body& body) {
+  const auto* grant = std::get_if<Grant>(&body);
+  if (!faults_.messages() || grant == nullptr || grant->kind != LeaseKind::kEvaluate || grant->micro_batches.empty()) {
+    return;
+  }
+  TestRows rows{.base = grant->base, .micro_batches = grant->micro_batches, .here = false};
+  Handle(node, rows, 0);
+  rows.here = true;
+  const uint64_t draw = Mix(options_.seed ^ Mix(static_cast<uint64_t>(now_.ns)) ^ ToInt(node.id));
+  Tell(node.id, std::move(rows), now_ + Duration{static_cast<int64_t>(draw % kFetchNsMax)});
 }
 
 void World::AfterReceive(Node& node, const Received& received, Payload payload) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -50,6 +51,16 @@ class WorkerTest : public testing::Test {
       if (push != nullptr && push->round == Version{round}) leaders.push_back(send->to);
     }
     return leaders;
+  }
+
+  // First micro-batches of the leases that were computed, in order.
+  std::string Computed() const {
+    std::string text;
+    for (const Action& action : actions_) {
+      const auto* compute = std::get_if<Compute>(&action);
+      if (compute != nullptr) text += std::to_string(ToInt(compute->grant.micro_batches.at(0))) + " ";
+    }
+    return text;
   }
 
   Actions actions_;
@@ -108,6 +119,26 @@ TEST_F(WorkerTest, TellsWhichLeaseComesNextBeforeItsBaseIsHere) {
   ASSERT_NE(compute, actions_.end());
   EXPECT_EQ(std::get<Compute>(*compute).grant, grant);
   EXPECT_FALSE(worker_.LeaseAfter(Version{2}).has_value());
+}
+
+TEST_F(WorkerTest, ATestWhoseRowsAreStillToComeHoldsUpNobody) {
+  const std::vector<MicroBatch> tested = {MicroBatch{3}};
+  worker_.OnTestRows({.base = Version{0}, .micro_batches = tested, .here = false}, out_);
+  worker_.OnGrant({.round = Version{0},
+                   .base = Version{0},
+                   .part = kTestPart,
+                   .micro_batches = tested,
+                   .samples = 8,
+                   .kind = LeaseKind::kEvaluate},
+                  out_);
+  EXPECT_EQ(Computed(), "") << "before its rows are here";
+  for (uint64_t mb = 4; mb < 10; ++mb) {
+    Grant(0, {MicroBatch{mb}});
+    Finish(0, MicroBatch{mb});
+  }
+  EXPECT_EQ(Computed(), "4 5 6 7 8 9 ") << "although tests have a turn after every few leases";
+  worker_.OnTestRows({.base = Version{0}, .micro_batches = tested}, out_);
+  EXPECT_EQ(Computed(), "4 5 6 7 8 9 3 ");
 }
 
 }  // namespace

@@ -62,9 +62,10 @@ LeaseRunner::~LeaseRunner() {
   thread_.join();
 }
 
-void LeaseRunner::Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base) {
+void LeaseRunner::Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base,
+                          std::shared_ptr<const LeaseRows> rows) {
   const absl::MutexLock lock(&mutex_);
-  queue_.push_back({.grant = grant, .base = std::move(base)});
+  queue_.push_back({.grant = grant, .base = std::move(base), .rows = std::move(rows)});
 }
 
 void LeaseRunner::ComputeAhead(const net::Grant& grant, std::shared_ptr<const std::vector<float>> arriving,
@@ -241,6 +242,24 @@ absl::Status LeaseRunner::CheckGrant(const net::Grant& grant) const {
   return absl::OkStatus();
 }
 
+absl::Status LeaseRunner::ReadRows(const Request& request) {
+  indices_.clear();
+  const bool tests = request.grant.kind == net::LeaseKind::kEvaluate;
+  for (const net::MicroBatch mb : request.grant.micro_batches) {
+    const std::vector<int64_t> some = tests ? options_.test.Samples(mb) : ledger_.Samples(mb);
+    indices_.insert(indices_.end(), some.begin(), some.end());
+  }
+  if (request.rows != nullptr) {
+    rows_ = request.rows->rows;
+    labels_ = request.rows->labels;
+  } else {
+    SampleSource& source = tests ? *options_.tests : samples_;
+    EDDL_RETURN_IF_ERROR(source.Read(indices_, rows_, labels_, [this] { return IsAbandoned(); }));
+  }
+  EDDL_CHECK(labels_.size() == indices_.size()) << labels_.size() << " rows of " << indices_.size();
+  return absl::OkStatus();
+}
+
 absl::Status LeaseRunner::WriteBase(const Request& request) {
   if (on_device_ == request.base) return absl::OkStatus();
   std::copy(request.base->begin(), request.base->end(), parameters_.begin());
@@ -252,16 +271,7 @@ absl::Status LeaseRunner::WriteBase(const Request& request) {
 absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& result) {
   const net::Grant& grant = request.grant;
   EDDL_RETURN_IF_ERROR(CheckGrant(grant));
-  indices_.clear();
-  const bool tests = grant.kind == net::LeaseKind::kEvaluate;
-  for (const net::MicroBatch mb : grant.micro_batches) {
-    const std::vector<int64_t> some = tests ? options_.test.Samples(mb) : ledger_.Samples(mb);
-    indices_.insert(indices_.end(), some.begin(), some.end());
-  }
-  // Waiting for data is not this device's speed.
-  SampleSource& source = tests ? *options_.tests : samples_;
-  EDDL_RETURN_IF_ERROR(source.Read(indices_, rows_, labels_, [this] { return IsAbandoned(); }));
-  EDDL_CHECK(labels_.size() == indices_.size()) << labels_.size() << " rows of " << indices_.size();
+  EDDL_RETURN_IF_ERROR(ReadRows(request));  // waiting for data is not this device's speed
   Instant begin = result.begin = Now();
   std::optional<Feed> feed;
   if (request.ahead) {
@@ -270,7 +280,8 @@ absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& resu
   } else {
     EDDL_RETURN_IF_ERROR(WriteBase(request));
   }
-  EDDL_RETURN_IF_ERROR(tests ? Evaluate(grant, result) : Train(grant, feed ? &*feed : nullptr, result));
+  EDDL_RETURN_IF_ERROR(grant.kind == net::LeaseKind::kTrain ? Train(grant, feed ? &*feed : nullptr, result)
+                                                            : Evaluate(grant, result));
   if (feed) {
     on_device_ = request.base;
     begin = feed->begin();

@@ -1,6 +1,7 @@
 // LeaseRunner: the thread that computes leases on this node's device.
 //
-// Takes computations in the order of asking, one at a time; waits for the samples' rows (SampleSource), puts the base
+// Takes computations in the order of asking, one at a time; waits for the samples' rows (SampleSource), if they do not
+// come with the lease, puts the base
 // version's parameters on the device if they are not there, runs forward and backward, and hands over the sum of
 // gradients. Emulates a slower device where asked to (Pace). Everything but the callbacks may be called from the
 // driver's thread only.
@@ -70,6 +71,12 @@ struct Pace {
   double sample_seconds = 0;  // c
 };
 
+// What was read for a lease before its turn.
+struct LeaseRows {
+  std::vector<std::byte> rows;  // [samples, row bytes]
+  std::vector<int32_t> labels;  // [samples]
+};
+
 struct LeaseRunnerOptions {
   net::LedgerOptions ledger;      // which samples a micro-batch is
   net::TestSet test;              // likewise, of the test samples
@@ -99,8 +106,10 @@ class LeaseRunner {
   // Gives up what is under way and joins the thread.
   ~LeaseRunner();
 
-  // `base`: [layout.gradient_end()], TensorStore::Base(grant.base).
-  void Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base);
+  // `base`: [layout.gradient_end()], TensorStore::Base(grant.base). `rows`: of the lease's samples; null: they are read
+  // in its turn.
+  void Compute(const net::Grant& grant, std::shared_ptr<const std::vector<float>> base,
+               std::shared_ptr<const LeaseRows> rows = nullptr);
   // The same of a base that is not all here yet: `arriving` fills up from its beginning, and `ready` elements of it are
   // here. Nothing comes of it unless it is confirmed. One at a time. REQUIRES: nothing else was asked for and not
   // answered, but what is abandoned.
@@ -123,7 +132,8 @@ class LeaseRunner {
   struct Request {
     net::Grant grant;
     std::shared_ptr<const std::vector<float>> base;
-    bool ahead = false;  // not confirmed yet
+    std::shared_ptr<const LeaseRows> rows;  // shared with the thread's copy of the request
+    bool ahead = false;                     // not confirmed yet
     bool abandoned = false;
   };
   // Writes the base to the device as it arrives.
@@ -154,6 +164,7 @@ class LeaseRunner {
   LeaseResult Run(const Request& request, absl::Status status);
   absl::Status CheckGrant(const net::Grant& grant) const;
   absl::Status ComputeLease(const Request& request, LeaseResult& result);
+  absl::Status ReadRows(const Request& request);
   absl::Status WriteBase(const Request& request);
   // Waits until so many elements are here; returns how many are.
   absl::StatusOr<int64_t> AwaitReady(int64_t count);

@@ -44,6 +44,10 @@ MemberNode::MemberNode(const MemberNodeOptions& options, std::unique_ptr<TensorS
         auto shared = std::make_shared<LeaseResult>(std::move(result));
         loop_.Post([this, shared] { OnResult(std::move(*shared)); });
       }) {
+  if (tests_ != nullptr) {
+    test_reader_ = std::make_unique<TestRowReader>(
+        *tests_, test_set_, [this](const net::TestRows& rows) { loop_.Post([this, rows] { Handle(rows); }); });
+  }
   if (options_.record_path.empty()) return;
   record_.open(options_.record_path, std::ios::app);
   net::Capabilities capabilities = options_.capabilities;
@@ -206,7 +210,12 @@ void MemberNode::Deliver(Incoming incoming) {
     SetPayload(incoming.message.body, payload, intact);
   }
   const auto* grant = std::get_if<net::Grant>(&incoming.message.body);
-  if (grant != nullptr && incoming.from == net::kManager) Prefetch(*grant);
+  const bool is_current = member_.active() && incoming.message.view == member_.view();
+  if (is_current && incoming.from == net::kManager) {
+    if (grant != nullptr) Prefetch(*grant);
+    if (grant != nullptr) AwaitTestRows(*grant);
+    DropTestRows(incoming.message.body);
+  }
   Handle(net::Received{.from = incoming.from, .message = std::move(incoming.message)});
 }
 
@@ -222,10 +231,32 @@ void MemberNode::Prefetch(const net::Grant& grant) {
   }
 }
 
+void MemberNode::AwaitTestRows(const net::Grant& grant) {
+  const bool is_lease = grant.kind == net::LeaseKind::kEvaluate && !grant.micro_batches.empty();
+  const auto is_good = [this](net::MicroBatch mb) {
+    return ToInt(mb) < static_cast<uint64_t>(test_set_.micro_batch_count());
+  };
+  // Else the lease's runner says so.
+  const bool is_readable = std::all_of(grant.micro_batches.begin(), grant.micro_batches.end(), is_good);
+  if (test_reader_ == nullptr || !is_lease || !is_readable) return;
+  Handle(net::TestRows{.base = grant.base, .micro_batches = grant.micro_batches, .here = false});
+  test_reader_->Read(grant);
+}
+
+void MemberNode::DropTestRows(const net::Body& body) {
+  if (test_reader_ == nullptr) return;
+  if (const auto* cancel = std::get_if<net::Cancel>(&body); cancel != nullptr && cancel->part == net::kTestPart) {
+    test_reader_->Drop(cancel->round, cancel->micro_batches);
+  }
+  const auto* grant = std::get_if<net::Grant>(&body);
+  if (grant != nullptr && grant->kind == net::LeaseKind::kEvaluate && grant->last) test_reader_->Drop(grant->base);
+}
+
 void MemberNode::Handle(const net::Event& event) {
   net::Actions actions;
   const Instant now = Now();
   member_.Handle(now, event, actions);
+  if (test_reader_ != nullptr && !member_.active()) test_reader_->Clear();  // the machine has no leases any more
   if (record_.is_open()) Record(now, event, actions);
   EnterView(event);
   CarryOut(actions);
@@ -447,7 +478,8 @@ void MemberNode::Do(const net::Compute& action) {
   const std::optional<Ahead> ahead = std::exchange(ahead_, std::nullopt);
   if (ahead && ahead->grant == action.grant && ahead->base == base) return runner_.ConfirmAhead();
   if (ahead) runner_.DropAhead();
-  runner_.Compute(action.grant, std::move(base));
+  const bool tests = action.grant.kind == net::LeaseKind::kEvaluate && test_reader_ != nullptr;
+  runner_.Compute(action.grant, std::move(base), tests ? test_reader_->Take(action.grant) : nullptr);
 }
 
 void MemberNode::Do(const net::Abandon& action) { runner_.Abandon(action); }

@@ -2,7 +2,8 @@
 //
 // The driver of net/node's contract: every event goes in through Handle on the loop's thread, and the actions that come
 // out are carried out in order: messages by the transport, bytes by the TensorStore, leases by the LeaseRunner. Decides
-// nothing. Threads: the loop (whoever calls Run), the runner's, the transport's.
+// nothing. Threads: the loop (whoever calls Run), the runner's, one that reads test
+// rows, the transport's.
 #pragma once
 
 #include <atomic>
@@ -27,6 +28,7 @@
 #include "tools/eddl_node/cluster/loop.h"
 #include "tools/eddl_node/cluster/owner_load.h"
 #include "tools/eddl_node/cluster/tensor_store.h"
+#include "tools/eddl_node/cluster/test_row_reader.h"
 #include "tools/eddl_node/log/log.h"
 #include "tools/eddl_node/trace/span_log.h"
 
@@ -120,6 +122,10 @@ class MemberNode final : public net::TransportObserver {
   void ComputeAhead();
   // Rows of a lease are fetched as soon as it is granted; it is computed when its base is here.
   void Prefetch(const net::Grant& grant);
+  // Before a lease of test samples is told: the device is not held up by rows that are still to come.
+  void AwaitTestRows(const net::Grant& grant);
+  // Test rows that nobody waits for any more are not fetched.
+  void DropTestRows(const net::Body& body);
   void TakeBlocks(const net::DataBlocks& blocks);
   // What passed this node's link until now.
   void MeterLink(Instant now);
@@ -189,7 +195,8 @@ class MemberNode final : public net::TransportObserver {
   std::function<void(const MemberStatus&)> on_status_;
   Loop loop_;
   net::Member member_;
-  LeaseRunner runner_;  // after the loop, which its thread posts to
+  LeaseRunner runner_;                          // after the loop, which its thread posts to
+  std::unique_ptr<TestRowReader> test_reader_;  // likewise; null: no test samples come here
   net::Transport* transport_ = nullptr;
   const std::atomic<bool>* stop_ = nullptr;
   net::Directory directory_;

@@ -18,58 +18,16 @@
 #include "runtime/base/status.h"
 #include "tests/runtime/test_device.h"
 #include "tests/tools/eddl_node/cluster/hand_cluster.h"
+#include "tests/tools/eddl_node/cluster/source_by_hand.h"
 
 namespace eddl::cluster {
 namespace {
 
 using net::MicroBatch;
+using test::SourceByHand;
 
 constexpr int64_t kSamples = 304;  // 9 micro-batches of 32 and one of 16
 constexpr int64_t kMicroBatch = 32;
-
-// Gives rows when it is told to, or fails.
-class SourceByHand final : public SampleSource {
- public:
-  explicit SourceByHand(const Dataset& data) : rows_(data) {}
-
-  absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows, std::vector<int32_t>& labels,
-                    const std::function<bool()>& cancelled) override {
-    {
-      const absl::MutexLock lock(&mutex_);
-      ++asked_;
-      const auto is_over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return open_ || cancelled(); };
-      while (!is_over()) mutex_.AwaitWithTimeout(absl::Condition(&open_), absl::Milliseconds(1));
-      if (!open_) return absl::CancelledError("");
-      if (!failure_.ok()) return failure_;
-    }
-    const absl::Status status = rows_.Read(samples, rows, labels, cancelled);
-    read_at_ = Now();
-    return status;
-  }
-  void Prefetch(std::span<const int64_t>) override {}
-
-  void Open(absl::Status failure = {}) {
-    const absl::MutexLock lock(&mutex_);
-    open_ = true;
-    failure_ = std::move(failure);
-  }
-  // Blocks until a read has begun.
-  void AwaitRead() {
-    const absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &SourceByHand::IsAsked));
-  }
-  Instant read_at() const { return read_at_; }
-
- private:
-  bool IsAsked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return asked_ > 0; }
-
-  DatasetSource rows_;
-  absl::Mutex mutex_;
-  int asked_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool open_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
-  std::atomic<Instant> read_at_{};
-};
 
 class LeaseRunnerTest : public testing::Test {
  protected:

@@ -1,0 +1,143 @@
+#include "tools/eddl_node/cluster/member_node.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "runtime/base/check.h"
+#include "runtime/base/status.h"
+#include "tests/runtime/test_device.h"
+#include "tests/tools/eddl_node/cluster/hand_cluster.h"
+#include "tests/tools/eddl_node/cluster/source_by_hand.h"
+
+namespace eddl::cluster {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr net::NodeId kSelf{1};
+constexpr net::View kView{1};
+constexpr net::LedgerOptions kLedger{.sample_count = 128, .micro_batch_size = 32, .epoch_count = 2, .seed = 9};
+
+// Keeps what the node tells its manager.
+class WordsToManager final : public net::Transport {
+ public:
+  void Connect(net::NodeId, const std::string&) override {}
+  void Disconnect(net::NodeId, const std::string&) override {}
+  void Send(net::NodeId to, const net::Message& message, net::Bytes) override {
+    const absl::MutexLock lock(&mutex_);
+    if (to == net::kManager && std::holds_alternative<net::Done>(message.body)) {
+      done_.push_back(std::get<net::Done>(message.body));
+    }
+  }
+  void Send(net::NodeId, const net::Directory&) override {}
+  void Send(net::NodeId, const net::DataBlocks&) override {}
+  net::LinkCounters Counters(net::NodeId) const override { return {}; }
+  net::LinkCounters Total() const override { return {}; }
+  void Revoke(const std::vector<net::NodeId>&) override {}
+
+  // The next result of a lease: "train 3", "test 0", "nothing" if none comes.
+  std::string NextDone() {
+    const absl::MutexLock lock(&mutex_);
+    if (!mutex_.AwaitWithTimeout(absl::Condition(this, &WordsToManager::HasDone), kPatience)) return "nothing";
+    const net::Done done = done_.front();
+    done_.pop_front();
+    const bool tests = done.kind == net::LeaseKind::kEvaluate;
+    return (done.cancelled ? "cancelled " : "") + std::string(tests ? "test " : "train ") +
+           std::to_string(ToInt(done.micro_batches.at(0)));
+  }
+
+ private:
+  bool HasDone() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !done_.empty(); }
+
+  absl::Mutex mutex_;
+  std::deque<net::Done> done_ ABSL_GUARDED_BY(mutex_);
+};
+
+// A node that works and leads alone, in a view at version 0; the test is its manager.
+class MemberNodeTest : public testing::Test {
+ protected:
+  MemberNodeTest() {
+    const ParamLayout& layout = problem_.model->layout();
+    std::vector<float> initial = problem_.model->InitialParameters(3);
+    initial.resize(static_cast<size_t>(layout.gradient_end()));
+    const StripeLayout stripes(layout.gradient_end(), StripeLayout::ChooseCount(layout.gradient_end()));
+    auto store = TensorStore::Create(layout, stripes, *cpu_, {}, initial);
+    EDDL_CHECK(store.ok()) << MessageOf(store.status());
+    const MemberNodeOptions options = {.self = kSelf, .capabilities = {.can_lead = true}};
+    const LeaseRunnerOptions runner = {.ledger = kLedger, .test = test_, .tests = &tests_};
+    node_ = std::make_unique<MemberNode>(options, *std::move(store), *replica_, samples_, runner,
+                                         [](const MemberStatus&) {});
+    thread_ = std::thread([this] { EXPECT_TRUE(node_->Run(words_, stop_).ok()); });
+    node_->OnPeerUp(net::kManager);
+    Tell(net::Welcome{.incarnation = {kView, 1}});
+    const std::vector<net::StripeRange> all = {{.begin = {}, .end = net::Stripe{stripes.stripe_count()}}};
+    Tell(net::Start{.map = {{{.leader = kSelf, .backup = kSelf, .stripes = all}}},
+                    .transfers = {{.from = kSelf, .to = kSelf, .stripes = all}}});
+  }
+  ~MemberNodeTest() override {
+    Tell(net::Bye{});
+    thread_.join();
+  }
+
+  void Tell(net::Body body) {
+    node_->OnMessage(net::kManager, {.view = kView, .body = std::move(body)}, nullptr, /*intact=*/true);
+  }
+  void GrantTest(uint64_t mb) {
+    Tell(net::Grant{.part = net::kTestPart,
+                    .micro_batches = {net::MicroBatch{mb}},
+                    .samples = test_.SampleCount(net::MicroBatch{mb}),
+                    .kind = net::LeaseKind::kEvaluate});
+  }
+  void GrantTraining(uint64_t mb) {
+    Tell(net::Grant{.micro_batches = {net::MicroBatch{mb}}, .samples = ledger_.SampleCount(net::MicroBatch{mb})});
+  }
+
+  const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
+  const test::Problem problem_ = test::FeatureProblem(128);
+  const net::Ledger ledger_{kLedger};
+  const net::TestSet test_{.sample_count = 128, .micro_batch_size = 32};
+  const std::unique_ptr<Replica> replica_ = *Replica::Create(*problem_.model, *cpu_, nullptr, 3);
+  DatasetSource samples_{problem_.data};
+  test::SourceByHand tests_{problem_.data};
+  WordsToManager words_;
+  std::atomic<bool> stop_ = false;
+  std::unique_ptr<MemberNode> node_;
+  std::thread thread_;
+};
+
+TEST_F(MemberNodeTest, TrainsOnWhileRowsOfATestAreFetched) {
+  GrantTest(0);
+  tests_.AwaitRead();
+  GrantTraining(0);
+  EXPECT_EQ(words_.NextDone(), "train 0");
+  GrantTraining(1);
+  GrantTraining(2);
+  EXPECT_EQ(words_.NextDone(), "train 1");
+  EXPECT_EQ(words_.NextDone(), "train 2");
+  tests_.Open();
+  EXPECT_EQ(words_.NextDone(), "test 0");
+}
+
+TEST_F(MemberNodeTest, ATestThatIsOverIsNotWaitedFor) {
+  GrantTest(0);
+  GrantTest(1);
+  tests_.AwaitRead();
+  Tell(net::Cancel{.part = net::kTestPart, .micro_batches = {net::MicroBatch{0}}});
+  EXPECT_EQ(words_.NextDone(), "cancelled test 0");
+  Tell(net::Grant{.part = net::kTestPart, .last = true, .kind = net::LeaseKind::kEvaluate});
+  GrantTest(2);
+  tests_.Open();
+  EXPECT_EQ(words_.NextDone(), "test 2");
+}
+
+}  // namespace
+}  // namespace eddl::cluster
