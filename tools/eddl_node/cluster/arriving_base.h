@@ -1,8 +1,8 @@
 // ArrivingBase: the parameters of a version while their bytes still arrive, from all leaders at once.
 //
 // Each leader sends its own stripes in ascending order, and stripes go round among leaders in the order of layers: the
-// vector fills up from its beginning, so that the first layers are here before the last ones. Numbers only; whether they
-// may be used is their owner's business. One thread, but for the values, which others may read as far as `ready`.
+// vector fills up from its beginning, so that the first layers are here before the last ones. Numbers only; whether
+// they may be used is their owner's business. One thread, but for the values, which others may read as far as `ready`.
 #pragma once
 
 #include <cstddef>
