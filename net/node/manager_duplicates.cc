@@ -46,8 +46,12 @@ bool Manager::GrantDuplicate(Step& step, NodeId id) {
     slowest_end = likely_end;
   }
   if (slowest == nullptr) return false;
-  // What it has computed of the round is on its way by then: a sum more has to follow it, which nobody would have sent.
-  const Instant own_end = step.now + Seconds(node.fit.Predict(static_cast<double>(slowest->samples))) + PushTime(id);
+  // What it has computed of the round is on its way by then: a sum more has to follow it, which nobody would have sent,
+  // and so was each one for somebody else that it computed before.
+  const auto parts = node.parts.find(round.round());
+  const int64_t sums = parts == node.parts.end() ? 1 : 1 + int64_t{parts->second.used};
+  const Instant own_end =
+      step.now + Seconds(node.fit.Predict(static_cast<double>(slowest->samples))) + Duration{sums * PushTime(id).ns};
   if (own_end >= slowest_end) return false;
   slowest->doubled = true;
   GrantSecond(step, id, round, slowest->micro_batches, Second::kDuplicate);
