@@ -112,6 +112,8 @@ void Manager::Decide(bool replans) {
   const ClusterView view = Observe();
   PlannerOptions options = PlannerOptionsNow();
   const bool blind = HasUnknownLink(view);
+  // Nobody is parked on a guess; who is parked already stays so while a newcomer's link is measured.
+  if (blind && plan_.parked.empty()) options.allow_parking = false;
   if (replans && planned_blind_ && !blind) options.hysteresis = std::min(options.hysteresis, kBlindHysteresis);
   decision_ = Choose(view, options);
   planned_blind_ = blind && (planned_blind_ || !replans || decision_.changed);

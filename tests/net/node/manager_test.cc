@@ -424,12 +424,37 @@ TEST(ManagerTest, WhoComesContributesBeforeItLeads) {
   EXPECT_GT(manager.view(), View{1}) << "now it may";
 }
 
+// A sum takes a second to send. That of a duplicate has to wait for its device's own, so that the other device has to
+// be two seconds late.
+TEST(ManagerTest, ADuplicateIsASumMoreToSend) {
+  Cluster::Options options;
+  options.link_bytes_per_second = 400;
+  options.manager.ledger.sample_count = 960;
+  options.manager.batch_size = 96;
+  options.manager.planner.codec = Codec::kF32;
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.RunToVersion(1));
+  cluster.stalled[2] = true;
+  const Instant begin = cluster.now();
+  const auto computed_after = [&](double seconds) {
+    EXPECT_TRUE(cluster.Run([&] { return (cluster.now() - begin).seconds() > seconds; }));
+    return cluster.computed(1) + cluster.computed(2);
+  };
+  const int64_t stuck = computed_after(0.5);
+  EXPECT_EQ(computed_after(1.5), stuck);
+  EXPECT_GT(computed_after(2.5), stuck);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(CoverOf(cluster), "240 micro-batches once");
+}
+
 // Four devices that lead and work, whose links nobody knows when the first plan is made.
 class Links {
  public:
-  Links() : manager_(Options()) {
+  explicit Links(bool allow_parking = false) : manager_(Options(allow_parking)) {
     manager_.Handle(now_, Started{}, actions_);
-    for (uint32_t node = 1; node <= 4; ++node) Send(node, {.body = Hello{}});
+    for (uint32_t node = 1; node <= 4; ++node) {
+      Send(node, {.body = Hello{.capabilities = {.micro_batches_per_second = 60}}});
+    }
   }
   // Two seconds of beats that say these Mbit/s, both ways; 0: not measured yet.
   void Beats(const std::vector<double>& mbps) {
@@ -444,6 +469,7 @@ class Links {
       manager_.Handle(now_, Timer{}, actions_);
     }
   }
+  size_t parked() const { return manager_.plan().parked.size(); }
   // Percent of the parameters: "25 25 25 25".
   std::string Shares() const {
     std::string text;
@@ -454,7 +480,7 @@ class Links {
   }
 
  private:
-  static ManagerOptions Options() {
+  static ManagerOptions Options(bool allow_parking) {
     ManagerOptions options = {.ledger = {.sample_count = 4096, .micro_batch_size = 8, .epoch_count = 1},
                               .batch_size = 128,
                               .parameter_count = 2'000'000,
@@ -462,7 +488,7 @@ class Links {
                               .workers_min = 4};
     options.planner.mode = Mode::kSync;
     options.planner.codec = Codec::kF32;
-    options.planner.allow_parking = false;
+    options.planner.allow_parking = allow_parking;
     return options;
   }
   void Send(uint32_t node, const Message& message) {
@@ -485,6 +511,16 @@ TEST(ManagerTest, SharesFollowTheLinksWhenAllAreKnown) {
   Links links;
   links.Beats({200, 100, 50, 25});
   EXPECT_EQ(links.Shares(), "36 29 15 20") << "by water-filling";
+}
+
+// One alone would be faster than four that wait for such links.
+TEST(ManagerTest, NobodyIsParkedBeforeAllLinksAreKnown) {
+  Links links(/*allow_parking=*/true);
+  EXPECT_EQ(links.parked(), 0u);
+  links.Beats({0, 100, 50, 25});
+  EXPECT_EQ(links.parked(), 0u);
+  links.Beats({200, 100, 50, 25});
+  EXPECT_EQ(links.parked(), 3u);
 }
 
 // It was better by less than a tenth, which is not enough for another plan from then on.
