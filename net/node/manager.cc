@@ -100,8 +100,11 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
                      TellGate(step.now, from);
                      serve_ = replan_ = true;
                    }
-                   // Its link is known now.
-                   if (node->up_bytes_per_second <= 0 && beat.up_bytes_per_second > 0) replan_ = true;
+                   if (node->up_bytes_per_second <= 0 && beat.up_bytes_per_second > 0) {
+                     // Its link is known now. What was made so far, while all fetched data, was not its plan's fault.
+                     ForgetMeasured();
+                     replan_ = true;
+                   }
                    if (beat.up_bytes_per_second > 0) node->up_bytes_per_second = beat.up_bytes_per_second;
                    if (beat.down_bytes_per_second > 0) node->down_bytes_per_second = beat.down_bytes_per_second;
                    if (beat.round_trip.ns > 0) node->round_trip = beat.round_trip;
