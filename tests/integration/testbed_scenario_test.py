@@ -52,6 +52,7 @@ class ScenarioTest(unittest.TestCase):
                       "[testbed.set]\ntrain.clip_norm = 1.0\n" + DEVICES)
         self.assertEqual(loaded.job, {"train.epochs": 3, "train.batch": 64, "cluster.mode": "pipe"})
         self.assertEqual(loaded.settings["set"], {"train.clip_norm": 1.0})
+        self.assertEqual(load("[pins]\nadmit_all = true\n" + DEVICES).job, {"cluster.parking": False})
 
     def test_what_is_not_emulated_is_said(self):
         loaded = load('[pins]\nleaders = [1]\n[[devices]]\nvariation = 0.1\nlink.latency_ms = 2\nspeed_spread = 0\n'

@@ -59,6 +59,7 @@ struct ClusterJob {
   int64_t leaders = 0;         // 0: as many as pay
   int64_t workers_min = 1;
   bool speculate = true;
+  bool parking = true;
   int64_t patience_epochs = 0;
 };
 

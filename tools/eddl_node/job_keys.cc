@@ -318,6 +318,12 @@ const JobKey kKeys[] = {
      .field = FIELD(cluster.speculate),
      .on_resume = OnResume::kMayChange,
      .doc = "Whether idle devices compute once more what a slow one holds up; only one of the two results counts."},
+    {.name = "cluster.parking",
+     .field = FIELD(cluster.parking),
+     .on_resume = OnResume::kMayChange,
+     .doc =
+         "Whether devices that the others are faster without get no work, as long as that is so: by their links, when "
+         "all are known."},
     {.name = "cluster.patience_epochs",
      .field = FIELD(cluster.patience_epochs),
      .range = kFromZero,

@@ -199,6 +199,8 @@ def job_keys(written):
             keys[key] = table[name]
     if job.get("exact"):
         keys["cluster.codec"] = "exact"
+    if pins.get("admit_all"):
+        keys["cluster.parking"] = False
     return keys
 
 

@@ -106,9 +106,7 @@ net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& pa
                                  .speculate = job.cluster.speculate};
   if (const auto mode = kModes.find(job.cluster.mode); mode != kModes.end()) options.planner.mode = mode->second;
   if (const auto codec = kCodecs.find(job.cluster.codec); codec != kCodecs.end()) options.planner.codec = codec->second;
-  // Leases keep slow devices from holding others up. On real links predictions are not good enough yet to send away a
-  // device that its owner offers.
-  options.planner.allow_parking = false;
+  options.planner.allow_parking = job.cluster.parking;
   options.planner.leaders_max = static_cast<uint32_t>(job.cluster.leaders);
   return options;
 }
