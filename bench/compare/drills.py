@@ -43,6 +43,7 @@ leaders = 3
 mode = "sync"
 codec = "f32"
 workers_min = {NODES}
+parking = false
 [run]
 dir = "{{folder}}/run"
 """

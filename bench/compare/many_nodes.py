@@ -40,6 +40,7 @@ leaders = 4
 mode = "sync"
 codec = "f32"
 workers_min = {nodes}
+parking = false
 [run]
 dir = "{{folder}}/run"
 """

@@ -39,6 +39,7 @@ micro_batch = 8
 codec = "{codec}"
 mode = "{mode}"
 workers_min = {workers_min}
+parking = false
 [device]
 threads = 1
 """
