@@ -11,10 +11,14 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import unittest
 
 import cluster_case
 from cluster_case import TRAIN_SAMPLES
+
+# As kLeavePatience of member_node.h.
+LEAVE_PATIENCE_SECONDS = 15
 
 
 class ClusterTest(cluster_case.ClusterCase):
@@ -108,6 +112,51 @@ class ClusterTest(cluster_case.ClusterCase):
         self.assertEqual(first.json()[-1]["status"], "left")
         self.finished(manager, epochs=6)
         self.assertEqual(second.wait(), 0, "".join(second.err))
+
+    def without_room(self):
+        """From now on no checkpoint gets to the manager's disk, while its journal does; until what is returned is called."""
+        folder, away = self.folder / "run/cluster", self.folder / "run/away"
+        folder.rename(away)
+        return lambda: away.rename(folder)
+
+    def test_the_last_that_leaves_waits_until_all_is_on_disk(self):
+        self.write_job(epochs=1000)
+        manager = self.manage()
+        port = self.address.rpartition(":")[2]
+        for presses in (1, 2):
+            node = self.join(f"node-{presses}")
+            before = self.wait_for("samples of it", lambda s: self.member_or(s, f"node-{presses}")["samples"] > 500)
+            make_room = self.without_room()
+            node.send(signal.SIGINT)
+            status = self.wait_for("a reason", lambda s: "waits_for" in self.member(s, f"node-{presses}"))
+            self.assertIn("can't save a checkpoint, trying again", json.dumps(status["events"]))
+            number = self.member(status, f"node-{presses}")["node"]
+            why = self.ask("why", self.address, number).stdout
+            self.assertIn("it waits for the manager's disk", why)
+            self.assertIn("it waits for the manager's disk", self.ask("status", self.address).stdout)
+            self.assertIsNone(node.process.poll())
+            if presses == 2:
+                node.send(signal.SIGINT)
+                self.assertEqual(node.wait(), 130)
+                make_room()
+                continue
+            time.sleep(LEAVE_PATIENCE_SECONDS + 2)  # of one that holds nothing that is nowhere else
+            self.assertIsNone(node.process.poll())
+            self.assertIn(f"goes when version {status['round']} is on the manager's disk",
+                          self.ask("why", self.address, number).stdout)
+            self.assertIn("waits until others, or the manager's disk, have what this device holds", "".join(node.err))
+            make_room()
+            self.assertEqual(node.wait(), 0, "".join(node.err))
+            self.assertEqual(node.json()[-1]["status"], "left")
+            # All of it is there, although the only device that had it has gone, and the manager is killed.
+            manager.send(signal.SIGKILL)
+            manager.wait()
+            manager = self.manage("--resume", listen=f"127.0.0.1:{port}")
+            self.assertEqual(self.status()["round"], status["round"])
+            self.assertGreaterEqual(status["round"], before["round"])
+
+    def member_or(self, status, name):
+        return next((member for member in status["members"] if member["name"] == name), {"samples": 0})
 
     def test_a_stopped_node_holds_nobody_up_and_may_come_back(self):
         self.write_job(epochs=8)

@@ -66,6 +66,8 @@ Outcome Atlas::Apply(Node& node, const Input& input) const {
       return node.FinishLoad(promises_);
     case Kind::kSync:
       return node.SyncJournal(promises_);
+    case Kind::kSave:
+      return node.FinishSave(promises_);
     case Kind::kLeave:
       return node.Handle(Command{.kind = Command::Kind::kLeave, .plan = {}}, promises_);
   }

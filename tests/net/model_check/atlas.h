@@ -35,7 +35,19 @@ constexpr bool IsParcel(Item item) { return item < Item::kDown; }
 
 // What can happen to a node. `item` for kDeliver alone.
 struct Input {
-  enum class Kind : uint8_t { kBegin, kDeliver, kUp, kDown, kFinishLease, kGiveUpLease, kSeal, kLoad, kSync, kLeave };
+  enum class Kind : uint8_t {
+    kBegin,
+    kDeliver,
+    kUp,
+    kDown,
+    kFinishLease,
+    kGiveUpLease,
+    kSeal,
+    kLoad,
+    kSync,
+    kSave,
+    kLeave
+  };
   Kind kind{};
   NodeId from{};
   Item item{};

@@ -115,11 +115,13 @@ std::string Device::Carry(const Action& action, const Promises& promises) {
             journal_.histories = a.histories;
             std::erase_if(journal_.records, [&](const CommitRecord& r) { return r.round >= a.version; });
             durable_ = journal_.records.size();
+            std::erase_if(gathered_, [&](const auto& entry) { return entry.first > whole_; });
             return std::string();
           },
           [&](const Evaluated& a) { return OnEvaluated(a, promises); },
           [&](const Checkpointed& a) {
-            journal_.checkpoint = a.version;
+            pending_.saving.push_back(a.version);
+            whole_ = a.version;
             return std::string();
           },
           [&](const auto&) -> std::string {
@@ -328,8 +330,38 @@ std::string Device::Step(Role role, const CommitRecord& record, const GradientSu
   return any ? "" : "applies " + round + " to nothing";
 }
 
+CheckpointSaved Device::FinishSave() {
+  const Version version = pending_.saving.front();
+  pending_.saving.erase(pending_.saving.begin());
+  journal_.checkpoint = version;
+  journal_.saved = gathered_.at(version);
+  durable_ = journal_.records.size();
+  std::erase_if(gathered_, [version](const auto& entry) { return entry.first < version; });
+  return {version};
+}
+
+void Device::KeepPart(Version version, Payload payload) {
+  const auto it = payloads_.find(payload);
+  if (it == payloads_.end()) return;
+  for (const auto& [stripe, parameters] : std::get<Stripes>(it->second)) {
+    gathered_[version].insert_or_assign(stripe, parameters);
+  }
+  payloads_.erase(it);
+}
+
 std::string Device::OnSnapshot(const Snapshot& snapshot) {
   Stripes stripes;
+  const auto gathered = gathered_.find(snapshot.version);
+  const bool on_disk = ToInt(snapshot.version) > 0 && snapshot.version == journal_.checkpoint;
+  if (gathered != gathered_.end() || on_disk) {
+    const Stripes& all = gathered != gathered_.end() ? gathered->second : journal_.saved;
+    for (const Stripe stripe : ListStripes(snapshot.stripes)) {
+      if (!all.contains(stripe)) return "gives away " + Name(stripe) + ", which its checkpoint lacks";
+      stripes.emplace(stripe, all.at(stripe));
+    }
+    payloads_[snapshot.payload] = std::move(stripes);
+    return {};
+  }
   for (const Stripe stripe : ListStripes(snapshot.stripes)) {
     const auto state = stripes_.find(stripe);
     const bool held = state != stripes_.end() && state->second.versions.contains(snapshot.version);
@@ -447,7 +479,8 @@ void Device::AddTo(Digest& digest) const {
   std::vector<Payload> payloads;
   for (const auto& [payload, content] : payloads_) payloads.push_back(payload);
   digest.AddUnordered(payloads, [](Digest& part, Payload payload) { part.Add(payload); });
-  digest.Add(pending_, computing_on_, versions_, stripes_, accumulators_, journal_, durable_, evaluated_);
+  digest.Add(pending_, computing_on_, versions_, stripes_, accumulators_, journal_, durable_, gathered_, whole_,
+             evaluated_);
 }
 
 }  // namespace eddl::net::model_check

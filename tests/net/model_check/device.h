@@ -54,6 +54,7 @@ class Device {
     bool abandoned = false;
     std::vector<Sealed> sealing;
     std::vector<Loaded> loading;
+    std::vector<Version> saving;  // a manager's checkpoints
 
     bool operator==(const Pending&) const = default;
   };
@@ -64,6 +65,9 @@ class Device {
   // Commits that are written but not yet safe on disk. REQUIRES: there are any.
   bool journal_is_behind() const { return durable_ < journal_.records.size(); }
   Journaled SyncJournal();
+  CheckpointSaved FinishSave();
+  // A manager's: a part of a checkpoint came, unless the machine had no use for it.
+  void KeepPart(Version version, Payload payload);
 
   // A manager's next life: the disk alone, without what was not synced if `tail_lost`; and what it says.
   Device NextLife(bool tail_lost) const;
@@ -99,6 +103,7 @@ class Device {
     ShardMap map;
     std::vector<View> histories;
     Version checkpoint{};
+    Stripes saved;  // the checkpoint
   };
 
   std::string OnCompute(const Compute& compute);
@@ -123,7 +128,9 @@ class Device {
   std::map<Stripe, StripeState> stripes_;
   std::map<Version, GradientSum> accumulators_;
   JournalState journal_;
-  size_t durable_ = 0;  // journal records that are safe
+  size_t durable_ = 0;                   // journal records that are safe
+  std::map<Version, Stripes> gathered_;  // parts of checkpoints
+  Version whole_{};                      // the newest of those that is whole
   uint64_t received_count_ = 0;
   Version evaluated_{};
 };

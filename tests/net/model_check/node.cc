@@ -74,7 +74,10 @@ Outcome Node::Handle(const Event& event, const Promises& promises) {
 Outcome Node::Deliver(NodeId from, const Parcel& parcel, const Promises& promises) {
   Received received{.from = from, .message = parcel.message};
   if (PayloadOf(parcel.message.body) != Payload{}) SetPayload(received.message.body, device_.Receive(parcel.content));
-  return Handle(received, promises);
+  Outcome outcome = Handle(received, promises);
+  const auto* move = std::get_if<Move>(&received.message.body);
+  if (move != nullptr && manager() != nullptr) device_.KeepPart(move->version, move->payload);
+  return outcome;
 }
 
 Outcome Node::FinishLease(bool cancelled, const Promises& promises) {

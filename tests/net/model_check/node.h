@@ -50,6 +50,7 @@ class Node {
   Outcome FinishSeal(const Promises& promises) { return Handle(device_.FinishSeal(), promises); }
   Outcome FinishLoad(const Promises& promises) { return Handle(device_.FinishLoad(), promises); }
   Outcome SyncJournal(const Promises& promises) { return Handle(device_.SyncJournal(), promises); }
+  Outcome FinishSave(const Promises& promises) { return Handle(device_.FinishSave(), promises); }
   // Time passes until the next tick of a manager, while it hears these beats.
   Outcome Tick(const std::vector<std::pair<NodeId, Message>>& beats, const Promises& promises);
   // The process that takes this one's place after a crash. A manager's first event is kept for Begin.

@@ -23,7 +23,7 @@ enum Fault : uint32_t {
   kReset = 1 << 2,         // a connection breaks, what was on its way is lost, and it is made anew
   kDuplicate = 1 << 3,     // a bulk message comes twice
   kCorrupt = 1 << 4,       // a bulk message comes damaged
-  kLeave = 1 << 5,         // a worker is told to leave
+  kLeave = 1 << 5,         // a worker is told to leave, or a leader where these may
   kHurry = 1 << 6,         // time passes, and deadlines with it, although everything is on its way
   kSilence = 1 << 7,       // the manager hears nothing of a node, until it gives it up
   kAnyFault = (1 << 8) - 1,
@@ -42,6 +42,8 @@ struct Scenario {
   int64_t test_count = 0;  // samples that the last version is tested on
   // Nodes join in every order, too; else in one.
   bool all_joins = false;
+  // Who leads may leave, too, and comes back; the manager then has all of it on its disk.
+  bool leaders_leave = false;
   uint32_t faults_max = 0;
   uint32_t faults = kAnyFault;
   // What happens next is by default what has been due for longest. So often may another thing come first; kAllOrders:

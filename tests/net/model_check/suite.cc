@@ -43,6 +43,15 @@ Scenario LeadersWork() {
   return scenario;
 }
 
+// All that lead may leave; the manager may end meanwhile, and starts again from its disk. Time may pass while a
+// checkpoint is on its way there.
+Scenario Leaving(Scenario scenario) {
+  scenario.name += "-leave";
+  scenario.leaders_leave = true;
+  scenario.faults = kLeave | kManagerCrash | kHurry;
+  return scenario;
+}
+
 // From the first connection on; the job starts with whoever is there.
 Scenario Joins() {
   Scenario scenario = Cluster("joins", kSync);
@@ -84,6 +93,8 @@ std::vector<Scenario> ShortSuite() {
       WithFaults(Testing(Cluster("sync", kSync)), 1, 1),
       WithFaults(Testing(Cluster("pipe", kPipe)), 1, 0),
       WithFaults(LeadersWork(), 1, 1),
+      Leaving(AllOrders("all-orders-1w1l-3f", kSync, 1, 1, 3)),
+      WithFaults(Leaving(Cluster("sync", kSync)), 2, 0),
       WithFaults(Joins(), 1, 1),
       WithFaults(Cluster("sync", kSync), 2, 0),
   };
@@ -103,6 +114,7 @@ std::vector<Scenario> LongSuite() {
   suite.push_back(WithFaults(LeadersWork(), 2, 1));
   suite.push_back(WithFaults(Testing(LeadersWork()), 2, 0));
   suite.push_back(WithFaults(Testing(Cluster("sync", kSync)), 2, 0));
+  suite.push_back(WithFaults(Leaving(Cluster("sync", kSync)), 3, 1));
   suite.push_back(WithFaults(Joins(), 2, 1));
   return suite;
 }

@@ -10,6 +10,8 @@ namespace eddl::net::model_check {
 namespace {
 
 constexpr std::array kLanes = {Lane::kControl, Lane::kBulk};
+// Kinds of what a node's own device may complete.
+constexpr size_t kCompletions = 5;
 
 Input ToInput(Input::Kind kind, NodeId from = {}, Item item = {}) { return {.kind = kind, .from = from, .item = item}; }
 
@@ -156,6 +158,7 @@ void World::EnableProgress(std::vector<Step>& steps) const {
     if (pending.computing) steps.push_back({.kind = Kind::kFinishLease, .node = node});
     if (pending.computing && pending.abandoned) steps.push_back({.kind = Kind::kGiveUpLease, .node = node});
     if (device.journal_is_behind()) steps.push_back({.kind = Kind::kSync, .node = node});
+    if (!pending.saving.empty()) steps.push_back({.kind = Kind::kSave, .node = node});
   }
 }
 
@@ -190,7 +193,8 @@ void World::EnableFaults(std::vector<Step>& steps) const {
     if (!IsLive(node)) continue;
     if (may(kCrash)) steps.push_back({.kind = Kind::kCrash, .node = node});
     if (may(kSilence) && IsLive(kManager)) steps.push_back({.kind = Kind::kSilence, .node = node});
-    if (may(kLeave) && !scenario.IsLeader(node)) steps.push_back({.kind = Kind::kLeave, .node = node});
+    if (may(kLeave) && (scenario.leaders_leave || !scenario.IsLeader(node)))
+      steps.push_back({.kind = Kind::kLeave, .node = node});
     for (NodeId from = kManager; from < end; from = NodeId{ToInt(from) + 1}) {
       const bool unbroken = IsLive(from) && !IsBroken(from, node) && !IsBroken(node, from);
       if (may(kReset) && from < node && unbroken && scenario.AreConnected(from, node)) {
@@ -211,7 +215,7 @@ void World::EnableFaults(std::vector<Step>& steps) const {
 }
 
 World::Due World::DueOf(const Step& step) const {
-  const auto completion = [&](size_t kind) { return Due(queues_.size() + ToInt(step.node) * 4 + kind); };
+  const auto completion = [&](size_t kind) { return Due(queues_.size() + ToInt(step.node) * kCompletions + kind); };
   switch (step.kind) {
     case Step::Kind::kLoad:
       return completion(0);
@@ -222,6 +226,8 @@ World::Due World::DueOf(const Step& step) const {
       return completion(2);
     case Step::Kind::kSync:
       return completion(3);
+    case Step::Kind::kSave:
+      return completion(4);
     default:
       return Due(IndexOf(step.from, step.node, step.lane));
   }
@@ -232,7 +238,7 @@ World::Due World::RenameDue(Due due, const Names& names) const {
   const auto rename = [&](size_t node) { return names.nodes[node]; };
   if (number >= queues_.size()) {
     const size_t completion = number - queues_.size();
-    return Due(queues_.size() + ToInt(rename(completion / 4)) * 4 + completion % 4);
+    return Due(queues_.size() + ToInt(rename(completion / kCompletions)) * kCompletions + completion % kCompletions);
   }
   const size_t pair = number / 2;
   return Due(IndexOf(rename(pair / kNodesMax), rename(pair % kNodesMax), static_cast<Lane>(number % 2)));
@@ -270,18 +276,19 @@ void World::Delay(uint8_t count) {
 }
 
 void World::UpdateDue() {
-  std::array<uint8_t, kNodesMax * kNodesMax * 2 + kNodesMax * 4> wanted{};
+  std::array<uint8_t, kNodesMax * kNodesMax * 2 + kNodesMax * kCompletions> wanted{};
   for (size_t i = 0; i < queues_.size(); ++i) {
     if (queues_[i] != Queue{0}) wanted[i] = static_cast<uint8_t>(atlas_->At(queues_[i]).size());
   }
   for (uint32_t i = 0; i < ToInt(atlas_->scenario().node_end()); ++i) {
     if (!IsLive(NodeId{i})) continue;
     const Device& device = atlas_->At(nodes_[i]).device();
-    uint8_t* const completions = &wanted[queues_.size() + i * 4];
+    uint8_t* const completions = &wanted[queues_.size() + i * kCompletions];
     completions[0] = static_cast<uint8_t>(device.pending().loading.size());
     completions[1] = static_cast<uint8_t>(device.pending().sealing.size());
     completions[2] = device.pending().computing ? 1 : 0;
     completions[3] = device.journal_is_behind() ? 1 : 0;
+    completions[4] = static_cast<uint8_t>(device.pending().saving.size());
   }
   std::array<uint8_t, wanted.size()> have{};
   for (size_t k = 0; k < due_count_; ++k) ++have[static_cast<size_t>(due_[k])];
@@ -351,6 +358,8 @@ std::string World::TakeInOrder(const Step& step) {
       return Advance(step.node, ToInput(InputKind::kLoad));
     case Kind::kSync:
       return Advance(step.node, ToInput(InputKind::kSync));
+    case Kind::kSave:
+      return Advance(step.node, ToInput(InputKind::kSave));
     case Kind::kLeave:
       return Advance(step.node, ToInput(InputKind::kLeave));
     case Kind::kWait: {
@@ -448,7 +457,11 @@ std::string World::Carry(NodeId node, const Transition& transition) {
   }
   if (!atlas_->At(transition.next).halted()) return {};
   if (node != kManager) {
-    Crash(node, /*for_good=*/true, /*tail_lost=*/false);
+    // Who was let go takes nothing along.
+    const uint8_t lost = leaders_lost_;
+    const bool let_go = atlas_->At(transition.next).halted_why().empty();
+    Crash(node, /*for_good=*/!atlas_->scenario().leaders_leave, /*tail_lost=*/false);
+    if (let_go) leaders_lost_ = lost;
     return {};
   }
   over_ = true;
@@ -535,7 +548,8 @@ std::string World::CheckStable() {
   const bool has_backups =
       std::all_of(shards.begin(), shards.end(), [](const Shard& shard) { return shard.backup != shard.leader; });
   const bool has_committed = manager.version() > atlas_->At(nodes_[0]).device().Restart().version;
-  if (has_backups && has_committed) stable_ = std::max(stable_, static_cast<uint8_t>(ToInt(manager.ledger().stable())));
+  const bool is_held = has_backups || (atlas_->scenario().faults & kCrash) == 0;
+  if (is_held && has_committed) stable_ = std::max(stable_, static_cast<uint8_t>(ToInt(manager.ledger().stable())));
   return {};
 }
 
@@ -589,6 +603,8 @@ std::string World::Describe(const Step& step) const {
       return who + " has loaded its stripes";
     case Kind::kSync:
       return who + "'s journal is on disk";
+    case Kind::kSave:
+      return who + "'s checkpoint is on disk";
     case Kind::kRestart:
       return who + " is started again";
     case Kind::kWait:

@@ -32,6 +32,7 @@ class World {
       kSeal,
       kLoad,
       kSync,
+      kSave,
       kRestart,
       kWait,
       // Faults.

@@ -117,7 +117,7 @@ TEST(ManagerTest, WhenBothHoldersOfAShardAreGoneTheJobGoesBackToTheCheckpointAnd
   options.manager.checkpoint_rounds = 2;
   Cluster cluster(options);
   ASSERT_TRUE(cluster.RunToVersion(5));
-  EXPECT_EQ(cluster.journal().checkpoint, Version{4});
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == Version{4}; }));
   cluster.Crash(3);
   cluster.Crash(4);
   cluster.Join(3);
@@ -485,7 +485,9 @@ TEST(ManagerTest, TheLastThatLeavesHandsOverWhatIsCommitted) {
 
 // Until then it is the only one that holds what was committed: a manager that is killed finds it there.
 TEST(ManagerTest, TheLastThatLeavesGoesWhenWhatIsCommittedIsOnDisk) {
-  Cluster cluster({.workers = 1, .leaders = 1});
+  Cluster::Options options = {.workers = 1, .leaders = 1};
+  options.manager.ledger.epoch_count = 3;
+  Cluster cluster(options);
   ASSERT_TRUE(cluster.RunToVersion(3));
   cluster.disk_full = true;
   cluster.Handle(2, Command{.kind = Command::Kind::kLeave});
@@ -504,17 +506,18 @@ TEST(ManagerTest, TheLastThatLeavesGoesWhenWhatIsCommittedIsOnDisk) {
   ASSERT_TRUE(cluster.Run([&] { return ++events > 2000; }));
   ASSERT_EQ(cluster.journal().checkpoint, Version{0});
   EXPECT_FALSE(cluster.left(2));
-  EXPECT_EQ(cluster.manager().version(), committed);
+  EXPECT_GE(cluster.manager().version(), committed);
   cluster.disk_full = false;
   ASSERT_TRUE(cluster.Run([&] { return cluster.left(2); })) << cluster.said();
-  EXPECT_EQ(cluster.journal().checkpoint, committed);
+  ASSERT_FALSE(cluster.over());
+  EXPECT_EQ(cluster.journal().checkpoint, cluster.manager().version());
   cluster.Crash(0);
   cluster.Crash(2);
   cluster.RestartManager(/*lost=*/0);
   cluster.Join(2);
   ASSERT_TRUE(cluster.Run());
   EXPECT_EQ(cluster.why(), "");
-  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_EQ(CoverOf(cluster), "72 micro-batches once");
   EXPECT_FALSE(Says(cluster, "no node holds all of")) << cluster.said();
 }
 
@@ -528,6 +531,7 @@ TEST(ManagerTest, AJobIsOverWhenItsLastVersionIsOnDisk) {
   EXPECT_TRUE(cluster.manager().ledger().finished());
   EXPECT_FALSE(cluster.over());
   // Its devices still have it when the manager is killed now.
+  const int64_t computed = cluster.computed(1) + cluster.computed(2);
   cluster.Crash(0);
   cluster.disk_full = false;
   cluster.RestartManager(/*lost=*/0);
@@ -535,7 +539,7 @@ TEST(ManagerTest, AJobIsOverWhenItsLastVersionIsOnDisk) {
   EXPECT_EQ(cluster.why(), "");
   EXPECT_EQ(cluster.journal().checkpoint, Version{6});
   EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
-  EXPECT_EQ(cluster.computed(1) + cluster.computed(2), 24);
+  EXPECT_EQ(cluster.computed(1) + cluster.computed(2), computed);
 }
 
 // It said that it leaves while nodes were agreeing on a view, and all that it holds was on disk already.

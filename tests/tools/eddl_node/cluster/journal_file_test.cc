@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "net/sim/event_log.h"
+#include "net/sim/journal.h"
 #include "net/wire/journal_codec.h"
 #include "runtime/base/rng.h"
 #include "runtime/base/status.h"
@@ -335,6 +337,93 @@ TEST_F(JournalFileTest, EndsThoughTheDiskIsFull) {
   }
   SetFileSizeLimit(RLIM_INFINITY);
   EXPECT_EQ(Reopened(), kStory);
+}
+
+// All that a manager may write, in any order that it may come in. What the file says then is what the simulator's
+// journal says, field by field.
+TEST_F(JournalFileTest, WhatItSaysIsWhatTheSimulatorsJournalSays) {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    SCOPED_TRACE(seed);
+    std::filesystem::remove(path_);
+    Rng rng(seed);
+    net::sim::JournalFile simulated;
+    auto journal = Open();
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    uint64_t view = 0, rounds = 0, checkpoint = 0;
+    int64_t rows = 0;
+    std::vector<net::ClosedEpoch> closed;
+    const auto write = [&](const auto& entry) {
+      ASSERT_TRUE((*journal)->Append(entry).ok());
+      simulated.Write(entry);
+    };
+    for (int i = 0; i < 60; ++i) {
+      switch (rng.Below(8)) {
+        case 0:
+          write(net::JournalView{net::View{++view}});
+          break;
+        case 1: {
+          rounds = checkpoint + rng.Below(rounds - checkpoint + 1);
+          write(net::JournalView{net::View{++view}});
+          net::JournalStart start = StartOf(view, rounds);
+          start.map.shards = {{.leader = net::NodeId{2}, .backup = net::NodeId{1}, .stripes = {{{}, net::Stripe{4}}}}};
+          std::erase_if(closed, [&](const net::ClosedEpoch& epoch) { return ToInt(epoch.version) > rounds; });
+          write(start);
+          break;
+        }
+        case 2:
+          if (checkpoint == rounds) break;
+          checkpoint += 1 + rng.Below(rounds - checkpoint);
+          EXPECT_TRUE((*journal)->Append(net::Checkpointed{net::Version{checkpoint}}));
+          simulated.Write(net::Checkpointed{net::Version{checkpoint}});
+          break;
+        case 3:
+          write(net::JournalBlock{{.first_row = rows, .row_count = 7, .owner = net::NodeId{3}, .hash = seed}});
+          rows += 7;
+          break;
+        case 4: {
+          const int64_t epoch = closed.empty() ? 0 : closed.back().epoch + 1;
+          closed.push_back({.version = net::Version{rounds}, .epoch = epoch, .quarantined = 1, .deferred = 2});
+          write(net::JournalEpoch{closed.back()});
+          break;
+        }
+        case 5: {
+          const net::JournalAway away = {{net::NodeId{1}, net::NodeId{static_cast<uint32_t>(2 + rng.Below(5))}}};
+          (*journal)->Append(away);
+          simulated.Write(away);
+          break;
+        }
+        default: {
+          const net::Journal record = RecordOf(rounds++, view);
+          (*journal)->Append(record);
+          simulated.Write(record.record, Instant{});
+        }
+      }
+    }
+    simulated.MakeDurable(Instant{});
+    journal->reset();
+    const auto again = Open();
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(net::sim::ToText(net::Event{(*again)->started()}), net::sim::ToText(net::Event{simulated.Read()}));
+  }
+}
+
+TEST_F(JournalFileTest, ItSaysWhichCheckpointItNamesOnDisk) {
+  absl::Notification named;
+  JournalFile* raw = nullptr;
+  auto journal = JournalFile::Open(
+      path_, kJob,
+      [&](net::Version) {
+        if (raw->durable_checkpoint() == net::Version{1} && !named.HasBeenNotified()) named.Notify();
+      },
+      [](const std::string&) {});
+  ASSERT_TRUE(journal.ok()) << journal.status();
+  raw = journal->get();
+  raw->Append(RecordOf(0));
+  EXPECT_FALSE(raw->Append(net::Checkpointed{net::Version{2}})) << "of rounds that there are not";
+  EXPECT_TRUE(raw->Append(net::Checkpointed{net::Version{1}}));
+  named.WaitForNotification();
+  journal->reset();
+  EXPECT_EQ((*Open())->durable_checkpoint(), net::Version{1});
 }
 
 }  // namespace
