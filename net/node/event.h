@@ -265,6 +265,12 @@ struct Evaluated {
 struct JournalEpoch {
   ClosedEpoch closed;
 };
+// With this version so many epochs are over. Told once for each, or anew if the version, or its checkpoint, was lost in
+// a change of view; its checkpoint and its test are under way, as far as the job has such.
+struct EpochsOver {
+  Version version{};
+  int64_t count = 0;
+};
 // The job goes on without what these own. Durable soon, in order.
 struct JournalAway {
   std::vector<NodeId> owners;
@@ -282,7 +288,7 @@ struct Halt {
 using Action =
     std::variant<Send, Multicast, SetTimer, Compute, Abandon, Merge, Release, Adopt, Discard, Fold, ClearFold, Seal,
                  Apply, ApplyBackup, Rollback, Forget, Snapshot, Load, Export, Journal, JournalView, JournalStart,
-                 Checkpointed, Explain, Halt, JournalBlock, TestHere, Evaluated, JournalEpoch, JournalAway>;
+                 Checkpointed, Explain, Halt, JournalBlock, TestHere, Evaluated, JournalEpoch, JournalAway, EpochsOver>;
 
 using Actions = std::vector<Action>;
 

@@ -139,7 +139,15 @@ void Leader::OnLoaded(const Loaded& loaded, bool active, Outbox& out) {
   }
   if (shard_->backup == self_) backed_up_ = start_;
   for (const auto& [node, have] : std::exchange(pulls_, {})) Answer(node, have, out);
+  SendIfAsked(start_, out);
   if (open_.contains(start_)) CheckWhole(start_, out);
+}
+
+void Leader::SendIfAsked(Version round, Outbox& out) {
+  const auto fold = open_.find(round);
+  if (fold == open_.end() || !fold->second.checkpoint || !own_.complete() || own_.newest != round) return;
+  fold->second.checkpoint = false;
+  SendCheckpoint(out);
 }
 
 void Leader::OnPush(NodeId from, Incarnation incarnation, const Push& push, Outbox& out) {
@@ -196,7 +204,8 @@ void Leader::OnClose(const Close& close, Outbox& out) {
     out.SendTo(contributor.node, Nack{.round = close.round, .part = contributor.part});
   }
   if (repeated) AskMissing(close.round, out);
-  if (close.checkpoint && own_.complete() && own_.newest == close.round) SendCheckpoint(out);
+  fold.checkpoint = fold.checkpoint || close.checkpoint;
+  SendIfAsked(close.round, out);
   CheckWhole(close.round, out);
 }
 

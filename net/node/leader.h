@@ -106,11 +106,12 @@ class Leader {
     std::vector<Contributor> expected;
     std::optional<Sealed> sealed;
     bool sealing = false;
+    bool checkpoint = false;  // of the version that it starts from is asked for, and not here yet
 
     template <typename Digest>
     static void AddTo(Digest& digest, const OpenRound& round) {
-      const auto& [folded, refused, attempt, expected, sealed, sealing] = round;
-      digest.Add(folded, refused, attempt, expected, sealed.has_value(), sealing);
+      const auto& [folded, refused, attempt, expected, sealed, sealing, checkpoint] = round;
+      digest.Add(folded, refused, attempt, expected, sealed.has_value(), sealing, checkpoint);
     }
   };
 
@@ -123,6 +124,8 @@ class Leader {
   // A commit of this view, here or at the predecessor: every new owner and backup has its part.
   void EndTransfers(Outbox& out);
   void SendReplica(Outbox& out);
+  // A Close has asked for a checkpoint of this version: sends it, if it is here.
+  void SendIfAsked(Version round, Outbox& out);
   // The newest version of the own shard, for the manager's disk.
   void SendCheckpoint(Outbox& out);
   void KeepRecord(const CommitRecord& record, Version durable);

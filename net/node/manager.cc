@@ -72,6 +72,7 @@ void Manager::OnStarted(Step& step, const Started& started) {
   // A round is only committed when the version that it starts from is stable.
   if (!started.records.empty()) ledger_.MakeStable(started.records.back().round);
   RestoreOwners(started);
+  RestoreEpochs();
   RestoreClosed(version_);
   closed_said_ = ledger_.closed_end();
   durable_ = version_;
@@ -368,7 +369,10 @@ void Manager::Say(Step& step, std::string topic, std::string text) {
 
 void Manager::Settle(Step& step) {
   if (phase_ == Phase::kAgreeing) TryStart(step);
-  if (phase_ == Phase::kRunning) UpdateAway(step);
+  if (phase_ == Phase::kRunning) {
+    UpdateAway(step);
+    EndEpochsWithoutCommit(step);
+  }
   // A commit makes room for the next round, a new round gives work, work that is dealt closes a round.
   for (bool again = true; again && phase_ == Phase::kRunning;) {
     AssignResults(step);

@@ -152,6 +152,12 @@ class Manager {
     std::vector<MicroBatch> micro_batches;
   };
 
+  // Epochs were over with this version.
+  struct EpochEnd {
+    Version version{};
+    int64_t count_before = 0;
+  };
+
   // One call of Handle.
   struct Step {
     Instant now;
@@ -268,6 +274,17 @@ class Manager {
   // Epochs that closed up to this version are closed, later ones are open again. REQUIRES: the ledger has all records
   // below it, and none else.
   void RestoreClosed(Version version);
+
+  // manager_epochs.cc: each epoch's end is told, saved and tested once.
+  // So many are over with the newest version.
+  void EndEpochs(Step& step, int64_t count);
+  // Nothing that is left of an epoch will be used: no commit ends it.
+  void EndEpochsWithoutCommit(Step& step);
+  // The version ends epochs, and has no checkpoint yet.
+  bool EndsEpoch(Version version) const;
+  // Ends that may have been undone, or whose checkpoints were on their way, are void: a view starts from this version.
+  void VoidEpochEnds(Version version);
+  void RestoreEpochs();
 
   // manager_leave.cc: the last that could lead goes.
   // A leader leaves, and nobody is here to whom its shard could move.
@@ -401,6 +418,8 @@ class Manager {
   std::vector<NodeId> away_said_;            // owners that the job goes on without, when any is here
   std::vector<ClosedEpoch> closed_;          // without some of their samples
   int64_t closed_said_ = 0;                  // epochs before it
+  int64_t epochs_over_ = 0;                  // that were told
+  std::deque<EpochEnd> epoch_ends_;          // that have no checkpoint yet
   int64_t rejected_count_ = 0;               // async results that were too old
   std::vector<CommitRecord> records_;        // since the checkpoint
   std::deque<Evaluation> evaluations_;       // by version; the first is dealt

@@ -91,11 +91,12 @@ void Manager::CloseRound(Step& step, Round& round, bool remind) {
   for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
   const bool is_on_its_way = checkpoint_ledgers_.contains(round.round());
   // Also where nothing is left of a round that was meant to have something: its owner is away.
-  if (LacksCheckpoint(round)) checkpoint_ledgers_.emplace(round.round(), ledger_);
+  const bool saves = LacksCheckpoint(round) || EndsEpoch(round.round());
+  if (saves) checkpoint_ledgers_.emplace(round.round(), ledger_);
   step.out.SendToAll(std::move(leaders), Close{.round = round.round(),
                                                .attempt = round.attempt,
                                                .expected = round.Contributors(),
-                                               .checkpoint = LacksCheckpoint(round) && (remind || !is_on_its_way)});
+                                               .checkpoint = is_on_its_way ? remind && LacksCheckpoint(round) : saves});
 }
 
 bool Manager::LacksCheckpoint(const Round& round) const {
@@ -216,9 +217,8 @@ bool Manager::CommitFirst(Step& step) {
   const bool is_regular =
       options_.checkpoint_rounds > 0 && (ToInt(version_) + 1) % static_cast<uint64_t>(options_.checkpoint_rounds) == 0;
   record.checkpoint = std::exchange(checkpoint_wanted_, false) || is_regular;
-  const int64_t epoch = ledger_.current_epoch();
   ledger_.Commit(version_, record.micro_batches);
-  const bool ends_epoch = ledger_.current_epoch() > epoch;
+  const bool ends_epoch = ledger_.current_epoch() > epochs_over_;
   record.checkpoint = record.checkpoint || (options_.checkpoint_epochs && ends_epoch);
   const std::optional<double> signal = noise_scale_.AddWhole(norm2, static_cast<double>(samples));
   if (signal && round.loss_samples > 0 && options_.step_scale > 0) {
@@ -241,7 +241,11 @@ bool Manager::CommitFirst(Step& step) {
   std::vector<NodeId> leaders;
   for (const Shard& shard : map_.shards) leaders.push_back(shard.leader);
   step.out.SendToAll(std::move(leaders), Commit{.record = std::move(record), .attempt = attempt, .durable = durable_});
-  if (ends_epoch || (is_regular && evaluations_.empty())) BeginTest(step, version_);
+  if (ends_epoch) {
+    EndEpochs(step, ledger_.current_epoch());
+  } else if (is_regular && evaluations_.empty()) {
+    BeginTest(step, version_);
+  }
   serve_ = true;
   return true;
 }

@@ -36,7 +36,8 @@ bool Manager::IsQuiet() const {
 
 void Manager::SaveIfQuiet(Step& step) {
   last_leaves_ = LastLeaves();
-  if (phase_ != Phase::kRunning || !(last_leaves_ || checkpoint_wanted_) || !IsQuiet()) return;
+  const bool wanted = last_leaves_ || checkpoint_wanted_ || EndsEpoch(version_);
+  if (phase_ != Phase::kRunning || !wanted || !IsQuiet()) return;
   if (checkpoint_ == version_) {
     checkpoint_wanted_ = false;
     return saved_ == version_ ? LetLastGo(step) : SayWhatIsWaitedFor(step);

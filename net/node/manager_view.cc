@@ -293,6 +293,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   map_ = DealStripes(leaders, options_.stripe_count, ChooseStandby(leaders.front().node));
   ledger_.Rollback(version);
   RestoreClosed(version);
+  VoidEpochEnds(version);
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= version; });
   // Who held what everybody held still does if rounds are undone: only new ones divide.
   if (!held.empty() && version <= started_version_) {
@@ -373,6 +374,7 @@ void Manager::SaveCheckpoint(Step& step) {
     step.out.Do(Checkpointed{version});
     safe_since_ = step.now;
   }
+  std::erase_if(epoch_ends_, [&](const EpochEnd& end) { return end.version <= checkpoint_; });
   std::erase_if(checkpoint_ledgers_, [&](const auto& entry) { return entry.first <= checkpoint_; });
   std::erase_if(checkpoint_parts_, [&](const auto& entry) { return entry.first <= checkpoint_; });
 }

@@ -193,7 +193,22 @@ void Checkers::OnEvaluated(const Evaluated& evaluated, const TestSums* all) {
                    std::to_string(all->loss));
 }
 
-void Checkers::OnFinished(Version version, int64_t left_out_samples) {
+void Checkers::OnEpochsOver(const EpochsOver& over, int64_t final_count) {
+  epochs_over_ = over.count;
+  if (over.count > final_count) return;
+  Break("I12", std::to_string(over.count) + " epochs are over with version " + Name(over.version) + ", but " +
+                   std::to_string(final_count) + " were already, and that is on disk");
+}
+
+void Checkers::OnFinished(Version version, int64_t left_out_samples, int64_t epochs_tested) {
+  if (epochs_over_ != options_.epoch_count) {
+    Break("I12", "the job is finished after " + std::to_string(options_.epoch_count) + " epochs, and " +
+                     std::to_string(epochs_over_) + " were told");
+  }
+  if (options_.test_count > 0 && epochs_tested != options_.epoch_count) {
+    Break("I12", "the job is finished after " + std::to_string(options_.epoch_count) + " epochs, and " +
+                     std::to_string(epochs_tested) + " of their ends were tested");
+  }
   if (options_.test_count > 0 && evaluated_ != version) {
     Break("I11",
           "the job is finished at version " + Name(version) + ", and the last that was tested is " + Name(evaluated_));

@@ -10,6 +10,7 @@
 //   I9  nothing of a fenced life is taken in
 //   I10 what a node owns, nobody else is told to compute
 //   I11 a test counts every test sample of its version exactly once, and versions in order; the last version is tested
+//   I12 each epoch's end is told, once it is on disk never again, and tested
 //
 // What was used is known from the origins that travel with the bytes (Buffer), not from what messages or the ledger
 // say. One thread.
@@ -69,16 +70,21 @@ class Checkers {
   void OnAdopt(NodeId node, View view, Version version, std::span<const BufferRef> shards);
   // Bytes that were damaged on the way are put to use.
   void OnTaken(NodeId node, const Buffer& buffer);
-  // The next manager does not know which tests are over.
-  void OnManagerCrash() { may_repeat_ = true; }
+  // So many epochs are over; `final_count` of them were before, with a version that is on disk.
+  void OnEpochsOver(const EpochsOver& over, int64_t final_count);
+  // The next manager does not know which tests are over, of this version on its disk or of later ones.
+  void OnManagerCrash(Version on_disk) {
+    evaluated_ = std::min(evaluated_, on_disk);
+    may_repeat_ = true;
+  }
   // A life ends: what it had fenced is forgotten with it.
   void OnCrash(NodeId node) { fenced_.erase(node); }
 
   // Time: until then, faults may hold up progress.
   void OnDisturbance(Instant until) { calm_since_ = std::max(calm_since_, until); }
   void OnTime(Instant now, bool can_work);
-  // The job says that it is finished.
-  void OnFinished(Version version, int64_t left_out_samples);
+  // The job says that it is finished. `epochs_tested`: whose end was.
+  void OnFinished(Version version, int64_t left_out_samples, int64_t epochs_tested);
 
   struct Broken {
     std::string invariant;
@@ -111,6 +117,7 @@ class Checkers {
   std::map<NodeId, std::map<NodeId, Incarnation>> fenced_;  // by leader
   Instant last_commit_;
   Instant calm_since_;
+  int64_t epochs_over_ = 0;  // as was told last
   Version evaluated_{};      // the newest version whose test is over
   bool may_repeat_ = false;  // a test that is over
 };

@@ -87,6 +87,8 @@ template <> inline constexpr auto kFields<TestHere> = std::tuple{Field{"version"
 template <> inline constexpr auto kFields<Evaluated> = std::tuple{
     Field{"version", &Evaluated::version}, Field{"loss", &Evaluated::loss}, Field{"correct", &Evaluated::correct},
     Field{"samples", &Evaluated::samples}};
+template <> inline constexpr auto kFields<EpochsOver> = std::tuple{
+    Field{"version", &EpochsOver::version}, Field{"count", &EpochsOver::count}};
 template <> inline constexpr auto kFields<Halt> = std::tuple{Field{"why", &Halt::why}};
 // clang-format on
 
@@ -98,6 +100,6 @@ inline constexpr std::array<const char*, std::variant_size_v<Action>> kActionNam
     "Send",     "Multicast",    "SetTimer",  "Compute",   "Abandon",      "Merge",        "Release",      "Adopt",
     "Discard",  "Fold",         "ClearFold", "Seal",      "Apply",        "ApplyBackup",  "Rollback",     "Forget",
     "Snapshot", "Load",         "Export",    "Journal",   "JournalView",  "JournalStart", "Checkpointed", "Explain",
-    "Halt",     "JournalBlock", "TestHere",  "Evaluated", "JournalEpoch", "JournalAway"};
+    "Halt",     "JournalBlock", "TestHere",  "Evaluated", "JournalEpoch", "JournalAway",  "EpochsOver"};
 
 }  // namespace eddl::net

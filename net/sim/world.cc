@@ -220,7 +220,7 @@ void World::StartManager(Instant at) {
   }
   manager_ = std::make_unique<Manager>(std::move(options));
   Started started = journal_.Read();
-  if (std::exchange(was_testing_, false)) started.untested = started.checkpoint;
+  if (EpochsOverAt(started.checkpoint) > epochs_tested_) started.untested = started.checkpoint;
   Handle(node, started, 0);
 }
 
@@ -487,7 +487,7 @@ void World::Score(Node& node, Version version) {
 
 Record World::Finish(int64_t event_count) {
   if (outcome_ == Outcome::kFinished && options_.check_invariants) {
-    checkers_.OnFinished(manager_->version(), left_out_samples_);
+    checkers_.OnFinished(manager_->version(), left_out_samples_, epochs_tested_);
     if (checkers_.broken()) End(Outcome::kViolation, "");
   }
   const Version version = manager_ != nullptr ? manager_->version() : Version{};

@@ -229,6 +229,9 @@ class World {
   void Do(Node& node, Instant at, const Evaluated& action);
   void Do(Node&, Instant, const JournalEpoch& action) { journal_.Write(action); }
   void Do(Node&, Instant, const JournalAway& action) { journal_.Write(action); }
+  void Do(Node& node, Instant at, const EpochsOver& action);
+  // Epochs that were over with a version up to this one.
+  int64_t EpochsOverAt(Version version) const;
   void Do(Node& node, Instant at, const Explain& action);
   void Do(Node& node, Instant at, const Halt& action);
   // What the manager tells members says what was decided.
@@ -324,7 +327,9 @@ class World {
   std::shared_ptr<const Layout> layout_;                    // of the newest view that started
   std::map<Version, TestSums> tests_;                       // that are under way: what they should give
   std::set<Version> tests_here_;                            // that wait for their checkpoint
-  bool was_testing_ = false;                                // the newest checkpoint, when the manager crashed
+  std::map<Version, int64_t> epoch_ends_;                   // that were told, and stand
+  int64_t epochs_tested_ = 0;                               // likewise, with a version whose test is over
+  std::set<Version> tests_over_;                            // of versions that stand
   Version next_score_{};
   Outcome outcome_ = Outcome::kTimeout;
   std::string why_;

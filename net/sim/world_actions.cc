@@ -119,6 +119,9 @@ void World::Do(Node& node, Instant at, Multicast& action) {
     recorder_.OnView(message.view, start->version);
     tests_.erase(tests_.upper_bound(start->version), tests_.end());
     tests_here_.erase(tests_here_.upper_bound(start->version), tests_here_.end());
+    epoch_ends_.erase(epoch_ends_.upper_bound(start->version), epoch_ends_.end());
+    epochs_tested_ = std::min(epochs_tested_, EpochsOverAt(start->version));
+    tests_over_.erase(tests_over_.upper_bound(start->version), tests_over_.end());
     Mark(node.id, "view " + std::to_string(ToInt(message.view)));
   }
   if (const auto* close = std::get_if<Close>(&message.body)) {
@@ -309,7 +312,22 @@ void World::Do(Node& node, Instant at, const TestHere& action) {
   Tell(node.id, Tested{.version = action.version, .loss = sums.loss, .correct = sums.correct}, at + kSoon);
 }
 
+int64_t World::EpochsOverAt(Version version) const {
+  const auto after = epoch_ends_.upper_bound(version);
+  return after == epoch_ends_.begin() ? 0 : std::prev(after)->second;
+}
+
+void World::Do(Node&, Instant, const EpochsOver& action) {
+  checkers_.OnEpochsOver(action, EpochsOverAt(journal_.checkpoint()));
+  // An earlier end of the same epochs is void: its checkpoint was lost.
+  std::erase_if(epoch_ends_, [&](const auto& end) { return end.second >= action.count; });
+  epoch_ends_[action.version] = action.count;
+  if (tests_over_.contains(action.version)) epochs_tested_ = std::max(epochs_tested_, action.count);
+}
+
 void World::Do(Node&, Instant at, const Evaluated& action) {
+  tests_over_.insert(action.version);
+  epochs_tested_ = std::max(epochs_tested_, EpochsOverAt(action.version));
   const auto known = tests_.find(action.version);
   checkers_.OnEvaluated(action, known == tests_.end() ? nullptr : &known->second);
   if (known != tests_.end()) tests_.erase(known);

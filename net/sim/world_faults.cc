@@ -122,13 +122,14 @@ void World::CrashManager(double back_seconds) {
   if (!At(kManager).alive) return;
   Mark(kManager, "crash");
   Kill(kManager, "manager crash");
-  const bool was_testing = manager_->IsTesting(journal_.checkpoint());
   manager_.reset();
   journal_.Crash();
-  was_testing_ = was_testing;
   tests_here_.clear();
   saving_.clear();
-  checkers_.OnManagerCrash();
+  // What is not on disk ends anew, and is tested anew.
+  epochs_tested_ = std::min(epochs_tested_, EpochsOverAt(journal_.checkpoint()));
+  tests_over_.erase(tests_over_.upper_bound(journal_.checkpoint()), tests_over_.end());
+  checkers_.OnManagerCrash(journal_.checkpoint());
   checkpoints_.erase(checkpoints_.upper_bound(journal_.checkpoint()), checkpoints_.end());
   const Instant back = now_ + FromSeconds(std::max(0.0, back_seconds));
   checkers_.OnDisturbance(back);

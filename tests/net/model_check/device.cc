@@ -119,6 +119,7 @@ std::string Device::Carry(const Action& action, const Promises& promises) {
             return std::string();
           },
           [&](const Evaluated& a) { return OnEvaluated(a, promises); },
+          [](const EpochsOver&) { return std::string(); },
           [&](const Checkpointed& a) {
             pending_.saving.push_back(a.version);
             whole_ = a.version;

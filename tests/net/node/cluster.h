@@ -106,6 +106,9 @@ class Cluster {
   // Likewise of test samples, and the tests that are over.
   int64_t tested(uint32_t node) const { return tested_.contains(node) ? tested_.at(node) : 0; }
   const std::vector<Evaluated>& tests() const { return tests_; }
+  // Ends of epochs that were told, and checkpoints that got to the disk.
+  const std::vector<EpochsOver>& epochs_over() const { return epochs_over_; }
+  const std::vector<Version>& saved() const { return saved_; }
   // Explanations so far, one a line.
   const std::string& said() const { return said_; }
   bool left(uint32_t node) const { return left_.contains(node); }
@@ -148,7 +151,10 @@ class Cluster {
     queue_.erase(next);
     now_ = now_ + Duration{100'000};
     if (auto* finished = std::get_if<LeaseFinished>(&event)) on_finished(node, *finished);
-    if (const auto* saved = std::get_if<CheckpointSaved>(&event)) journal_.checkpoint = saved->version;
+    if (const auto* saved = std::get_if<CheckpointSaved>(&event)) {
+      journal_.checkpoint = saved->version;
+      saved_.push_back(saved->version);
+    }
     if (Alive(node)) Handle(node, event);
     return true;
   }
@@ -235,6 +241,8 @@ class Cluster {
       journal_.closed.push_back(epoch->closed);
     } else if (const auto* away = std::get_if<JournalAway>(&action)) {
       journal_.away = away->owners;
+    } else if (const auto* over = std::get_if<EpochsOver>(&action)) {
+      epochs_over_.push_back(*over);
     } else if (const auto* checkpoint = std::get_if<Checkpointed>(&action)) {
       queue_.push_back({node, CheckpointSaved{checkpoint->version}});
     } else if (const auto* here = std::get_if<TestHere>(&action)) {
@@ -265,6 +273,8 @@ class Cluster {
   std::map<uint32_t, int64_t> computed_;
   std::map<uint32_t, int64_t> tested_;
   std::vector<Evaluated> tests_;
+  std::vector<EpochsOver> epochs_over_;
+  std::vector<Version> saved_;
   std::map<uint32_t, bool> left_;
   std::map<std::string, int64_t> sent_;
 };

@@ -792,5 +792,103 @@ TEST(ManagerTest, AResultThatCantBeIsAStrike) {
   EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
 }
 
+// "epoch 1 at v2, saved, tested; …": what became of each end that was told.
+std::string EpochEndsOf(const Cluster& cluster) {
+  std::string text;
+  for (const EpochsOver& over : cluster.epochs_over()) {
+    const auto is_it = [&](const auto& one) {
+      if constexpr (requires { one.version; }) return one.version == over.version;
+      if constexpr (!requires { one.version; }) return one == over.version;
+    };
+    text += "epoch " + std::to_string(over.count) + " at v" + std::to_string(ToInt(over.version));
+    if (std::any_of(cluster.saved().begin(), cluster.saved().end(), is_it)) text += " saved";
+    if (std::any_of(cluster.tests().begin(), cluster.tests().end(), is_it)) text += " tested";
+    text += "; ";
+  }
+  return text;
+}
+
+TEST(ManagerTest, EveryEpochsEndIsToldSavedAndTested) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(EpochEndsOf(cluster), "epoch 1 at v6 saved tested; epoch 2 at v12 saved tested; ");
+}
+
+// Ten micro-batches of node 1 and one of node 2 an epoch. Node 1 goes when the rest of the first epoch is its own.
+TEST(ManagerTest, AnEpochThatEndsSinceItsRestIsOutOfReachIsSavedAndTestedToo) {
+  Cluster::Options options = Testing();
+  options.manager.ledger.sample_count = 0;
+  options.manager.ledger.epoch_count = 3;
+  Cluster cluster(options);
+  cluster.Handle(0, Contributed{{.row_count = 40, .owner = NodeId{1}}});
+  cluster.Handle(0, Contributed{{.row_count = 4, .owner = NodeId{2}}});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.Crash(1);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(cluster.computed(2), 3) << "one an epoch";
+  EXPECT_EQ(EpochEndsOf(cluster),
+            "epoch 1 at v2 saved tested; epoch 2 at v3 saved tested; epoch 3 at v4 saved tested; ");
+}
+
+// The ninth micro-batch is a round of its own, and poisonous.
+TEST(ManagerTest, AnEpochThatEndsSinceItsRestIsPoisonousIsSavedAndTestedToo) {
+  Cluster::Options options = Testing();
+  options.manager.ledger.sample_count = 36;
+  Cluster cluster(options);
+  cluster.on_finished = [](uint32_t, LeaseFinished& finished) {
+    if (finished.done.kind != LeaseKind::kTrain) return;
+    const std::vector<MicroBatch>& mbs = finished.done.micro_batches;
+    finished.done.finite = std::find(mbs.begin(), mbs.end(), MicroBatch{8}) == mbs.end();
+    if (!finished.done.finite) finished.payload = Payload{};
+  };
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "17 micro-batches once");
+  EXPECT_EQ(EpochEndsOf(cluster), "epoch 1 at v2 saved tested; epoch 2 at v5 saved tested; ");
+}
+
+// A leader is lost while the checkpoint of the epoch's last version is on its way.
+TEST(ManagerTest, AnEpochWhoseCheckpointIsLostOnItsWayEndsAnew) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.RunToVersion(6));
+  ASSERT_EQ(EpochEndsOf(cluster), "epoch 1 at v6; ");
+  cluster.Crash(4);
+  ASSERT_TRUE(cluster.Run());
+  const std::string ends = EpochEndsOf(cluster);
+  EXPECT_EQ(cluster.epochs_over().size(), 3u) << ends;
+  EXPECT_TRUE(ends.ends_with("; epoch 1 at v6 saved tested; epoch 2 at v12 saved tested; ") ||
+              ends.ends_with("; epoch 1 at v5 saved tested; epoch 2 at v12 saved tested; "))
+      << ends;
+  EXPECT_EQ(cluster.tests().size(), 2u);
+  EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
+}
+
+TEST(ManagerTest, AnEpochThatWasNotOnDiskWhenTheManagerWasKilledEndsAnew) {
+  Cluster cluster(Testing());
+  cluster.disk_full = true;
+  ASSERT_TRUE(cluster.RunToVersion(8));
+  ASSERT_EQ(cluster.epochs_over().size(), 1u);
+  cluster.Crash(0);
+  cluster.disk_full = false;
+  cluster.RestartManager(/*lost=*/0);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  ASSERT_EQ(cluster.epochs_over().size(), 3u) << EpochEndsOf(cluster);
+  const std::string ends = EpochEndsOf(cluster);
+  EXPECT_TRUE(ends.ends_with("; epoch 1 at v7 saved tested; epoch 2 at v12 saved tested; "))
+      << ends << "; round 7 was on its way to the leaders' backups";
+}
+
+TEST(ManagerTest, AnEpochThatWasOnDiskWhenTheManagerWasKilledEndsOnce) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.Run([&] { return cluster.journal().checkpoint == Version{6} && cluster.tests().size() == 1; }));
+  cluster.Crash(0);
+  cluster.RestartManager(/*lost=*/0);
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(EpochEndsOf(cluster), "epoch 1 at v6 saved tested; epoch 2 at v12 saved tested; ");
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+}
+
 }  // namespace
 }  // namespace eddl::net

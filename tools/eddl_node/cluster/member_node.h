@@ -55,8 +55,9 @@ struct MemberNodeOptions {
 
 // Where a node stands, for its console.
 struct MemberStatus {
-  bool connected = false;  // to the manager
-  bool active = false;     // in a view that has started
+  bool connected = false;    // to the manager
+  uint64_t connections = 0;  // to the manager, so far
+  bool active = false;       // in a view that has started
   bool leads = false;
   bool paused = false;
   int64_t samples = 0;  // that this process has computed
@@ -169,6 +170,7 @@ class MemberNode final : public net::TransportObserver {
   void Do(const net::JournalView&) {}
   void Do(const net::JournalStart&) {}
   void Do(const net::Checkpointed&) {}
+  void Do(const net::EpochsOver&) {}
   void Do(const net::JournalBlock&) {}
   void Do(const net::TestHere&) {}
   void Do(const net::Evaluated&) {}
