@@ -158,6 +158,36 @@ class ClusterTest(cluster_case.ClusterCase):
     def member_or(self, status, name):
         return next((member for member in status["members"] if member["name"] == name), {"samples": 0})
 
+    def check_epochs_over_a_kill(self, mode):
+        """Epochs end while no checkpoint gets to the disk, and then the manager is killed."""
+        run = f"run-{mode}"
+        self.write_job(epochs=12, mode=mode, learning_rate=0.01)
+        manager = self.manage(run=run)
+        port = self.address.rpartition(":")[2]
+        nodes = [self.join(f"{name}-{mode}") for name in ("a", "b")]
+        self.wait_for("the third epoch", lambda s: s["epoch"] >= 3)
+        folder, away = self.folder / run / "cluster", self.folder / run / "away"
+        folder.rename(away)
+        epoch = self.status()["epoch"]
+        self.wait_for("two more epochs", lambda s: s["epoch"] >= min(epoch + 2, 12))
+        manager.send(signal.SIGKILL)
+        manager.wait()
+        away.rename(folder)
+        manager = self.manage("--resume", listen=f"127.0.0.1:{port}", run=run)
+        self.finished(manager, epochs=12)
+        for node in nodes:
+            self.assertEqual(node.wait(), 0, "".join(node.err))
+        lines = map(json.loads, (self.folder / run / "metrics.jsonl").read_text().splitlines())
+        epochs = [line for line in lines if line["kind"] == "epoch"]
+        self.assertEqual([line["epoch"] for line in epochs], list(range(1, 13)))
+        self.assertIsNotNone(epochs[-1]["test_accuracy"])
+
+    def test_each_epoch_is_reported_once_over_a_kill(self):
+        self.check_epochs_over_a_kill("sync")
+
+    def test_each_epoch_of_an_async_job_is_reported_once_over_a_kill(self):
+        self.check_epochs_over_a_kill("async")
+
     def test_a_stopped_node_holds_nobody_up_and_may_come_back(self):
         self.write_job(epochs=8)
         manager = self.manage()

@@ -68,9 +68,9 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   begin_ = Now();
   for (const net::DataBlock& block : journal.started().blocks) progress_.Add(block);
   progress_.Restore(journal.started(), seconds_before);
-  epochs_reported_ = progress_.state().epoch;
+  epochs_reported_ = epochs_reported;
   loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
-  loop_.Post([this, started = Restore(journal.started(), epochs_reported)] {
+  loop_.Post([this, started = Restore(journal.started())] {
     Handle(started);
     TellGrowth();
   });
@@ -90,16 +90,15 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   return end_;
 }
 
-net::Started ManagerNode::Restore(const net::Started& started, int64_t epochs_reported) {
+net::Started ManagerNode::Restore(const net::Started& started) {
   net::Started restored = started;
   const net::Version version = started.checkpoint;
   const auto state = progress_.StateAt(version);
-  const bool ends_epoch = ToInt(version) > 0 && state && state->position == 0 && state->epoch > epochs_reported;
-  if (!ends_epoch || options_.manager.test_count == 0) return restored;
+  // Epochs that ended after it end anew; those up to it do not. They are reported with it, if they are not yet.
+  if (ToInt(version) == 0 || !state || state->epoch <= epochs_reported_) return restored;
   auto model = LoadCheckpoint(keeper_->PathOf(version));
   if (!model.ok()) return restored;  // as whoever opened the keeper has said
-  restored.untested = version;
-  epochs_reported_ = state->epoch - 1;
+  if (options_.manager.test_count > 0) restored.untested = version;
   epoch_ends_.emplace(version, state->epoch);
   Saved& saved = saved_[version];
   saved.checkpoint.version = version;
@@ -447,24 +446,26 @@ void ManagerNode::OnDriverTimer() {
 }
 
 void ManagerNode::ReportEpochs(net::Version version, const std::optional<BatchSums>& test, const Checkpoint& model) {
-  int64_t done = 0;
   while (!epoch_ends_.empty() && epoch_ends_.begin()->first <= version) {
-    done = epoch_ends_.begin()->second;
+    const auto [end, done] = *epoch_ends_.begin();
     epoch_ends_.erase(epoch_ends_.begin());
-  }
-  for (; epochs_reported_ < done; ++epochs_reported_) {
-    const RunProgress::EpochMeans means = progress_.MeansOf(epochs_reported_);
-    EpochReport report = {.epoch = epochs_reported_ + 1,
-                          // Nothing is known of what an earlier process computed.
-                          .train_loss = means.samples > 0 ? means.loss : std::nan(""),
-                          .train_accuracy = means.samples > 0 ? means.accuracy : std::nan(""),
-                          .seconds = progress_.state().seconds,
-                          .state = *model.state};
-    if (test && test->count > 0 && epochs_reported_ + 1 == done) {
-      report.test_loss = test->loss / static_cast<double>(test->count);
-      report.test_accuracy = static_cast<double>(test->correct) / static_cast<double>(test->count);
+    // Its own checkpoint may have been lost on its way, but not its test.
+    const auto own = results_.find(end);
+    const std::optional<BatchSums> sums = own != results_.end() ? own->second : test;
+    for (; epochs_reported_ < done; ++epochs_reported_) {
+      const RunProgress::EpochMeans means = progress_.MeansOf(epochs_reported_);
+      EpochReport report = {.epoch = epochs_reported_ + 1,
+                            // Nothing is known of what an earlier process computed.
+                            .train_loss = means.samples > 0 ? means.loss : std::nan(""),
+                            .train_accuracy = means.samples > 0 ? means.accuracy : std::nan(""),
+                            .seconds = progress_.state().seconds,
+                            .state = *model.state};
+      if (sums && sums->count > 0 && epochs_reported_ + 1 == done) {
+        report.test_loss = sums->loss / static_cast<double>(sums->count);
+        report.test_accuracy = static_cast<double>(sums->correct) / static_cast<double>(sums->count);
+      }
+      if (observer_.on_epoch) observer_.on_epoch(report, model);
     }
-    if (observer_.on_epoch) observer_.on_epoch(report, model);
   }
 }
 
@@ -524,10 +525,7 @@ void ManagerNode::Do(const net::Release& action) { payloads_.erase(action.payloa
 
 void ManagerNode::Do(const net::Journal& action) {
   journal_->Append(action);
-  const int64_t epochs_done = manager_.ledger().current_epoch();
-  const StepReport report = progress_.OnCommit(Now(), action.record, epochs_done);
-  const bool ended = epochs_done > std::max(epochs_reported_, epoch_ends_.empty() ? 0 : epoch_ends_.rbegin()->second);
-  if (ended) epoch_ends_.emplace(Next(action.record.round), epochs_done);
+  const StepReport report = progress_.OnCommit(Now(), action.record, manager_.ledger().current_epoch());
   const RunProgress::RoundSums& sums = progress_.last_round();
   watch_.OnRound(sums.loss, sums.correct, sums.samples);
   if (observer_.on_step) observer_.on_step(report);
@@ -574,6 +572,17 @@ void ManagerNode::Do(const net::Evaluated& action) {
 
 void ManagerNode::Do(const net::JournalEpoch& action) {
   if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+}
+
+void ManagerNode::Do(const net::EpochsOver& action) {
+  progress_.EndEpochs(action.count);
+  // An earlier end of the same epochs is void, if there was one.
+  std::erase_if(epoch_ends_, [&action](const auto& end) { return end.second >= action.count; });
+  epoch_ends_[action.version] = action.count;
+  // It was saved before anybody knew that it would be the last: what is left of the epoch is given up.
+  if (end_.last && end_.last->version == action.version) {
+    saved_.try_emplace(action.version, Saved{.checkpoint = *end_.last, .model = end_.model});
+  }
 }
 
 void ManagerNode::Do(const net::JournalAway& action) { journal_->Append(action); }

@@ -157,7 +157,7 @@ class ManagerNode final : public net::TransportObserver {
   void OnDriverTimer();
   void AddEvent(const std::string& topic, const std::string& text);
   // The journal's word, and the checkpoint whose test was not over when an earlier process ended.
-  net::Started Restore(const net::Started& started, int64_t epochs_reported);
+  net::Started Restore(const net::Started& started);
   // Tests that wait for their checkpoint, and checkpoints that wait for the end of their test.
   void SettleTests();
   // Checkpoints whose file is on disk, when the journal's word of them is, too.
@@ -178,6 +178,7 @@ class ManagerNode final : public net::TransportObserver {
   void Do(const net::Evaluated& action);
   void Do(const net::JournalEpoch& action);
   void Do(const net::JournalAway& action);
+  void Do(const net::EpochsOver& action);
   void Do(const net::Explain& action);
   void Do(const net::Halt& action);
   // A member's: never the manager's. A part of a checkpoint is made when it is sent.
@@ -239,7 +240,7 @@ class ManagerNode final : public net::TransportObserver {
   std::map<net::Payload, net::Bytes> payloads_;    // parts of checkpoints that just came
   uint64_t payload_count_ = 0;
   std::deque<ClusterEvent> events_;
-  std::map<net::Version, int64_t> epoch_ends_;  // version at which so many epochs were done, not reported yet
+  std::map<net::Version, int64_t> epoch_ends_;  // versions with which so many epochs were over, not reported yet
   int64_t epochs_reported_ = 0;
   int64_t saving_ = 0;  // checkpoints on their way to disk
   struct Saved {

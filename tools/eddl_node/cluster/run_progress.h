@@ -30,6 +30,8 @@ class RunProgress {
   // The round is committed; the step's report. `epochs_done` by the manager's ledger: in async, rounds of two epochs
   // overlap.
   StepReport OnCommit(Instant now, const net::CommitRecord& record, int64_t epochs_done);
+  // So many are over, be it without a commit: what is counted by epoch begins anew.
+  void EndEpochs(int64_t epochs_done);
   // Sums over the samples of the last committed round whose leases were seen here.
   struct RoundSums {
     double loss = 0;
@@ -79,8 +81,6 @@ class RunProgress {
     std::deque<Count> recent;
     Instant since{-1};  // when its first lease began
   };
-  // So many are over: what is counted by epoch begins anew.
-  void EndEpochs(int64_t epochs_done);
   static double Rate(const std::deque<Count>& recent, Instant now, Instant since);
   static void Forget(std::deque<Count>& recent, Instant now);
 
