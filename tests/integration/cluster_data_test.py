@@ -248,6 +248,33 @@ class ClusterDataTest(cluster_case.ClusterCase):
             self.assertGreater(second.json()[-1]["samples"], 5 * 240)
             self.assertIn("ended without", "".join(manager.err + manager.out))
 
+    def test_a_restarted_manager_hears_again_what_a_newcomer_brought(self):
+        self.write_job(epochs=12)
+        options = ("--set", "data.policy=local")
+        manager = self.manage(*options)
+        port = self.address.rpartition(":")[2]
+
+        def again():
+            manager.send(signal.SIGKILL)
+            manager.wait()
+            return self.manage("--resume", *options, listen=f"127.0.0.1:{port}")
+
+        first = self.join_with("a", 480, 1, pace=10 * PACE)
+        self.wait_for("the second epoch", lambda s: s["epoch"] >= 2)
+        first.send(signal.SIGKILL)
+        first.wait()
+        manager = again()
+        # It waits for node 1, for as long as somebody may take to come back: what comes now is taken later.
+        second = self.join_with("b", 240, 2)
+        status = self.wait_for("the newcomer", lambda s: any(member["name"] == "b" and member["state"] == "working"
+                                                             for member in s["members"]))
+        self.assertEqual(status["phase"], "agreeing")
+        self.assertEqual([block["rows"] for block in status["blocks"]], [480])
+        manager = again()
+        self.finished(manager, epochs=12)
+        self.assertEqual(second.wait(), 0, "".join(second.err))
+        self.assertGreater(second.json()[-1]["samples"], 5 * 240)
+
     def test_a_restarted_manager_tells_of_no_epoch_twice(self):
         self.write_job(epochs=40, workers_min=2)
         options = ("--set", "data.policy=local")

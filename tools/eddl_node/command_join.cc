@@ -22,6 +22,7 @@
 #include "tools/eddl_node/cluster/block_samples.h"
 #include "tools/eddl_node/cluster/cluster_access.h"
 #include "tools/eddl_node/cluster/cluster_service.h"
+#include "tools/eddl_node/cluster/data_bringer.h"
 #include "tools/eddl_node/cluster/fetch_file.h"
 #include "tools/eddl_node/cluster/member_session.h"
 #include "tools/eddl_node/cluster/sample_cache.h"
@@ -49,8 +50,6 @@ constexpr Duration kFetchPatience{5'000'000'000};
 constexpr std::chrono::seconds kCallPatience{15};
 // Between two lines of a node that is not on a terminal.
 constexpr double kStatusSeconds = 10;
-// The manager waits for a moment that suits.
-constexpr std::chrono::seconds kBringPatience{90};
 // Rows of one contribution that are kept in memory, where the disk does not take them.
 constexpr int64_t kBlockMemoryBytes = int64_t{1} << 20;
 // Likewise of the test set: a device tests about the same part of it every time.
@@ -104,6 +103,7 @@ class JoinRun {
   std::unique_ptr<cluster::SampleCache> tests_;     // null: nothing is tested here
   cluster::NoRows no_rows_;
   std::optional<LabelledData> own_;                // which nobody else sees
+  std::unique_ptr<cluster::DataBringer> bringer_;  // of those
   std::unique_ptr<cluster::BlockSamples> blocks_;  // those, and what is contributed
   std::unique_ptr<cluster::MemberSession> session_;
   std::optional<net::GrpcLog> grpc_log_;
@@ -251,19 +251,14 @@ absl::Status JoinRun::BringOwn(const std::shared_ptr<grpc::Channel>& channel) {
         cluster::CheckEntry(job_.data, row + 1, own_->rows.Row(row), own_->labels[static_cast<size_t>(row)]);
     if (!good.ok()) return WithExitCode(ExitCode::kData, WithContext(good, arguments_.data));
   }
-  v1::BringRequest request;
-  request.set_node(ToInt(node_));
-  request.set_rows(count);
-  request.set_hash(cluster::OwnRows(own_->rows, own_->labels).Hash());
-  v1::BringReply reply;
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kBringPatience);
-  const auto stub = v1::Cluster::NewStub(channel);
-  const absl::Status brought = cluster::FromGrpc(stub->Bring(&context, request, &reply));
-  if (!brought.ok()) return WithExitCode(ExitCode::kRefused, WithContext(brought, "the manager refused"));
-  const bool waits = reply.first_epoch() == 0;
+  bringer_ =
+      std::make_unique<cluster::DataBringer>(channel, node_, count, cluster::OwnRows(own_->rows, own_->labels).Hash(),
+                                             [this](const std::string& text) { console_.log().Warning(text); });
+  const auto first_epoch = bringer_->Bring();
+  if (!first_epoch.ok())
+    return WithExitCode(ExitCode::kRefused, WithContext(first_epoch.status(), "the manager refused"));
   console_.Line("data    " + Grouped(count) + " entries of this device's own, used from " +
-                (waits ? "the next epoch that begins" : "epoch " + std::to_string(reply.first_epoch()) + " on"));
+                (*first_epoch == 0 ? "the next epoch that begins" : "epoch " + std::to_string(*first_epoch) + " on"));
   return absl::OkStatus();
 }
 
@@ -373,6 +368,7 @@ absl::Status JoinRun::ServeMetrics() {
 }
 
 void JoinRun::OnStatus(const MemberStatus& status) {
+  if (status.connections != latest_.connections && bringer_ != nullptr) bringer_->BringAgain();
   latest_ = status;
   if (status.active) console_.log().set_round(static_cast<int64_t>(status.version));
   {

@@ -85,7 +85,10 @@ void MemberNode::SetLink(const LinkEstimate& estimate) {
 void MemberNode::OnPeerUp(net::NodeId peer) {
   loop_.Post([this, peer] {
     Debug([&] { return "connected with node " + std::to_string(ToInt(peer)); });
-    if (peer == net::kManager) connected_ = true;
+    if (peer == net::kManager) {
+      connected_ = true;
+      ++status_.connections;
+    }
     Handle(net::PeerUp{peer});
   });
 }
