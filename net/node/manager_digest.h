@@ -16,15 +16,13 @@ void Manager::AddTo(Digest& digest) const {
                granted_since_probe, batch_seconds, poisoned_by, poisoned_count, missing_since, away_said, closed,
                closed_said, epochs_over, epoch_ends, rejected_count, records, evaluations, tested, tested_by,
                told_to_stop, names, next_counter, next_attempt, serve, replan, planned_with_noise, planned_blind,
-               planned_exchange, planned_at,
-               planned_when, plan_rounds, started_at, load_bound, next_tick, ask_again, agreeing_since, waiting_since,
-               safe_since, patience_over, agree_bound, stage_bound] = *this;
+               planned_exchange, planned_at, planned_when, plan_rounds, started_at, load_bound, next_tick, ask_again,
+               agreeing_since, waiting_since, safe_since, patience_over, agree_bound, stage_bound] = *this;
   digest.Add(phase, view, started, histories, started_version, version, checkpoint, saved, durable, map, plan, ledger,
              checkpoint_ledger, checkpoint_ledgers, checkpoint_parts, checkpoint_wanted, last_leaves, roster, rounds,
              duplicates, results, poisoned_by, poisoned_count, away_said, closed, closed_said, epochs_over, epoch_ends,
              records, evaluations, tested, told_to_stop, next_counter, next_attempt, serve, replan, planned_with_noise,
-             planned_blind,
-             planned_at, plan_rounds, patience_over);
+             planned_blind, planned_at, plan_rounds, patience_over);
   digest.Add(tested_by.size());
   for (const NodeId node : tested_by) digest.Add(node);  // by micro-batch: their order counts
   digest.AddUnordered(missing_since, [](Digest& part, const auto& entry) { part.Add(entry.first); });
@@ -37,8 +35,8 @@ void Manager::AddTo(Digest& digest) const {
   }
   // Times and speeds, and what is learnt of them.
   digest.Omit(measured, measuring_since, measuring_samples, save_asked, gate, waiting_gate, noise_scale, step_gain,
-              granted_since_probe, batch_seconds, planned_exchange, planned_when, started_at, load_bound, next_tick, ask_again,
-              agreeing_since, waiting_since, safe_since, agree_bound, stage_bound);
+              granted_since_probe, batch_seconds, planned_exchange, planned_when, started_at, load_bound, next_tick,
+              ask_again, agreeing_since, waiting_since, safe_since, agree_bound, stage_bound);
   digest.Omit(options, names);                       // the same in all states; what payloads are called
   digest.Omit(ends, async_leases);                   // what leases say
   digest.Omit(decision, rejected_count, disk_said);  // for people
