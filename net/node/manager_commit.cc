@@ -134,6 +134,7 @@ void Manager::OnWaiting(Step& step, NodeId from, const Waiting& waiting) {
   if (phase_ != Phase::kRunning || round == nullptr || !shard || waiting.attempt != round->attempt) return;
   round->answered.resize(map_.shards.size());
   round->answered[*shard] = true;
+  if (round->reminders == 0) return;  // closed anew, for a checkpoint: nobody is late
   // One leader that misses most of what others have is itself cut off.
   if (waiting.missing.size() > 1 && 2 * waiting.missing.size() > round->expected_count()) {
     if (++roster_.Find(from)->missed >= kMissedMax) Remove(step, from, "most workers can't reach it");
