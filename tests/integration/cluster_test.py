@@ -114,7 +114,7 @@ class ClusterTest(cluster_case.ClusterCase):
         self.assertEqual(second.wait(), 0, "".join(second.err))
 
     def without_room(self):
-        """From now on no checkpoint gets to the manager's disk, while its journal does; until what is returned is called."""
+        """No checkpoint gets to the manager's disk, while its journal does, until what is returned is called."""
         folder, away = self.folder / "run/cluster", self.folder / "run/away"
         folder.rename(away)
         return lambda: away.rename(folder)

@@ -83,6 +83,8 @@ class Device {
   // What a manager's own device says of a version: of its journal's history.
   Tested TestByJournal(Version version, const Promises& promises) const;
 
+  // A manager's: the stripes of its checkpoint on disk, if that is of this version.
+  Stripes OnDiskAt(Version version) const { return version == journal_.checkpoint ? journal_.saved : Stripes(); }
   // All stripes that it has at this version, by content.
   Stripes HoldingAt(Version version) const;
 

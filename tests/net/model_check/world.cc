@@ -563,7 +563,7 @@ std::string World::CheckEnd() const {
   }
   const auto count = static_cast<uint64_t>(scenario.promises().MicroBatchCount());
   for (uint32_t i = 0; i < scenario.leader_count; ++i) {
-    bool held = false;
+    bool held = manager.device().OnDiskAt(version).contains(Stripe{i});  // as leaders sent it
     for (NodeId node = NodeId{1}; node < scenario.node_end(); node = NodeId{ToInt(node) + 1}) {
       if (!IsLive(node)) continue;
       const Stripes stripes = atlas_->At(nodes_[ToInt(node)]).device().HoldingAt(version);

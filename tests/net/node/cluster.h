@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -278,5 +279,20 @@ class Cluster {
   std::map<uint32_t, bool> left_;
   std::map<std::string, int64_t> sent_;
 };
+
+// Every micro-batch of the journal, with how often it was committed.
+inline std::string CoverOf(const Cluster& cluster) {
+  std::map<uint64_t, int> times;
+  for (const CommitRecord& record : cluster.journal().records) {
+    for (const MicroBatch mb : record.micro_batches) ++times[ToInt(mb)];
+  }
+  std::set<int> counts;
+  for (const auto& [mb, count] : times) counts.insert(count);
+  return std::to_string(times.size()) + " micro-batches" + (counts == std::set<int>{1} ? " once" : " not once");
+}
+
+inline bool Says(const Cluster& cluster, const std::string& text) {
+  return cluster.said().find(text) != std::string::npos;
+}
 
 }  // namespace eddl::net
