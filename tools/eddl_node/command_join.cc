@@ -55,6 +55,10 @@ constexpr int64_t kBlockMemoryBytes = int64_t{1} << 20;
 // Likewise of the test set: a device tests about the same part of it every time.
 constexpr int64_t kTestMemoryBytes = int64_t{8} << 20;
 
+// Requests for rows that are under way at once, and those of them that no lease waits for.
+constexpr int kFetchThreads = 4;
+constexpr int kFetchAheadMax = 2;
+
 std::string HostName() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unnamed";
@@ -99,8 +103,10 @@ class JoinRun {
   v1::JoinReply reply_;
   JobPacket job_;
   std::shared_ptr<grpc::Channel> samples_channel_;  // one for all blocks
-  std::unique_ptr<cluster::SampleCache> samples_;   // null: the job's rows stay where they are
-  std::unique_ptr<cluster::SampleCache> tests_;     // null: nothing is tested here
+  const std::shared_ptr<cluster::FetchPool> fetch_pool_ =
+      std::make_shared<cluster::FetchPool>(kFetchThreads, kFetchAheadMax);  // of all caches, which share it
+  std::unique_ptr<cluster::SampleCache> samples_;                           // null: the job's rows stay where they are
+  std::unique_ptr<cluster::SampleCache> tests_;                             // null: nothing is tested here
   cluster::NoRows no_rows_;
   std::optional<LabelledData> own_;                // which nobody else sees
   std::unique_ptr<cluster::DataBringer> bringer_;  // of those
@@ -233,7 +239,8 @@ absl::StatusOr<std::unique_ptr<cluster::SampleSource>> JoinRun::OpenBlock(const 
                                      .limit_bytes = arguments_.cache_limit,
                                      .memory_bytes = kBlockMemoryBytes,
                                      .on_trouble = say},
-                                    cluster::WithOffset(cluster::MakeFetcher(samples_channel_), block.first_row));
+                                    cluster::WithOffset(cluster::MakeFetcher(samples_channel_), block.first_row),
+                                    fetch_pool_);
 }
 
 absl::Status JoinRun::BringOwn(const std::shared_ptr<grpc::Channel>& channel) {
@@ -285,7 +292,7 @@ absl::Status JoinRun::OpenSamples(const std::shared_ptr<grpc::Channel>& channel)
                                             .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
                                             .limit_bytes = arguments_.cache_limit,
                                             .on_trouble = say},
-                                           cluster::MakeFetcher(channel)));
+                                           cluster::MakeFetcher(channel), fetch_pool_));
   if (job_.test_count > 0) {
     EDDL_ASSIGN_OR_RETURN(
         tests_, cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
@@ -296,7 +303,7 @@ absl::Status JoinRun::OpenSamples(const std::shared_ptr<grpc::Channel>& channel)
                                             .limit_bytes = arguments_.cache_limit,
                                             .memory_bytes = kTestMemoryBytes,
                                             .on_trouble = say},
-                                           cluster::MakeFetcher(channel, cluster::SampleSet::kTest)));
+                                           cluster::MakeFetcher(channel, cluster::SampleSet::kTest), fetch_pool_));
   }
   blocks_ = std::make_unique<cluster::BlockSamples>(*samples_, job_.sample_count,
                                                     [this](const net::DataBlock& block) { return OpenBlock(block); });

@@ -32,26 +32,55 @@ void BlockSamples::SetBlocks(std::span<const net::DataBlock> blocks) {
 }
 
 void BlockSamples::OpenBlocks() {
-  const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !all_opened(); };
+  const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || NextToOpen() != nullptr; };
   while (true) {
+    Opened* next = nullptr;
     net::DataBlock block;
     {
       const absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(&has_work));
       if (stopped_) return;
-      block = opened_[opened_count_].block;
+      next = NextToOpen();
+      block = next->block;
     }
     auto source = open_(block);
     const absl::MutexLock lock(&mutex_);
-    Opened& opened = opened_[opened_count_++];
-    opened.failure = source.status();
-    if (source.ok()) opened.source = *std::move(source);
+    next->is_known = true;
+    next->failure = source.status();
+    if (source.ok()) next->source = *std::move(source);
   }
 }
 
-absl::Status BlockSamples::AwaitOpened(const std::function<bool()>& cancelled) {
-  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || all_opened(); };
+BlockSamples::Opened* BlockSamples::NextToOpen() {
+  Opened* first = nullptr;
+  for (Opened& one : opened_) {
+    if (one.is_known) continue;
+    if (one.is_wanted) return &one;
+    if (first == nullptr) first = &one;
+  }
+  return first;
+}
+
+const BlockSamples::Opened* BlockSamples::BlockOf(int64_t sample) const {
+  const auto it = std::find_if(opened_.begin(), opened_.end(), [sample](const Opened& one) {
+    return sample >= one.block.first_row && sample - one.block.first_row < one.block.row_count;
+  });
+  return it == opened_.end() ? nullptr : &*it;
+}
+
+absl::Status BlockSamples::AwaitOpened(std::span<const int64_t> samples, const std::function<bool()>& cancelled) {
   const absl::MutexLock lock(&mutex_);
+  std::vector<const Opened*> wanted;
+  for (const int64_t sample : samples) {
+    const Opened* const block = sample >= 0 && sample < base_rows_ ? nullptr : BlockOf(sample);
+    if (block != nullptr && !block->is_known) wanted.push_back(block);
+  }
+  for (Opened& one : opened_) {
+    one.is_wanted = one.is_wanted || std::find(wanted.begin(), wanted.end(), &one) != wanted.end();
+  }
+  const auto over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopped_ || std::all_of(wanted.begin(), wanted.end(), [](const Opened* one) { return one->is_known; });
+  };
   while (!mutex_.AwaitWithTimeout(absl::Condition(&over), kLookAgain)) {
     if (cancelled()) return MakeStatus(absl::StatusCode::kCancelled, "the lease was given up");
   }
@@ -66,10 +95,8 @@ absl::StatusOr<std::vector<BlockSamples::Share>> BlockSamples::Split(std::span<c
     SampleSource* source = &base_;
     int64_t row = sample;
     if (sample < 0 || sample >= base_rows_) {
-      const auto opened = std::find_if(opened_.begin(), opened_.end(), [sample](const Opened& one) {
-        return sample >= one.block.first_row && sample - one.block.first_row < one.block.row_count;
-      });
-      if (opened == opened_.end()) return InvalidArgument("there is no sample " + std::to_string(sample));
+      const Opened* const opened = BlockOf(sample);
+      if (opened == nullptr) return InvalidArgument("there is no sample " + std::to_string(sample));
       EDDL_RETURN_IF_ERROR(opened->failure);
       if (opened->source == nullptr) continue;
       source = opened->source.get();
@@ -85,7 +112,7 @@ absl::StatusOr<std::vector<BlockSamples::Share>> BlockSamples::Split(std::span<c
 
 absl::Status BlockSamples::Read(std::span<const int64_t> samples, std::vector<std::byte>& rows,
                                 std::vector<int32_t>& labels, const std::function<bool()>& cancelled) {
-  EDDL_RETURN_IF_ERROR(AwaitOpened(cancelled));
+  EDDL_RETURN_IF_ERROR(AwaitOpened(samples, cancelled));
   EDDL_ASSIGN_OR_RETURN(const std::vector<Share> shares, Split(samples));
   if (shares.size() == 1) return shares[0].source->Read(shares[0].rows, rows, labels, cancelled);
   rows.clear();

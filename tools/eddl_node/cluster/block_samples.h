@@ -2,7 +2,8 @@
 // source of its own.
 //
 // A contribution's cache is named by its own content, as the first block's is: rows of one job never pass for
-// another's. Opening one may take a while: a thread of its own does it, and only who reads its rows waits. Thread-safe.
+// another's. Opening one may take a while: a thread of its own does it, one after the other; only who reads rows of a
+// block waits for it, and such a block is the next one. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +42,9 @@ class BlockSamples final : public SampleSource {
  private:
   struct Opened {
     net::DataBlock block;
-    std::unique_ptr<SampleSource> source;  // null: not yet, or it could not be opened
+    bool is_wanted = false;  // somebody waits for it
+    bool is_known = false;   // it is open, or it is known why it can't be
+    std::unique_ptr<SampleSource> source;
     absl::Status failure;
   };
   // Some of the rows that are asked for: those of one source.
@@ -52,17 +55,19 @@ class BlockSamples final : public SampleSource {
   };
   // Without those whose block is still to be opened.
   absl::StatusOr<std::vector<Share>> Split(std::span<const int64_t> samples) const;
-  // kCancelled: the lease was given up before, or this ends.
-  absl::Status AwaitOpened(const std::function<bool()>& cancelled);
+  // Waits for the blocks that these are in. kCancelled: the lease was given up before, or this ends.
+  absl::Status AwaitOpened(std::span<const int64_t> samples, const std::function<bool()>& cancelled);
   void OpenBlocks();
-  bool all_opened() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return opened_count_ == opened_.size(); }
+  // The block to be opened next; null: there is none.
+  Opened* NextToOpen() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null: it is in no block.
+  const Opened* BlockOf(int64_t sample) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SampleSource& base_;
   const int64_t base_rows_;
   const Opener open_;
   mutable absl::Mutex mutex_;
   std::deque<Opened> opened_ ABSL_GUARDED_BY(mutex_);  // never removed, so that a source is good without the lock
-  size_t opened_count_ ABSL_GUARDED_BY(mutex_) = 0;    // of the first so many it is known whether they can be opened
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread opener_;  // once there are blocks
 };

@@ -7,7 +7,6 @@
 #include <deque>
 #include <optional>
 #include <set>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -53,20 +52,25 @@ class RowMemory {
 class SampleCacheImpl final : public SampleCache {
  public:
   // `file`: null without a disk.
-  SampleCacheImpl(const SampleCacheOptions& options, std::unique_ptr<RowFile> file, SampleFetcher fetch)
+  SampleCacheImpl(const SampleCacheOptions& options, std::unique_ptr<RowFile> file, SampleFetcher fetch,
+                  std::shared_ptr<FetchPool> pool)
       : options_(options),
+        pool_(std::move(pool)),
         fetch_(std::move(fetch)),
         file_(std::move(file)),
         memory_(options.sample_count,
                 std::clamp<int64_t>(options.memory_bytes / options.row_bytes, 1, options.sample_count)),
-        thread_([this] { Work(); }) {}
+        pause_(options.retry_min),
+        id_(pool_->Add([this] { return FetchSome(); })) {
+    pool_->Wake(id_, FetchPool::Need::kRest);
+  }
 
   ~SampleCacheImpl() override {
     {
       const absl::MutexLock lock(&mutex_);
-      stopped_ = look_ = true;
+      stopped_ = true;
     }
-    thread_.join();
+    pool_->Remove(id_);
   }
 
   absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows, std::vector<int32_t>& labels,
@@ -76,7 +80,7 @@ class SampleCacheImpl final : public SampleCache {
     const size_t room = kSoonMax - std::min(kSoonMax, soon_.size());
     samples = samples.first(std::min(samples.size(), room));
     soon_.insert(soon_.end(), samples.begin(), samples.end());
-    look_ = true;
+    pool_->Wake(id_, NeedNow());
   }
   int64_t row_count() const override {
     const absl::MutexLock lock(&mutex_);
@@ -100,8 +104,10 @@ class SampleCacheImpl final : public SampleCache {
     FetchKind kind = FetchKind::kLeased;
   };
   Choice Choose() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Choice AwaitChoice();
-  void Work();
+  // What the next rows to ask for are needed for.
+  FetchPool::Need NeedNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A turn of the pool's threads.
+  FetchPool::Turn FetchSome();
   absl::Status Put(std::span<const int64_t> samples, std::span<const std::byte> rows, std::span<const int32_t> labels);
   void Keep(int64_t sample, int32_t label, std::span<const std::byte> row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool is_writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -109,6 +115,7 @@ class SampleCacheImpl final : public SampleCache {
   }
 
   const SampleCacheOptions options_;
+  const std::shared_ptr<FetchPool> pool_;  // all caches of a node share it
   const SampleFetcher fetch_;
   absl::Mutex reader_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
@@ -122,9 +129,11 @@ class SampleCacheImpl final : public SampleCache {
   absl::Time disk_retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t fetched_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool told_ ABSL_GUARDED_BY(mutex_) = false;
-  bool look_ ABSL_GUARDED_BY(mutex_) = false;  // Choose may have another answer now
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: it uses the others
+  Rng rng_ ABSL_GUARDED_BY(mutex_){static_cast<uint64_t>(getpid())};
+  absl::Duration pause_ ABSL_GUARDED_BY(mutex_);  // after the next failed fetch
+  absl::Time retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  const FetchPool::Id id_;  // last: a turn uses the others
 };
 
 absl::Status SampleCacheImpl::Read(std::span<const int64_t> samples, std::vector<std::byte>& rows,
@@ -143,7 +152,7 @@ absl::Status SampleCacheImpl::Read(std::span<const int64_t> samples, std::vector
       wanted_.push_back(sample);
     }
   }
-  look_ = true;
+  pool_->Wake(id_, NeedNow());
   const absl::Status waited = WaitForWanted(cancelled);
   wanted_.clear();
   if (waited.ok()) {
@@ -193,38 +202,35 @@ SampleCacheImpl::Choice SampleCacheImpl::Choose() {
   return {.samples = chosen, .kind = FetchKind::kAhead};
 }
 
-// Blocks until there is something to ask for. Nothing: the cache ends.
-SampleCacheImpl::Choice SampleCacheImpl::AwaitChoice() {
-  const absl::MutexLock lock(&mutex_);
-  while (!stopped_) {
-    look_ = false;
-    if (Choice next = Choose(); !next.samples.empty()) return next;
-    mutex_.Await(absl::Condition(&look_));
-  }
-  return {};
+FetchPool::Need SampleCacheImpl::NeedNow() const {
+  if (!wanted_.empty() && !AllHeld()) return FetchPool::Need::kLeased;
+  return soon_.empty() ? FetchPool::Need::kRest : FetchPool::Need::kSoon;
 }
 
-void SampleCacheImpl::Work() {
-  Rng rng(static_cast<uint64_t>(getpid()));
-  absl::Duration pause = options_.retry_min;
-  while (true) {
-    const Choice next = AwaitChoice();
-    if (next.samples.empty()) return;
-    const absl::Status fetched = fetch_(next.samples, next.kind,
-                                        [this](std::span<const int64_t> some, std::span<const std::byte> rows,
-                                               std::span<const int32_t> labels) { return Put(some, rows, labels); });
+FetchPool::Turn SampleCacheImpl::FetchSome() {
+  Choice next;
+  {
     const absl::MutexLock lock(&mutex_);
-    if (fetched.ok()) {
-      pause = options_.retry_min;
-      continue;
-    }
-    const bool is_wrong = absl::IsDataLoss(fetched) || absl::IsInvalidArgument(fetched);
-    if (is_wrong && !wanted_.empty()) failure_ = fetched;
-    next_ = std::min(next_, *std::min_element(next.samples.begin(), next.samples.end()));
-    const double part = 0.5 + static_cast<double>(rng.Below(1024)) / 2048;
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), pause * part)) return;
-    pause = std::min(pause * 2, options_.retry_max);
+    if (stopped_) return {};
+    if (absl::Now() < retry_at_) return {.at = retry_at_, .need = NeedNow()};
+    next = Choose();
   }
+  if (next.samples.empty()) return {};
+  const absl::Status fetched = fetch_(next.samples, next.kind,
+                                      [this](std::span<const int64_t> some, std::span<const std::byte> rows,
+                                             std::span<const int32_t> labels) { return Put(some, rows, labels); });
+  const absl::MutexLock lock(&mutex_);
+  if (fetched.ok()) {
+    pause_ = options_.retry_min;
+    return {.at = absl::Now(), .need = NeedNow()};
+  }
+  const bool is_wrong = absl::IsDataLoss(fetched) || absl::IsInvalidArgument(fetched);
+  if (is_wrong && !wanted_.empty()) failure_ = fetched;
+  next_ = std::min(next_, *std::min_element(next.samples.begin(), next.samples.end()));
+  const double part = 0.5 + static_cast<double>(rng_.Below(1024)) / 2048;
+  retry_at_ = absl::Now() + pause_ * part;
+  pause_ = std::min(pause_ * 2, options_.retry_max);
+  return {.at = retry_at_, .need = NeedNow()};
 }
 
 absl::Status SampleCacheImpl::Put(std::span<const int64_t> samples, std::span<const std::byte> rows,
@@ -261,7 +267,8 @@ void SampleCacheImpl::Keep(int64_t sample, int32_t label, std::span<const std::b
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SampleCache>> SampleCache::Open(const SampleCacheOptions& options, SampleFetcher fetch) {
+absl::StatusOr<std::unique_ptr<SampleCache>> SampleCache::Open(const SampleCacheOptions& options, SampleFetcher fetch,
+                                                               std::shared_ptr<FetchPool> pool) {
   // The fingerprint comes from the manager: it must not name a file elsewhere.
   const auto is_plain = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
@@ -288,7 +295,8 @@ absl::StatusOr<std::unique_ptr<SampleCache>> SampleCache::Open(const SampleCache
       options.on_trouble(MessageOf(opened.status()) + "; samples are kept in memory, as many as fit");
     }
   }
-  return std::make_unique<SampleCacheImpl>(options, std::move(file), std::move(fetch));
+  if (pool == nullptr) pool = std::make_shared<FetchPool>(/*thread_count=*/1, /*ahead_max=*/1);
+  return std::make_unique<SampleCacheImpl>(options, std::move(file), std::move(fetch), std::move(pool));
 }
 
 }  // namespace eddl::cluster

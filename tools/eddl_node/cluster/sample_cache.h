@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "tools/eddl_node/cluster/fetch_pool.h"
 #include "tools/eddl_node/cluster/lease_runner.h"
 #include "tools/eddl_node/cluster/sample_service.h"
 
@@ -35,10 +36,12 @@ struct SampleCacheOptions {
 
 class SampleCache : public SampleSource {
  public:
-  // The cache and its thread. `fetch` is called from that thread, one call at a time; it is tried again for as long as
-  // the node lives: a manager may be restarting. An answer that can't be right (kDataLoss, kInvalidArgument) is the
+  // `fetch` is called from the pool's threads, one call at a time; it is tried again for as long as the node lives: a
+  // manager may be restarting. An answer that can't be right (kDataLoss, kInvalidArgument) is the
   // error of the Read that waits. kInvalidArgument: a fingerprint that is no name of a file, or sizes out of range.
-  static absl::StatusOr<std::unique_ptr<SampleCache>> Open(const SampleCacheOptions& options, SampleFetcher fetch);
+  // `pool`: shared by all caches of a node; null: the cache has one thread for itself.
+  static absl::StatusOr<std::unique_ptr<SampleCache>> Open(const SampleCacheOptions& options, SampleFetcher fetch,
+                                                           std::shared_ptr<FetchPool> pool = nullptr);
 
   // Rows that are here now, on disk or in memory, as far as one knows before they are read.
   virtual int64_t row_count() const = 0;

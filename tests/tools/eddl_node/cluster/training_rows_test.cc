@@ -246,5 +246,38 @@ TEST(BlockSamplesTest, OnlyWhoReadsWaitsUntilABlockIsOpen) {
   EXPECT_EQ(labels, (std::vector<int32_t>{0, 1}));
 }
 
+// The first block is open, the second is being opened, which takes for ever, and others are still to be opened.
+TEST(BlockSamplesTest, ARowWaitsForItsOwnBlockOnlyWhichIsTheNextToBeOpened) {
+  Numbered base(0);
+  absl::Notification may_open, second_begun;
+  std::vector<int64_t> order;  // of the opener's thread
+  BlockSamples samples(base, 4, [&](const net::DataBlock& block) -> absl::StatusOr<std::unique_ptr<SampleSource>> {
+    order.push_back(block.first_row);
+    if (block.first_row == 5) {
+      second_begun.Notify();
+      may_open.WaitForNotification();
+    }
+    return std::make_unique<Numbered>(static_cast<int>(block.first_row));
+  });
+  std::vector<net::DataBlock> blocks;
+  for (int64_t row = 4; row < 9; ++row) blocks.push_back({.first_row = row, .row_count = 1});
+  samples.SetBlocks(blocks);
+  second_begun.WaitForNotification();
+  std::vector<std::byte> rows;
+  std::vector<int32_t> labels;
+  const auto read = [&](int64_t row, bool gives_up) {
+    return samples.Read(std::span(&row, 1), rows, labels, [gives_up] { return gives_up; });
+  };
+  EXPECT_TRUE(read(3, true).ok()) << "in no block";
+  EXPECT_TRUE(read(4, true).ok()) << "its block is open";
+  EXPECT_TRUE(absl::IsCancelled(read(5, true)));
+  EXPECT_TRUE(absl::IsCancelled(read(8, true)));
+  may_open.Notify();
+  EXPECT_TRUE(read(8, false).ok());
+  EXPECT_TRUE(read(6, false).ok());
+  EXPECT_TRUE(read(7, false).ok());
+  EXPECT_EQ(order, (std::vector<int64_t>{4, 5, 8, 6, 7}));
+}
+
 }  // namespace
 }  // namespace eddl::cluster
