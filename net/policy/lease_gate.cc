@@ -17,6 +17,8 @@ constexpr int64_t kPoolTolerance = 16;
 constexpr int64_t kWorkerTolerance = 256;
 // Work in a grant, in round trips.
 constexpr int64_t kRoundTripsHidden = 10;
+// Void entries of when workers become overdue are dropped when there are so many a worker.
+constexpr size_t kExpiriesPerWorker = 16;
 // Steps of a search before it halves.
 constexpr int kStepsMax = 8;
 // Bounds of a predicted cost, so that sums of slots and times stay far from the end of 64 bits.
@@ -104,6 +106,7 @@ void LeaseGate::Refresh(NodeId node, Instant now) {
     worker.expiry = BusyUntil(worker) + Duration{worker.cost_ns / 2};
     worker.counted = worker.expiry > now_;
     if (worker.counted) expiries_.push({worker.expiry, ToInt(node)});
+    if (expiries_.size() > kExpiriesPerWorker * workers_.size()) DropVoidExpiries();
   }
   Update(worker);
 }
@@ -117,6 +120,15 @@ void LeaseGate::Expire(Instant now) {
     worker.counted = false;
     Update(worker);
   }
+}
+
+void LeaseGate::DropVoidExpiries() {
+  std::vector<Expiry> kept;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    if (workers_[i].expiry > now_ && workers_[i].outstanding > 0)
+      kept.push_back({workers_[i].expiry, static_cast<uint32_t>(i)});
+  }
+  expiries_ = decltype(expiries_)(std::greater<>(), std::move(kept));
 }
 
 int64_t LeaseGate::ToleranceOf(int64_t pool_size) const {

@@ -19,6 +19,7 @@
 // It has to be called, or all the others leave the end of the pool to one that does not know it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <queue>
@@ -73,6 +74,9 @@ class LeaseGate {
   // from the fast, who will be idle in a moment.
   bool ShouldDuplicate(NodeId idle, NodeId owner, Instant now);
 
+  // Entries that are kept of when workers become overdue: a few for each worker, however long this lives.
+  size_t expiry_count() const { return expiries_.size(); }
+
  private:
   struct Worker {
     bool joined = false;
@@ -96,6 +100,8 @@ class LeaseGate {
   // It was heard of, or its cost has changed: counts on it, unless it is overdue.
   void Refresh(NodeId node, Instant now);
   void Expire(Instant now);
+  // Where time stands still (a round that waits), none would ever be over.
+  void DropVoidExpiries();
   int64_t ToleranceOf(int64_t pool_size) const;
   void MoveLevel(int64_t pool_size);
 

@@ -157,6 +157,26 @@ TEST(LeaseGateTest, ADuplicateGoesToWhoCouldFinishItFirst) {
   EXPECT_FALSE(gate.ShouldDuplicate(kA, kB, At(2.5)));  // idle itself
 }
 
+// The gate of a round that waits for another one's commit stays at one instant; so may a manager's clock, in a test.
+TEST(LeaseGateTest, WhatItKeepsDoesNotGrowWhereTimeStandsStill) {
+  LeaseGate gate = ThreeWorkers();
+  for (int i = 0; i < 10'000; ++i) {
+    gate.Granted(kA, 1, At(0));
+    gate.Granted(kB, 1, At(0));
+    gate.Finished(kB, 1, At(0));
+    gate.Finished(kA, 1, At(0));
+  }
+  EXPECT_LT(gate.expiry_count(), 100);
+  // And what counts is kept: A is overdue after half a micro-batch more.
+  gate.Granted(kA, 1, At(0));
+  for (int i = 0; i < 1000; ++i) {
+    gate.Granted(kB, 1, At(0));
+    gate.Finished(kB, 1, At(0));
+  }
+  EXPECT_FALSE(Asks(gate, kC, 1.4, 2)) << "A and B are done before";
+  EXPECT_EQ(gate.Decide(kC, At(1.4), 2, kNoRoundTrip).ask_again, At(1.5));
+}
+
 TEST(LeaseGateTest, ALeaseFromBeforeAWorkerJoinedChangesNothing) {
   LeaseGate gate = ThreeWorkers();
   gate.Granted(kA, 1, At(0));
