@@ -27,6 +27,22 @@ void RunProgress::OnDone(Instant now, net::NodeId from, const net::Done& done) {
   if (node.since.ns < 0) node.since = began;
   node.recent.push_back({now, done.samples});
   Forget(node.recent, now);
+  ForgetQuiet(now);
+}
+
+void RunProgress::ForgetQuiet(Instant now) {
+  if (now - forgot_ <= kWindow) return;
+  forgot_ = now;
+  for (auto& [id, node] : nodes_) {
+    Forget(node.recent, now);
+    if (node.recent.empty()) node.recent.shrink_to_fit();
+  }
+}
+
+size_t RunProgress::recent_count() const {
+  size_t count = 0;
+  for (const auto& [id, node] : nodes_) count += node.recent.size();
+  return count;
 }
 
 StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record, int64_t epochs_done) {

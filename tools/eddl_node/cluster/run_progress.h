@@ -4,6 +4,7 @@
 // its samples are in the model. Pure; one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -58,6 +59,8 @@ class RunProgress {
   double SamplesPerSecond(Instant now) const;
   double SamplesPerSecond(net::NodeId node, Instant now) const;
   int64_t SamplesOf(net::NodeId node) const;
+  // Leases that rates of nodes are counted from: of about two windows, whoever went.
+  size_t recent_count() const;
 
   static constexpr Duration kWindow{10'000'000'000};
 
@@ -83,6 +86,8 @@ class RunProgress {
   };
   static double Rate(const std::deque<Count>& recent, Instant now, Instant since);
   static void Forget(std::deque<Count>& recent, Instant now);
+  // Of nodes that say nothing any more; now and then.
+  void ForgetQuiet(Instant now);
 
   net::Ledger ledger_;  // only to tell epochs and their lengths
   TrainState state_;
@@ -94,6 +99,7 @@ class RunProgress {
   std::deque<Count> committed_;
   Instant begin_{-1};          // the first commit
   Instant working_since_{-1};  // the first lease began
+  Instant forgot_;             // what quiet nodes did
   double seconds_before_ = 0;
 };
 

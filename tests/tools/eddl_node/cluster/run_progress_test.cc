@@ -37,6 +37,14 @@ TEST(RunProgressTest, ALeaseThatClaimsAgesCountsAsOneWindow) {
   EXPECT_EQ(progress.SamplesPerSecond(net::NodeId{2}, At(50'000)), 0);
 }
 
+// Devices that die get new names when they come back.
+TEST(RunProgressTest, NodesThatWentLeaveNoLeasesBehind) {
+  RunProgress progress({.sample_count = 100'000, .micro_batch_size = 100, .epoch_count = 1});
+  for (uint32_t i = 0; i < 10'000; ++i) progress.OnDone(At(10 * i), net::NodeId{i / 100 + 1}, Lease(i, 100, 10));
+  EXPECT_LE(progress.recent_count(), 2000 + 2) << "one every 10 ms";
+  EXPECT_EQ(progress.SamplesOf(net::NodeId{1}), 10'000) << "what it has done is kept";
+}
+
 // Else a run that goes on would tell of the epoch again.
 TEST(RunProgressTest, AnEpochThatEndedWithoutAllIsOverAfterARestart) {
   net::Started started;
