@@ -51,6 +51,8 @@ constexpr int kStreamsPerConnectionMax = 64;
 // Connections on which nothing is asked for: port scans, commands that are done.
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kConnectionIdleMs = 60'000;
+// Each connection keeps a buffer for its next read: gRPC's grows to 4 MiB where bytes come in bursts.
+constexpr int kReadChunkMax = 64 << 10;
 constexpr int kMessageMax = static_cast<int>(kFrameHeaderSize + kParcelSizeMax + kChunkSizeMax);
 
 constexpr size_t IndexOf(Lane lane) { return static_cast<size_t>(lane); }
@@ -61,6 +63,7 @@ void SetArguments(grpc::ChannelArguments& arguments) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, kMessageMax);
+  arguments.SetInt(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadChunkMax);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectPatienceMs);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
@@ -270,6 +273,7 @@ absl::Status GrpcTransportImpl::Listen() {
   grpc::ServerBuilder builder;
   builder.AddListeningPort(options_.listen, credentials, &port_);
   builder.SetMaxReceiveMessageSize(kMessageMax);
+  builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadChunkMax);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
