@@ -17,8 +17,9 @@ constexpr int64_t kPlenty = 2;
 constexpr int64_t kLagSmoothing = 4;
 // Rounds that are open at once: one in exchange, one in computation.
 constexpr size_t kOpenRoundsMax = 2;
-// A device that was not ready for so many leases in a row rests for as long as at this many from then on.
+// Times that a device may rest for as long as its last lease took to come to nothing, and at most so long.
 constexpr int64_t kUnreadyMax = 10;
+constexpr Duration kRestMax{5'000'000'000};
 // More poisoned micro-batches than this, or than this fraction of the pool, and the model is diverging.
 constexpr int64_t kPoisonedMax = 3;
 constexpr int64_t kPoisonedFraction = 100;
@@ -84,7 +85,7 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
   if (round.rule().mode == Mode::kAsync) return GrantAsync(step, round, id);
   const int64_t shared_count = CountShared(round);
   if (shared_count == 0) return false;
-  if (node.fit.empty() && step.now < node.rest_until) {
+  if (node.fit.empty() && step.now < node.rest_until && gate_.joined_count() > 1) {
     ask_again_ = std::min(ask_again_, node.rest_until);
     return false;
   }
@@ -216,7 +217,7 @@ void Manager::MeasureCancelled(Instant now, NodeId id, const Lease& lease, Durat
     const double rate = node.capabilities.micro_batches_per_second;
     const double told = rate > 0 ? samples / static_cast<double>(options_.ledger.micro_batch_size) / rate : 0;
     if (compute.seconds() <= told) {
-      node.rest_until = now + Duration{waited.ns * std::min(node.unready++, kUnreadyMax)};
+      node.rest_until = now + std::min(kRestMax, Duration{waited.ns * std::min(node.unready++, kUnreadyMax)});
       return;
     }
     if (told > 0) seconds = compute.seconds();

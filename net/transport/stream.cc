@@ -92,8 +92,8 @@ void Stream::OnRead(bool ok) {
   // Not under the mutex: the owner may send on this stream.
   if (parcel.ok() && parcel->has_value()) {
     owner_.OnParcel(*this, **std::move(parcel));
-  } else if (const auto chunk = assembler_.arriving(); parcel.ok() && chunk) {
-    owner_.OnArriving(*this, *chunk);
+  } else if (parcel.ok()) {
+    if (const auto chunk = assembler_.arriving()) owner_.OnArriving(*this, *chunk);
   }
   const absl::MutexLock lock(&mutex_);
   if (!parcel.ok()) {

@@ -122,6 +122,7 @@ absl::Status FrameAssembler::Begin(const FrameHeader& header, std::string_view p
   payload_ = has_payload ? std::make_shared<std::vector<std::byte>>() : nullptr;
   if (has_payload) payload_->reserve(std::min<size_t>(header.payload_size, kReserveMax));
   payload_size_ = header.payload_size;
+  chunk_begin_ = 0;
   intact_ = has_payload || rule != PayloadRule::kNeeded;
   return absl::OkStatus();
 }

@@ -3,13 +3,10 @@
 
 #include <gtest/gtest.h>
 
-<<<<<<< HEAD
 #include <set>
 #include <string>
 #include <vector>
 
-=======
->>>>>>> e121743 (tests/net/node: tests and ends of epochs in a file of their own)
 #include "tests/net/node/cluster.h"
 
 namespace eddl::net {

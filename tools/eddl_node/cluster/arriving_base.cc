@@ -32,7 +32,8 @@ void ArrivingBase::Add(size_t shard, uint64_t offset, std::span<const std::byte>
   if (offset > here || offset + bytes.size() <= here) return;
   bytes = bytes.subspan(here - offset);
   const int64_t missing = stripes_.CountElements(ranges_[shard]) - here_[shard];
-  const int64_t count = std::min(missing, static_cast<int64_t>(bytes.size() / element_size_));
+  const int64_t count = std::min(
+      missing, static_cast<int64_t>(bytes.size() / element_size_) / StripeLayout::kBlock * StripeLayout::kBlock);
   ForEachPiece(shard, here_[shard], count, [&](int64_t position, int64_t size) {
     const size_t taken = static_cast<size_t>(size) * element_size_;
     convert(bytes.first(taken), std::span(*values_).subspan(static_cast<size_t>(position), static_cast<size_t>(size)));

@@ -25,8 +25,8 @@ class ArrivingBase {
   // `map` has every stripe once; an element is of `element_size` bytes on the wire.
   ArrivingBase(const StripeLayout& stripes, const net::ShardMap& map, size_t element_size);
 
-  // Bytes of that shard's publish, from `offset` on. What follows what is here is taken, whole elements only; what is
-  // here already, out of order or too much is passed over.
+  // Bytes of that shard's publish, from `offset` on. What follows what is here is taken, in whole blocks of the layout;
+  // what is here already, out of order or too much is passed over.
   void Add(size_t shard, uint64_t offset, std::span<const std::byte> bytes, const Convert& convert);
 
   // Elements from the beginning of the vector that are here.

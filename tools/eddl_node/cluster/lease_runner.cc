@@ -183,17 +183,15 @@ absl::StatusOr<int64_t> LeaseRunner::AwaitReady(int64_t count) {
 absl::Status LeaseRunner::Feed::Need(int64_t count) {
   if (count <= written_) return absl::OkStatus();
   const Instant asked = Now();
-  EDDL_ASSIGN_OR_RETURN(const int64_t ready, runner_.AwaitReady(count));
+  const absl::StatusOr<int64_t> ready = runner_.AwaitReady(count);
   end_ = Now();
-  if (written_ == 0) {
-    begin_ = end_;
-  } else {
-    waited_.ns += (end_ - asked).ns;
-  }
+  if (written_ > 0) waited_.ns += (end_ - asked).ns;
+  EDDL_RETURN_IF_ERROR(ready.status());
+  if (written_ == 0) begin_ = end_;
   const auto begin = static_cast<size_t>(written_);
   EDDL_RETURN_IF_ERROR(runner_.replica_.WriteParametersAt(
-      written_, std::span(*base_).subspan(begin, static_cast<size_t>(ready) - begin)));
-  written_ = ready;
+      written_, std::span(*base_).subspan(begin, static_cast<size_t>(*ready) - begin)));
+  written_ = *ready;
   return absl::OkStatus();
 }
 
@@ -210,9 +208,11 @@ LeaseResult LeaseRunner::Run(const Request& request, absl::Status status) {
   result.done.cancelled = false;
   if (status.ok() && !IsAbandoned()) status = ComputeLease(request, result);
   if (!status.ok() || IsAbandoned()) {
-    const Instant begin = result.begin;
+    const bool has_begun = result.begin.ns > 0;
+    const Duration compute = Now() - result.begin;
+    const Duration waited = result.waited;
     result = {.done = nothing};
-    if (begin.ns > 0) result.done.compute = Now() - begin;
+    if (has_begun) result.done.compute = {compute.ns - waited.ns};
   }
   if (!absl::IsCancelled(status)) result.error = status;
   return result;
@@ -272,27 +272,31 @@ absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& resu
   const net::Grant& grant = request.grant;
   EDDL_RETURN_IF_ERROR(CheckGrant(grant));
   EDDL_RETURN_IF_ERROR(ReadRows(request));  // waiting for data is not this device's speed
-  Instant begin = result.begin = Now();
   std::optional<Feed> feed;
   if (request.ahead) {
     on_device_ = nullptr;
     feed.emplace(*this, request.base);
   } else {
+    result.begin = Now();
     EDDL_RETURN_IF_ERROR(WriteBase(request));
   }
-  EDDL_RETURN_IF_ERROR(grant.kind == net::LeaseKind::kTrain ? Train(grant, feed ? &*feed : nullptr, result)
-                                                            : Evaluate(grant, result));
+  const absl::Status computed =
+      grant.kind == net::LeaseKind::kTrain ? Train(grant, feed ? &*feed : nullptr, result) : Evaluate(grant, result);
+  if (feed) {
+    result.begin = feed->begin();
+    result.waited = feed->waited();
+  }
+  EDDL_RETURN_IF_ERROR(computed);
   if (feed) {
     on_device_ = request.base;
-    begin = feed->begin();
-    result.ahead = feed->end() - begin;
+    result.ahead = feed->end() - feed->begin();
   }
   if (!result.done.finite) {
     result.done.loss_sum = result.done.gradient_norm2 = 0;
     result.done.correct = 0;
     result.gradient.reset();
   }
-  result.done.compute = Hold(begin, grant, feed ? &*feed : nullptr);
+  result.done.compute = Hold(result.begin, grant, feed ? &*feed : nullptr);
   result.begin = {Now().ns - result.done.compute.ns};
   return absl::OkStatus();
 }
@@ -348,6 +352,7 @@ absl::Status LeaseRunner::Train(const net::Grant& grant, Feed* feed, LeaseResult
     return absl::OkStatus();
   };
   EDDL_RETURN_IF_ERROR(ForEachPiece(grant, add_piece));
+  if (is_first) return absl::CancelledError("the lease was given up before it began");
   const auto trainable = static_cast<size_t>(replica_.layout().trainable_end());
   if (options_.exact) {
     done.gradient_norm2 = SumSquares(std::span<const int64_t>(fixed).first(trainable));

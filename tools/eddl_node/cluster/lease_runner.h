@@ -93,6 +93,7 @@ struct LeaseResult {
   net::Done done;                       // as in LeaseFinished
   std::optional<GradientSum> gradient;  // none if cancelled, not finite or an evaluation
   Instant begin;                        // of `done.compute`, waiting for parameters apart
+  Duration waited;                      // for parameters, since then
   Duration ahead;                       // it began so long before its parameters were all here
   absl::Status error;                   // the device or the data failed, or there is no such lease: `done` is cancelled
 };

@@ -27,6 +27,7 @@ class LinkEstimate {
   static constexpr Duration kPeriod{300'000'000'000};
 
   void Add(const LinkRates& probe) {
+    failures_ = 0;
     const LinkRates before = Most();
     if (probes_.size() == kProbesMax) probes_.erase(probes_.begin());
     probes_.push_back(probe);
@@ -38,6 +39,11 @@ class LinkEstimate {
     pause_ = same || unlike_ == kPatience ? kPeriod : kSoon;
     unlike_ %= kPatience;
   }
+
+  // A probe that came to nothing.
+  void AddFailure() { ++failures_; }
+  // No probe will tell, as it seems: what passes the link anyway has to do.
+  bool is_hopeless() const { return failures_ >= kFailuresMax; }
 
   // Zeros, as long as it is not known.
   LinkRates rates() const { return known_ ? Most() : LinkRates{}; }
@@ -58,6 +64,7 @@ class LinkEstimate {
   static constexpr size_t kProbesMax = 3;
   // Probes that differ: then what they found is said, and the next one comes after kPeriod.
   static constexpr int kPatience = 5;
+  static constexpr int kFailuresMax = 3;  // in a row
 
   static bool IsAtMost(double a, double b) { return a <= (1 + kTolerance) * b; }
   static bool IsAbout(const LinkRates& a, const LinkRates& b) {
@@ -66,6 +73,7 @@ class LinkEstimate {
 
   std::vector<LinkRates> probes_;  // the last ones, oldest first
   int unlike_ = 0;                 // in a row that differed
+  int failures_ = 0;               // in a row
   bool known_ = false;
   Duration pause_ = kSoon;
 };

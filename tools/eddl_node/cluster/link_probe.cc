@@ -234,10 +234,8 @@ void LinkProber::Work() {
       context_ = &context;
     }
     const auto rates = ProbeLink(channel_, counters_.get(), context);
-    if (rates.ok()) {
-      estimate.Add(*rates);
-      on_estimate_(estimate);
-    }
+    rates.ok() ? estimate.Add(*rates) : estimate.AddFailure();
+    on_estimate_(estimate);
     const absl::MutexLock lock(&mutex_);
     context_ = nullptr;
     const Duration pause = rates.ok() ? estimate.pause() : kRetry;

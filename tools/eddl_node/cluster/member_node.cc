@@ -120,6 +120,11 @@ void MemberNode::TakeChunk(net::NodeId from, const net::Message& message, uint64
                            std::span<const std::byte> chunk) {
   const auto* publish = std::get_if<net::Publish>(&message.body);
   if (publish == nullptr || message.view != member_.view() || !member_.active()) return;
+  // Nothing is put together that nobody waits for.
+  const auto* const arriving = store_->arriving();
+  const bool is_wanted = (arriving != nullptr && arriving->first == publish->version) ||
+                         member_.worker().LeaseAfter(publish->version).has_value();
+  if (!is_wanted) return;
   store_->Arrive(from, publish->version, offset, chunk);
   ComputeAhead();
 }
@@ -376,7 +381,7 @@ void MemberNode::OnDriverTimer() {
   }
   if (stop_->load() && leave_asked_.ns < 0) {
     leave_asked_ = leaving_since_ = now;
-    if (connected_) Handle(net::Command{.kind = net::Command::Kind::kLeave});
+    Handle(net::Command{.kind = net::Command::Kind::kLeave});  // a manager that is away hears of it when it is back
   }
   if (leave_asked_.ns >= 0 && !MayStay(now)) return loop_.Stop();
   if (now - last_second_ < kSecond) return;
@@ -465,6 +470,7 @@ LinkRates MemberNode::Carries(LinkRates probed) const {
 
 LinkRates MemberNode::LinkToTell() const {
   const LinkRates known = link_.rates();
+  if (link_.is_hopeless()) return Carries(link_.Most());
   return known.up > 0 && known.down > 0 ? Carries(known) : LinkRates{};
 }
 
