@@ -189,6 +189,44 @@ TEST_F(LeaseRunnerTest, NothingComesOfWhatBeganAheadInVain) {
   EXPECT_TRUE(results_.IsEmpty());
 }
 
+// Its rows come when it is abandoned already: not one of its parameters has gone to the device.
+TEST_F(LeaseRunnerTest, WhatEndedBeforeItBeganLeavesNothingOnTheDevice) {
+  class Stubborn final : public SampleSource {
+   public:
+    explicit Stubborn(const Dataset& data) : rows_(data) {}
+    absl::Status Read(std::span<const int64_t> samples, std::vector<std::byte>& rows, std::vector<int32_t>& labels,
+                      const std::function<bool()>& cancelled) override {
+      if (!asked.HasBeenNotified()) asked.Notify();
+      open.WaitForNotification();
+      return rows_.Read(samples, rows, labels, cancelled);
+    }
+    void Prefetch(std::span<const int64_t>) override {}
+    absl::Notification asked, open;
+
+   private:
+    DatasetSource rows_;
+  };
+  const net::Grant grant = Grant({2});
+  Start(Options());
+  const LeaseResult expected = Compute(grant);
+  runner_->Compute(grant, other_base_);
+  results_.Take();
+  runner_.reset();
+
+  Stubborn source(problem_.data);
+  Start(Options(), &source);
+  runner_->ComputeAhead(grant, base_, static_cast<int64_t>(base_->size()));
+  source.asked.WaitForNotification();
+  runner_->ConfirmAhead();
+  runner_->Abandon(AbandonOf(grant));
+  source.open.Notify();
+  const LeaseResult ended = results_.Take();
+  ExpectCancelled(ended, grant);
+  EXPECT_EQ(ended.done.compute.ns, 0) << "it had not begun";
+  EXPECT_EQ(FloatsOf(Compute(grant)), FloatsOf(expected));
+  runner_.reset();  // before its source
+}
+
 TEST_F(LeaseRunnerTest, WhatBeganAheadAndIsAbandonedLaterIsAnswered) {
   Start(Options());
   const net::Grant grant = Grant({2});
