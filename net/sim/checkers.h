@@ -10,7 +10,7 @@
 //   I9  nothing of a fenced life is taken in
 //   I10 what a node owns, nobody else is told to compute
 //   I11 a test counts every test sample of its version exactly once, and versions in order; the last version is tested
-//   I12 each epoch's end is told, once it is on disk never again, and tested
+//   I12 each epoch's end is told, once it is on disk never again by the same manager, and tested
 //
 // What was used is known from the origins that travel with the bytes (Buffer), not from what messages or the ledger
 // say. One thread.

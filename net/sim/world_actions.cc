@@ -317,8 +317,9 @@ int64_t World::EpochsOverAt(Version version) const {
   return after == epoch_ends_.begin() ? 0 : std::prev(after)->second;
 }
 
-void World::Do(Node&, Instant, const EpochsOver& action) {
-  checkers_.OnEpochsOver(action, EpochsOverAt(journal_.checkpoint()));
+void World::Do(Node& node, Instant, const EpochsOver& action) {
+  // What was given up of an epoch that is not closed, a manager that starts again gives up again.
+  checkers_.OnEpochsOver(action, node.life > 1 ? int64_t{0} : EpochsOverAt(journal_.checkpoint()));
   // An earlier end of the same epochs is void: its checkpoint was lost.
   std::erase_if(epoch_ends_, [&](const auto& end) { return end.second >= action.count; });
   epoch_ends_[action.version] = action.count;
