@@ -292,6 +292,15 @@ void Manager::WatchLoading(Step& step) {
 }
 
 void Manager::LetGo(Step& step) {
+  const auto is_away = [this](NodeId id) {
+    const NodeRecord* const node = roster_.Find(id);
+    return node == nullptr || !node->present();
+  };
+  const bool is_at_risk = std::any_of(map_.shards.begin(), map_.shards.end(), [&](const Shard& shard) {
+    return is_away(shard.leader) && is_away(shard.backup);
+  });
+  // Who leaves may have the last copy of what these should have.
+  if (phase_ == Phase::kRunning && is_at_risk) return;
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
     const NodeId id{i};
     const NodeRecord& node = *roster_.Find(id);

@@ -244,36 +244,6 @@ TEST(RunTest, ADeviceThatWasTerriblySlowAtFirstIsUsedAgainWhenItIsNot) {
   EXPECT_LT(longest, 0.1);
 }
 
-// Its first parameters take as long to come as three rounds of the others. What it is given meanwhile the others
-// compute; but that is no news of its speed.
-TEST(RunTest, ANewcomerOnASlowLinkWorksAsSoonAsItHasTheModel) {
-  Scenario scenario = SmallCluster(3);
-  scenario.job.task = {};
-  scenario.job.epoch_count = 400;
-  scenario.job.parameter_count = 200'000;
-  for (LinkSpec* link : {&scenario.devices[0].device.link, &scenario.manager_link}) {
-    link->up_bytes_per_second = link->down_bytes_per_second = 1e9;
-  }
-  scenario.devices.push_back(scenario.devices[0]);
-  scenario.devices[1].count = 1;
-  scenario.devices[1].join_seconds = 3;
-  scenario.devices[1].device.link = {.up_bytes_per_second = 50e6, .down_bytes_per_second = 3e6};
-  scenario.pins.mode = Mode::kSync;
-  scenario.pins.codec = Codec::kF16;
-  scenario.pins.leaders = {1};
-  scenario.duration_seconds = 10;
-  for (uint64_t seed = 1; seed <= 5; ++seed) {
-    const auto record = sim::Run(scenario, {.seed = seed, .record_spans = true});
-    ASSERT_TRUE(record.ok()) << record.status().ToString();
-    int64_t samples = 0;  // of the newcomer in its first two seconds
-    for (const Span& span : record->spans) {
-      const bool counts = span.kind == Span::Kind::kCompute && !span.wasted && span.node == NodeId{4};
-      if (counts && (span.end - Instant{}).seconds() < 5) samples += span.amount;
-    }
-    EXPECT_GT(samples, 16) << "seed " << seed;
-  }
-}
-
 TEST(RunTest, RoundsAsShortAsHopsTakeNoLongerThanWorkAndFourHops) {
   for (const double hop : {0.00015, 0.0025}) {
     Scenario scenario{.name = "short rounds"};
