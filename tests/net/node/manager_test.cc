@@ -196,6 +196,22 @@ TEST(ManagerTest, AStalledLeaseIsDoubledAndItsOwnerGivesUpBeforeTheDuplicateCoun
   EXPECT_EQ(cluster.manager().view(), View{1}) << "a passed deadline is not a death";
 }
 
+// It waits for the first parameters and samples; the others compute what it was given.
+TEST(ManagerTest, WhatANewcomerGivesUpBeforeItBeginsIsNoNewsOfItsSpeed) {
+  Cluster cluster({});
+  cluster.on_finished = [](uint32_t, LeaseFinished& finished) {
+    if (finished.done.cancelled) finished.done.compute = {};
+  };
+  cluster.stalled[2] = true;
+  ASSERT_TRUE(cluster.Run([&] { return cluster.sent("Assign") > 0; }));
+  ASSERT_FALSE(cluster.stalled[2]) << "it gave up";
+  const NodeRecord& newcomer = *cluster.manager().roster().Find(NodeId{2});
+  EXPECT_TRUE(newcomer.fit.empty());
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_GE(newcomer.micro_batches_done, 3);
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+}
+
 TEST(ManagerTest, DataThatIsNotFiniteOnTwoNodesIsLeftOutAndSaid) {
   Cluster cluster({});
   cluster.on_finished = [](uint32_t, LeaseFinished& finished) {
