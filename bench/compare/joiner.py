@@ -4,8 +4,8 @@ gradients of it, and what that time goes to. Needs root, like the testbed that i
 
 Usage: sudo bench/compare/joiner.py [--times N] [--mbps N] [--program PATH] [--out FILE.json]
 
-Three devices at 100 Mbit/s train PerNet on generated data, over TLS, each in a network namespace of its own; then another
-joins whose link is slower, that was never there before. Times are the manager's record of events (`--record`) and the
+Three devices at 100 Mbit/s train PerNet on generated data, over TLS, each in a network namespace of its own and as fast as an
+ODROID-XU4; then another joins whose link is slower, that was never there before. Times are the manager's record of events (`--record`) and the
 joiner's own output, by one clock.
 """
 import argparse
@@ -30,8 +30,9 @@ from processes import die_with_parent  # noqa: E402
 PROGRAM = ROOT / "build/release/bin/eddl-node"
 PATIENCE_SECONDS = 90
 JOINER = 4
-# Speed of a device: seconds a lease, seconds a sample.
-PACE = "0.01,0.001"
+# Speed of a device, of the paper's kind: seconds a lease, seconds a sample. A round takes about a second: of one that is
+# shorter than a version takes to the joiner, it would never compute a part.
+PACE = "0.03,0.00875"
 SETTINGS = ("train.epochs=100000", "train.batch=256", "cluster.micro_batch=16", "cluster.workers_min=3",
             "device.threads=1")
 

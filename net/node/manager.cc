@@ -149,13 +149,15 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
     node.up_bytes_per_second = hello.capabilities.up_bytes_per_second;
     node.down_bytes_per_second = hello.capabilities.down_bytes_per_second;
   }
+  ParkNewcomer(from, known);
+  replan_ = true;
   Welcome welcome{.incarnation = node.incarnation};
   if (phase_ == Phase::kRunning) {
     welcome.map = map_;
     welcome.version = node.oldest_base = version_;
     welcome.codec = plan_.codec;
     TellGate(step.now, from);
-    serve_ = replan_ = true;
+    serve_ = true;
     for (Evaluation& evaluation : evaluations_) {
       if (evaluation.version() < version_) evaluation.Exclude(from);
     }
@@ -277,7 +279,7 @@ void Manager::OnTick(Step& step) {
   if (phase_ == Phase::kRunning && step.now - started_at_ > AtLeastAsPlanned(load_bound_)) WatchLoading(step);
   if (phase_ == Phase::kRunning && LacksBackup()) ChangeView(step, "a node can back up the only leader now");
   if (phase_ != Phase::kRunning) return;
-  const bool news = noise_scale_.Get() > 0 && !planned_with_noise_;
+  const bool news = (noise_scale_.Get() > 0 && !planned_with_noise_) || (step_gain_.known() && !planned_with_gain_);
   const bool due = ToInt(version_) >= ToInt(planned_at_) + plan_rounds_ || news;
   if (due || (replan_ && step.now - planned_when_ >= kPlanPause)) Replan(step);
 }

@@ -364,6 +364,10 @@ class Manager {
   }
   void PlanFirst(Step& step);
   void Park(Step& step);
+  // A node has come, and the plan was made without it. Where others wait, one whose speed is known waits, too, until
+  // the next plan, which is due: else all would work that are waiting for nothing better, and hold up those that are
+  // not.
+  void ParkNewcomer(NodeId node, bool known);
   void Replan(Step& step);
   void Adopt(Step& step, const Plan& plan, const std::string& why);
   ClusterView Observe() const;
@@ -432,6 +436,7 @@ class Manager {
   bool serve_ = false;  // something changed: ask everyone who has room
   bool replan_ = false;
   bool planned_with_noise_ = false;
+  bool planned_with_gain_ = false;
   bool planned_blind_ = false;  // while some link was not known
   Duration planned_exchange_;   // of the plan, as predicted
   Version planned_at_{};

@@ -144,11 +144,20 @@ void Manager::Park(Step& step) {
   }
 }
 
+void Manager::ParkNewcomer(NodeId id, bool known) {
+  std::vector<NodeId>& parked = plan_.parked;
+  NodeRecord& node = *roster_.Find(id);
+  node.parked = known && !parked.empty();
+  std::erase(parked, id);
+  if (node.parked) parked.insert(std::lower_bound(parked.begin(), parked.end(), id), id);
+}
+
 void Manager::Replan(Step& step) {
   replan_ = false;
   planned_at_ = version_;
   planned_when_ = step.now;
   planned_with_noise_ = noise_scale_.Get() > 0;
+  planned_with_gain_ = step_gain_.known();
   plan_rounds_ = std::min(2 * plan_rounds_, kPlanRoundsMax);
   MeasurePlan(step.now);
   Decide(/*replans=*/true);

@@ -308,6 +308,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   }
   started_ = view_;
   started_version_ = version_ = version;
+  planned_at_ = std::min(planned_at_, version);
   durable_ = std::min(durable_, version);
   next_attempt_ = 0;
   phase_ = Phase::kRunning;

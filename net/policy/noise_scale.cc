@@ -8,7 +8,11 @@
 namespace eddl::net {
 namespace {
 
-constexpr int64_t kRoundsMin = 20;
+// It is told as soon as both parts are known to about this part of themselves, by how rounds differ; in any case after
+// the most rounds, and never before the least, which can't say how they differ.
+constexpr double kErrorMax = 0.25;
+constexpr int64_t kRoundsLeast = 6;
+constexpr int64_t kRoundsMost = 20;
 constexpr double kGain = 0.02;  // of one round, once there are many
 constexpr double kScaleMin = 1;
 constexpr double kScaleMax = 1e9;
@@ -35,13 +39,22 @@ std::optional<double> NoiseScale::AddWhole(double sum_norm2, double samples) {
   const double signal = large_norm2 - noise / samples;
   ++rounds_;
   const double gain = std::max(kGain, 1 / static_cast<double>(rounds_));
+  noise_squares_ += (1 - gain) * (noise - noise_) * (noise - noise_);
+  signal_squares_ += (1 - gain) * (signal - signal_) * (signal - signal_);
   noise_ += gain * (noise - noise_);
   signal_ += gain * (signal - signal_);
+  // Standard errors of the means of independent rounds.
+  const auto rounds = static_cast<double>(rounds_);
+  const auto is_known = [rounds](double mean, double squares) {
+    return mean > 0 && squares <= kErrorMax * kErrorMax * mean * mean * rounds * (rounds - 1);
+  };
+  const bool told = is_known(noise_, noise_squares_) && is_known(signal_, signal_squares_);
+  known_ = known_ || rounds_ >= kRoundsMost || (rounds_ >= kRoundsLeast && told);
   return signal;
 }
 
 double NoiseScale::Get() const {
-  if (rounds_ < kRoundsMin) return 0;
+  if (!known_) return 0;
   if (!(noise_ > 0)) return kScaleMin;
   if (!(signal_ > 0)) return kScaleMax;
   return std::clamp(noise_ / signal_, kScaleMin, kScaleMax);

@@ -19,7 +19,7 @@ class NoiseScale {
   // negative; nothing if the round says nothing.
   std::optional<double> AddWhole(double sum_norm2, double samples);
 
-  // φ in samples, within [1, 1e9]; 0 until 20 rounds have told.
+  // φ in samples, within [1, 1e9]; 0 until rounds have told: 6 if they agree, 20 whatever they say.
   double Get() const;
 
  private:
@@ -31,6 +31,10 @@ class NoiseScale {
   double noise_ = 0;   // of tr Σ
   double signal_ = 0;  // of |G|²
   int64_t rounds_ = 0;
+  // Σ of squared distances from the means, as long as these are plain ones (Welford, 1962).
+  double noise_squares_ = 0;
+  double signal_squares_ = 0;
+  bool known_ = false;
 };
 
 enum class OptimizerKind : uint8_t { kSgd, kAdam };

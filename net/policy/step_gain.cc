@@ -27,8 +27,10 @@ void StepGain::AddRound(double loss, double plane_gain) {
   half_ = block.plane_gain / 2;
 }
 
+bool StepGain::known() const { return blocks_ >= kBlocksMin && plane_gain_ > 0; }
+
 double StepGain::RatePart() const {
-  if (blocks_ < kBlocksMin || !(plane_gain_ > 0)) return 1;
+  if (!known()) return 1;
   const double gain = first_.loss / static_cast<double>(first_.rounds) - last_loss_;
   return std::clamp(2 * (1 - gain / plane_gain_), 0.0, 1.0);
 }

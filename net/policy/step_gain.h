@@ -21,6 +21,7 @@ class StepGain {
   void AddRound(double loss, double plane_gain);
   // s, within [0, 1]: of all rounds so far; 1 until enough of them have told.
   double RatePart() const;
+  bool known() const;
 
  private:
   // Rounds together, so that their mean loss says something.

@@ -67,13 +67,30 @@ TEST(NoiseScaleTest, FollowsNoiseThatGrowsDuringTraining) {
   EXPECT_NEAR(scale.Get() / late.noise_scale(), 1, 0.25);
 }
 
-TEST(NoiseScaleTest, SaysNothingBeforeTwentyRounds) {
-  Gradients gradients(1, 10, 5);
+// How many rounds it takes to say something.
+int CountSilentRounds(Gradients gradients, const std::vector<double>& leases) {
   NoiseScale scale;
-  for (int round = 0; round < 19; ++round) gradients.Round(scale, {32, 32});
-  EXPECT_EQ(scale.Get(), 0);
-  gradients.Round(scale, {32, 32});
-  EXPECT_GT(scale.Get(), 0);
+  for (int round = 1; round <= 100; ++round) {
+    gradients.Round(scale, leases);
+    if (scale.Get() > 0) return round;
+  }
+  return 0;
+}
+
+// A strong signal, and many leases: all rounds say the same. Two small leases beside much noise: no two rounds do.
+TEST(NoiseScaleTest, SaysWhatItKnowsAsSoonAsRoundsAgree) {
+  EXPECT_EQ(CountSilentRounds(Gradients(1, 3, 5), std::vector<double>(16, 32)), 6);
+  EXPECT_EQ(CountSilentRounds(Gradients(1, 100, 5), {8, 8}), 20);
+}
+
+TEST(NoiseScaleTest, WhatItSaysFirstIsRoughlyRight) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    Gradients gradients(1, 20, seed);
+    NoiseScale scale;
+    while (!(scale.Get() > 0)) gradients.Round(scale, std::vector<double>(8, 16));
+    EXPECT_GT(scale.Get(), gradients.noise_scale() / 2) << "seed " << seed;
+    EXPECT_LT(scale.Get(), gradients.noise_scale() * 2) << "seed " << seed;
+  }
 }
 
 TEST(NoiseScaleTest, ARoundOfOneLeaseSaysNothing) {

@@ -244,6 +244,52 @@ TEST(RunTest, ADeviceThatWasTerriblySlowAtFirstIsUsedAgainWhenItIsNot) {
   EXPECT_LT(longest, 0.1);
 }
 
+// Twelve devices whose links bear only a few at a time: the others are parked.
+Scenario SlowLinks() {
+  Scenario scenario{.name = "slow links"};
+  scenario.devices = {{.count = 12, .device = {.seconds_per_sample = 0.005}}};
+  LinkSpec& link = scenario.devices[0].device.link;
+  link.up_bytes_per_second = link.down_bytes_per_second = 1.25e6;
+  scenario.job = {.sample_count = 1'000'000, .batch_size = 256, .micro_batch_size = 16, .parameter_count = 100'000};
+  scenario.pins.mode = Mode::kPipe;
+  scenario.duration_seconds = 30;
+  return scenario;
+}
+
+// A leader goes, and four of those that wait with it. They come back a second later, and change nothing.
+TEST(RunTest, WhoComesBackWhileOthersWaitWaitsToo) {
+  Scenario scenario = SlowLinks();
+  const Record quiet = RunSeed(scenario, 1);
+  const Plan plan = quiet.plans.back().decision.plan;
+  ASSERT_GE(plan.parked.size(), 5u);
+  scenario.faults.events = {{.at_seconds = 20, .node = ToInt(plan.leaders.front().node)}};
+  for (int i = 0; i < 4; ++i) scenario.faults.events.push_back({.at_seconds = 20, .node = ToInt(plan.parked.at(i))});
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_TRUE(record.violations.empty());
+  EXPECT_EQ(record.views, quiet.views + 1);
+}
+
+// It comes while the others still agree on a view without two of their leaders.
+TEST(RunTest, WhoComesBeforeAViewHasStartedIsPlannedFor) {
+  Scenario scenario = SlowLinks();
+  const Plan plan = RunSeed(scenario, 1).plans.back().decision.plan;
+  ASSERT_GE(plan.leaders.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    scenario.faults.events.push_back({.at_seconds = 20, .node = ToInt(plan.leaders[i].node), .seconds = 0.5});
+  }
+  const Record record = RunSeed(scenario, 1);
+  EXPECT_TRUE(record.violations.empty());
+  Instant started;
+  Instant planned;
+  for (const Explanation& said : record.explanations) {
+    if (said.text.find(" starts at version") != std::string::npos) started = said.at;
+    if (said.topic == "plan") planned = said.at;
+  }
+  EXPECT_GT(started, Instant{20'000'000'000});
+  EXPECT_GE(planned, started);
+  EXPECT_LT((planned - started).seconds(), 2);
+}
+
 TEST(RunTest, RoundsAsShortAsHopsTakeNoLongerThanWorkAndFourHops) {
   for (const double hop : {0.00015, 0.0025}) {
     Scenario scenario{.name = "short rounds"};
