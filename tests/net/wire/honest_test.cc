@@ -15,7 +15,7 @@ namespace {
 TEST(HonestTest, EveryMessageOfRunsFullOfFaultsIsTaken) {
   std::set<std::string> names;
   int64_t count = 0;
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
     sim::Scenario scenario = sim::SmallCluster(4);
     scenario.pins.mode = static_cast<Mode>(seed % 3);
     scenario.pins.leader_count = static_cast<uint32_t>(seed % 4);
