@@ -50,16 +50,20 @@ class WordsToManager final : public net::Transport {
     if (!mutex_.AwaitWithTimeout(absl::Condition(this, &WordsToManager::HasDone), kPatience)) return "nothing";
     const net::Done done = done_.front();
     done_.pop_front();
+    last_loss_ = done.loss_sum;
     const bool tests = done.kind == net::LeaseKind::kEvaluate;
     return (done.cancelled ? "cancelled " : "") + std::string(tests ? "test " : "train ") +
            std::to_string(ToInt(done.micro_batches.at(0)));
   }
+  // Of what NextDone told last.
+  double last_loss() const { return last_loss_; }
 
  private:
   bool HasDone() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !done_.empty(); }
 
   absl::Mutex mutex_;
   std::deque<net::Done> done_ ABSL_GUARDED_BY(mutex_);
+  double last_loss_ = 0;
 };
 
 // A node that works and leads alone, in a view at version 0; the test is its manager.
@@ -137,6 +141,79 @@ TEST_F(MemberNodeTest, ATestThatIsOverIsNotWaitedFor) {
   GrantTest(2);
   tests_.Open();
   EXPECT_EQ(words_.NextDone(), "test 2");
+}
+
+// A node that works for a leader, which the test is, too: versions come in chunks.
+class ArrivingVersionTest : public testing::Test {
+ protected:
+  static constexpr net::NodeId kLeader{2};
+
+  ArrivingVersionTest() {
+    version_ = problem_.model->InitialParameters(3);
+    version_.resize(static_cast<size_t>(layout().gradient_end()));
+    const StripeLayout stripes(layout().gradient_end(), StripeLayout::ChooseCount(layout().gradient_end()));
+    auto store = TensorStore::Create(layout(), stripes, *cpu_, {}, version_);
+    EDDL_CHECK(store.ok()) << MessageOf(store.status());
+    node_ = std::make_unique<MemberNode>(MemberNodeOptions{.self = kSelf}, *std::move(store), *replica_, samples_,
+                                         LeaseRunnerOptions{.ledger = kLedger}, [](const MemberStatus&) {});
+    thread_ = std::thread([this] { EXPECT_TRUE(node_->Run(words_, stop_).ok()); });
+    node_->OnPeerUp(net::kManager);
+    Tell(net::Welcome{.incarnation = {kView, 1}});
+    const std::vector<net::StripeRange> all = {{.begin = {}, .end = net::Stripe{stripes.stripe_count()}}};
+    Tell(net::Start{.map = {{{.leader = kLeader, .backup = kLeader, .stripes = all}}}});
+    node_->OnPeerUp(kLeader);
+    Tell(net::Grant{.micro_batches = {net::MicroBatch{0}}, .samples = 32});
+  }
+  ~ArrivingVersionTest() override {
+    Tell(net::Bye{});
+    thread_.join();
+  }
+
+  const ParamLayout& layout() const { return problem_.model->layout(); }
+  void Tell(net::Body body) {
+    node_->OnMessage(net::kManager, {.view = kView, .body = std::move(body)}, nullptr, /*intact=*/true);
+  }
+  // The first half of a version's bytes.
+  void Chunk(const std::vector<float>& values) {
+    node_->OnArriving(kLeader, kPublish, 0, std::as_bytes(std::span(values)).first(values.size() * 2));
+  }
+  void Whole() {
+    const auto bytes = std::as_bytes(std::span(version_));
+    node_->OnMessage(kLeader, kPublish, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end()),
+                     /*intact=*/true);
+  }
+
+  const net::Message kPublish = {.view = kView, .body = net::Publish{}};
+  const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
+  const test::Problem problem_ = test::FeatureProblem(128);
+  const std::unique_ptr<Replica> replica_ = *Replica::Create(*problem_.model, *cpu_, nullptr, 3);
+  std::vector<float> version_;
+  test::SourceByHand samples_{problem_.data};
+  WordsToManager words_;
+  std::atomic<bool> stop_ = false;
+  std::unique_ptr<MemberNode> node_;
+  std::thread thread_;
+};
+
+TEST_F(ArrivingVersionTest, ALeaseBeginsWhileItsVersionArrives) {
+  Chunk(version_);
+  samples_.AwaitRead();  // for good, if it waited for the whole version
+  samples_.Open();
+  Whole();
+  EXPECT_EQ(words_.NextDone(), "train 0");
+}
+
+TEST_F(ArrivingVersionTest, WhatWasComputedOnOtherNumbersDoesNotCount) {
+  Chunk(std::vector<float>(version_.size(), 1.0f));
+  samples_.AwaitRead();
+  samples_.Open();
+  Whole();
+  ASSERT_EQ(words_.NextDone(), "train 0");
+  const double loss = words_.last_loss();
+  // The same micro-batch again, on the version as it is.
+  Tell(net::Grant{.part = net::Part{1}, .micro_batches = {net::MicroBatch{0}}, .samples = 32});
+  ASSERT_EQ(words_.NextDone(), "train 0");
+  EXPECT_EQ(words_.last_loss(), loss);
 }
 
 }  // namespace
