@@ -217,7 +217,9 @@ void Manager::MeasureCancelled(Instant now, NodeId id, const Lease& lease, Durat
     const double rate = node.capabilities.micro_batches_per_second;
     const double told = rate > 0 ? samples / static_cast<double>(options_.ledger.micro_batch_size) / rate : 0;
     if (compute.seconds() <= told) {
-      node.rest_until = now + std::min(kRestMax, Duration{waited.ns * std::min(node.unready++, kUnreadyMax)});
+      // Leases that are given up together: the first of them tells how long they took.
+      const Duration rest = std::min(kRestMax, Duration{waited.ns * std::min(node.unready++, kUnreadyMax)});
+      node.rest_until = std::max(node.rest_until, now + rest);
       return;
     }
     if (told > 0) seconds = compute.seconds();

@@ -290,6 +290,34 @@ TEST(RunTest, WhoComesBeforeAViewHasStartedIsPlannedFor) {
   EXPECT_LT((planned - started).seconds(), 2);
 }
 
+// A version takes as long to get to it as three rounds of the others: it never begins a lease in time. Who is given one
+// all the same gives it up; but not in every round, nor as if that told how fast it computes.
+TEST(RunTest, ANewcomerThatIsNeverReadyHoldsUpFewRounds) {
+  Scenario scenario = SmallCluster(3);
+  scenario.job.task = {};
+  scenario.job.epoch_count = 400;
+  scenario.job.parameter_count = 600'000;
+  scenario.job.batch_size = 512;  // 32 micro-batches: it is given two leases at once
+  for (LinkSpec* link : {&scenario.devices[0].device.link, &scenario.manager_link}) {
+    link->up_bytes_per_second = link->down_bytes_per_second = 1e9;
+  }
+  scenario.devices.push_back(scenario.devices[0]);
+  scenario.devices[1].count = 1;
+  scenario.devices[1].join_seconds = 3;
+  scenario.devices[1].device.link = {.up_bytes_per_second = 50e6, .down_bytes_per_second = 3e6};
+  scenario.pins.mode = Mode::kSync;
+  scenario.pins.codec = Codec::kF16;
+  scenario.pins.leaders = {1};
+  scenario.duration_seconds = 23;
+  const auto record = sim::Run(scenario, {.seed = 1});
+  ASSERT_TRUE(record.ok()) << record.status().ToString();
+  EXPECT_TRUE(record->violations.empty());
+  EXPECT_GT(CountRounds(*record), 100);
+  const auto cancelled = record->message_counts.find("Cancel");
+  ASSERT_NE(cancelled, record->message_counts.end());
+  EXPECT_LT(cancelled->second, 60);
+}
+
 TEST(RunTest, RoundsAsShortAsHopsTakeNoLongerThanWorkAndFourHops) {
   for (const double hop : {0.00015, 0.0025}) {
     Scenario scenario{.name = "short rounds"};

@@ -208,11 +208,10 @@ LeaseResult LeaseRunner::Run(const Request& request, absl::Status status) {
   result.done.cancelled = false;
   if (status.ok() && !IsAbandoned()) status = ComputeLease(request, result);
   if (!status.ok() || IsAbandoned()) {
+    const int64_t computed = (Now() - result.begin).ns - result.waited.ns;
     const bool has_begun = result.begin.ns > 0;
-    const Duration compute = Now() - result.begin;
-    const Duration waited = result.waited;
     result = {.done = nothing};
-    if (has_begun) result.done.compute = {compute.ns - waited.ns};
+    if (has_begun) result.done.compute = {std::max<int64_t>(0, computed)};
   }
   if (!absl::IsCancelled(status)) result.error = status;
   return result;
@@ -298,6 +297,7 @@ absl::Status LeaseRunner::ComputeLease(const Request& request, LeaseResult& resu
   }
   result.done.compute = Hold(result.begin, grant, feed ? &*feed : nullptr);
   result.begin = {Now().ns - result.done.compute.ns};
+  result.waited = {};
   return absl::OkStatus();
 }
 

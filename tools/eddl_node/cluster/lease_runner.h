@@ -92,8 +92,8 @@ struct LeaseRunnerOptions {
 struct LeaseResult {
   net::Done done;                       // as in LeaseFinished
   std::optional<GradientSum> gradient;  // none if cancelled, not finite or an evaluation
-  Instant begin;                        // of `done.compute`, waiting for parameters apart
-  Duration waited;                      // for parameters, since then
+  Instant begin;                        // of `done.compute`
+  Duration waited;                      // since then, for parameters; not counted in it
   Duration ahead;                       // it began so long before its parameters were all here
   absl::Status error;                   // the device or the data failed, or there is no such lease: `done` is cancelled
 };

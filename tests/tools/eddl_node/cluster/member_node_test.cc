@@ -66,56 +66,67 @@ class WordsToManager final : public net::Transport {
   double last_loss_ = 0;
 };
 
-// A node that works and leads alone, in a view at version 0; the test is its manager.
-class MemberNodeTest : public testing::Test {
+// A node in a view at version 0, of which one node leads all; the test is its manager.
+class NodeCase : public testing::Test {
  protected:
-  MemberNodeTest() {
-    const ParamLayout& layout = problem_.model->layout();
-    std::vector<float> initial = problem_.model->InitialParameters(3);
-    initial.resize(static_cast<size_t>(layout.gradient_end()));
-    const StripeLayout stripes(layout.gradient_end(), StripeLayout::ChooseCount(layout.gradient_end()));
-    auto store = TensorStore::Create(layout, stripes, *cpu_, {}, initial);
+  // Before what it uses goes.
+  void TearDown() override {
+    Tell(net::Bye{});
+    thread_.join();
+    node_.reset();
+  }
+
+  const ParamLayout& layout() const { return problem_.model->layout(); }
+  void Start(const net::Capabilities& capabilities, SampleSource& samples, const LeaseRunnerOptions& runner,
+             net::NodeId leader) {
+    version_ = problem_.model->InitialParameters(3);
+    version_.resize(static_cast<size_t>(layout().gradient_end()));
+    const StripeLayout stripes(layout().gradient_end(), StripeLayout::ChooseCount(layout().gradient_end()));
+    auto store = TensorStore::Create(layout(), stripes, *cpu_, {}, version_);
     EDDL_CHECK(store.ok()) << MessageOf(store.status());
-    const MemberNodeOptions options = {.self = kSelf, .capabilities = {.can_lead = true}};
-    const LeaseRunnerOptions runner = {.ledger = kLedger, .test = test_, .tests = &tests_};
-    node_ = std::make_unique<MemberNode>(options, *std::move(store), *replica_, samples_, runner,
-                                         [](const MemberStatus&) {});
+    node_ = std::make_unique<MemberNode>(MemberNodeOptions{.self = kSelf, .capabilities = capabilities},
+                                         *std::move(store), *replica_, samples, runner, [](const MemberStatus&) {});
     thread_ = std::thread([this] { EXPECT_TRUE(node_->Run(words_, stop_).ok()); });
     node_->OnPeerUp(net::kManager);
     Tell(net::Welcome{.incarnation = {kView, 1}});
     const std::vector<net::StripeRange> all = {{.begin = {}, .end = net::Stripe{stripes.stripe_count()}}};
-    Tell(net::Start{.map = {{{.leader = kSelf, .backup = kSelf, .stripes = all}}},
-                    .transfers = {{.from = kSelf, .to = kSelf, .stripes = all}}});
+    Tell(net::Start{.map = {{{.leader = leader, .backup = leader, .stripes = all}}},
+                    .transfers = {{.from = leader, .to = leader, .stripes = all}}});
   }
-  ~MemberNodeTest() override {
-    Tell(net::Bye{});
-    thread_.join();
-  }
-
   void Tell(net::Body body) {
     node_->OnMessage(net::kManager, {.view = kView, .body = std::move(body)}, nullptr, /*intact=*/true);
   }
+  void GrantTraining(uint64_t mb, net::Part part = {}) {
+    Tell(net::Grant{
+        .part = part, .micro_batches = {net::MicroBatch{mb}}, .samples = ledger_.SampleCount(net::MicroBatch{mb})});
+  }
+
+  const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
+  const test::Problem problem_ = test::FeatureProblem(128);
+  const net::Ledger ledger_{kLedger};
+  const std::unique_ptr<Replica> replica_ = *Replica::Create(*problem_.model, *cpu_, nullptr, 3);
+  std::vector<float> version_;  // 0
+  WordsToManager words_;
+  std::atomic<bool> stop_ = false;
+  std::unique_ptr<MemberNode> node_;
+  std::thread thread_;
+};
+
+// It works and leads alone.
+class MemberNodeTest : public NodeCase {
+ protected:
+  MemberNodeTest() { Start({.can_lead = true}, samples_, {.ledger = kLedger, .test = test_, .tests = &tests_}, kSelf); }
+
   void GrantTest(uint64_t mb) {
     Tell(net::Grant{.part = net::kTestPart,
                     .micro_batches = {net::MicroBatch{mb}},
                     .samples = test_.SampleCount(net::MicroBatch{mb}),
                     .kind = net::LeaseKind::kEvaluate});
   }
-  void GrantTraining(uint64_t mb) {
-    Tell(net::Grant{.micro_batches = {net::MicroBatch{mb}}, .samples = ledger_.SampleCount(net::MicroBatch{mb})});
-  }
 
-  const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
-  const test::Problem problem_ = test::FeatureProblem(128);
-  const net::Ledger ledger_{kLedger};
   const net::TestSet test_{.sample_count = 128, .micro_batch_size = 32};
-  const std::unique_ptr<Replica> replica_ = *Replica::Create(*problem_.model, *cpu_, nullptr, 3);
   DatasetSource samples_{problem_.data};
   test::SourceByHand tests_{problem_.data};
-  WordsToManager words_;
-  std::atomic<bool> stop_ = false;
-  std::unique_ptr<MemberNode> node_;
-  std::thread thread_;
 };
 
 TEST_F(MemberNodeTest, TrainsOnWhileRowsOfATestAreFetched) {
@@ -143,36 +154,17 @@ TEST_F(MemberNodeTest, ATestThatIsOverIsNotWaitedFor) {
   EXPECT_EQ(words_.NextDone(), "test 2");
 }
 
-// A node that works for a leader, which the test is, too: versions come in chunks.
-class ArrivingVersionTest : public testing::Test {
+// It works for a leader, which the test is, too: versions come in chunks.
+class ArrivingVersionTest : public NodeCase {
  protected:
   static constexpr net::NodeId kLeader{2};
 
   ArrivingVersionTest() {
-    version_ = problem_.model->InitialParameters(3);
-    version_.resize(static_cast<size_t>(layout().gradient_end()));
-    const StripeLayout stripes(layout().gradient_end(), StripeLayout::ChooseCount(layout().gradient_end()));
-    auto store = TensorStore::Create(layout(), stripes, *cpu_, {}, version_);
-    EDDL_CHECK(store.ok()) << MessageOf(store.status());
-    node_ = std::make_unique<MemberNode>(MemberNodeOptions{.self = kSelf}, *std::move(store), *replica_, samples_,
-                                         LeaseRunnerOptions{.ledger = kLedger}, [](const MemberStatus&) {});
-    thread_ = std::thread([this] { EXPECT_TRUE(node_->Run(words_, stop_).ok()); });
-    node_->OnPeerUp(net::kManager);
-    Tell(net::Welcome{.incarnation = {kView, 1}});
-    const std::vector<net::StripeRange> all = {{.begin = {}, .end = net::Stripe{stripes.stripe_count()}}};
-    Tell(net::Start{.map = {{{.leader = kLeader, .backup = kLeader, .stripes = all}}}});
+    Start({}, samples_, {.ledger = kLedger}, kLeader);
     node_->OnPeerUp(kLeader);
-    Tell(net::Grant{.micro_batches = {net::MicroBatch{0}}, .samples = 32});
-  }
-  ~ArrivingVersionTest() override {
-    Tell(net::Bye{});
-    thread_.join();
+    GrantTraining(0);
   }
 
-  const ParamLayout& layout() const { return problem_.model->layout(); }
-  void Tell(net::Body body) {
-    node_->OnMessage(net::kManager, {.view = kView, .body = std::move(body)}, nullptr, /*intact=*/true);
-  }
   // The first half of a version's bytes.
   void Chunk(const std::vector<float>& values) {
     node_->OnArriving(kLeader, kPublish, 0, std::as_bytes(std::span(values)).first(values.size() * 2));
@@ -184,15 +176,7 @@ class ArrivingVersionTest : public testing::Test {
   }
 
   const net::Message kPublish = {.view = kView, .body = net::Publish{}};
-  const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
-  const test::Problem problem_ = test::FeatureProblem(128);
-  const std::unique_ptr<Replica> replica_ = *Replica::Create(*problem_.model, *cpu_, nullptr, 3);
-  std::vector<float> version_;
   test::SourceByHand samples_{problem_.data};
-  WordsToManager words_;
-  std::atomic<bool> stop_ = false;
-  std::unique_ptr<MemberNode> node_;
-  std::thread thread_;
 };
 
 TEST_F(ArrivingVersionTest, ALeaseBeginsWhileItsVersionArrives) {
@@ -211,7 +195,7 @@ TEST_F(ArrivingVersionTest, WhatWasComputedOnOtherNumbersDoesNotCount) {
   ASSERT_EQ(words_.NextDone(), "train 0");
   const double loss = words_.last_loss();
   // The same micro-batch again, on the version as it is.
-  Tell(net::Grant{.part = net::Part{1}, .micro_batches = {net::MicroBatch{0}}, .samples = 32});
+  GrantTraining(0, net::Part{1});
   ASSERT_EQ(words_.NextDone(), "train 0");
   EXPECT_EQ(words_.last_loss(), loss);
 }
