@@ -364,9 +364,9 @@ class Manager {
   }
   void PlanFirst(Step& step);
   void Park(Step& step);
-  // A node has come, and the plan was made without it. Where others wait, one whose speed is known waits, too, until
-  // the next plan, which is due: else all would work that are waiting for nothing better, and hold up those that are
-  // not.
+  // A node has come, and the plan was made without it. Where some wait and others work, one whose speed is known waits,
+  // too, until the next plan, which is due: else all would work that are waiting for nothing better, and hold up those
+  // that are not.
   void ParkNewcomer(NodeId node, bool known);
   void Replan(Step& step);
   void Adopt(Step& step, const Plan& plan, const std::string& why);

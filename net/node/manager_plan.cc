@@ -113,7 +113,7 @@ void Manager::Decide(bool replans) {
   PlannerOptions options = PlannerOptionsNow();
   const bool blind = HasUnknownLink(view);
   // Nobody is parked on a guess; who is parked already stays so while a newcomer's link is measured.
-  if (blind && plan_.parked.empty()) options.allow_parking = false;
+  if (blind) options.change_parking = false;
   if (replans && planned_blind_ && !blind) options.hysteresis = std::min(options.hysteresis, kBlindHysteresis);
   decision_ = Choose(view, options);
   planned_blind_ = blind && (planned_blind_ || !replans || decision_.changed);
@@ -147,7 +147,10 @@ void Manager::Park(Step& step) {
 void Manager::ParkNewcomer(NodeId id, bool known) {
   std::vector<NodeId>& parked = plan_.parked;
   NodeRecord& node = *roster_.Find(id);
-  node.parked = known && !parked.empty();
+  const std::vector<NodeId> present = roster_.Present();
+  const bool others_work = std::any_of(present.begin(), present.end(),
+                                       [&](NodeId other) { return other != id && roster_.Find(other)->can_work(); });
+  node.parked = known && others_work && !parked.empty();
   std::erase(parked, id);
   if (node.parked) parked.insert(std::lower_bound(parked.begin(), parked.end(), id), id);
 }

@@ -123,6 +123,7 @@ void LeaseGate::Expire(Instant now) {
 }
 
 void LeaseGate::DropVoidExpiries() {
+  Expire(now_);  // what has passed counts before it is forgotten
   std::vector<Expiry> kept;
   for (size_t i = 0; i < workers_.size(); ++i) {
     if (workers_[i].expiry > now_ && workers_[i].outstanding > 0)

@@ -223,7 +223,7 @@ absl::StatusOr<std::vector<NodeId>> ChooseWorkers(const ClusterView& view, const
   }
   if (!kept.ok()) return kept.status();
   EDDL_ASSIGN_OR_RETURN(candidates, PredictAll(*kept, options));
-  if (!options.allow_parking) return waiting;
+  if (!options.allow_parking || !options.change_parking) return waiting;
   std::vector<NodeId> parked = waiting;
   double most = 0;
   for (const Candidate& shape : ShapesOf(candidates, /*all=*/!waiting.empty())) {

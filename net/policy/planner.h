@@ -25,7 +25,8 @@ struct PlannerOptions {
   bool allow_async = true;
   bool allow_f16 = true;
   bool allow_parking = true;
-  double hysteresis = 0.10;  // a plan is replaced by one that is better by more than this
+  bool change_parking = true;  // false: who is parked stays so, and nobody else is
+  double hysteresis = 0.10;    // a plan is replaced by one that is better by more than this
   // Waiting workers are admitted if they add at least this part to progress; working ones are parked if that adds more
   // than twice as much, and more than `hysteresis`.
   double admission = 0.02;

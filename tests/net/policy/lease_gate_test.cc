@@ -177,6 +177,21 @@ TEST(LeaseGateTest, WhatItKeepsDoesNotGrowWhereTimeStandsStill) {
   EXPECT_EQ(gate.Decide(kC, At(1.4), 2, kNoRoundTrip).ask_again, At(1.5));
 }
 
+TEST(LeaseGateTest, WhoIsOverdueIsNotForgottenWithOldTimes) {
+  LeaseGate gate = ThreeWorkers();
+  gate.Granted(kA, 1, At(0));
+  // Nobody has asked since A was due.
+  for (int i = 0; i < 1000; ++i) {
+    gate.Granted(kB, 1, At(10));
+    gate.Finished(kB, 1, At(10));
+  }
+  LeaseGate quiet = ThreeWorkers();
+  quiet.Granted(kA, 1, At(0));
+  for (const NodeId node : {kB, kC}) {
+    EXPECT_EQ(gate.Decide(node, At(10), 4, kNoRoundTrip), quiet.Decide(node, At(10), 4, kNoRoundTrip)) << ToInt(node);
+  }
+}
+
 TEST(LeaseGateTest, ALeaseFromBeforeAWorkerJoinedChangesNothing) {
   LeaseGate gate = ThreeWorkers();
   gate.Granted(kA, 1, At(0));

@@ -42,6 +42,11 @@ absl::StatusOr<int64_t> DataBringer::Bring() {
   return reply.first_epoch();
 }
 
+bool DataBringer::IsStopped() const {
+  const absl::MutexLock lock(&mutex_);
+  return stopped_;
+}
+
 void DataBringer::BringAgain() {
   const absl::MutexLock lock(&mutex_);
   wanted_ = true;
@@ -58,6 +63,7 @@ void DataBringer::Work() {
     const auto brought = Bring();
     const absl::Status status = brought.status();
     const bool is_away = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+    if (IsStopped()) return;
     if (status.ok() || !is_away || ++tries == kBringTriesMax) {
       if (!status.ok()) on_trouble_("the manager does not take this device's entries: " + MessageOf(status));
       tries = 0;

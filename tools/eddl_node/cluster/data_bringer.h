@@ -39,13 +39,14 @@ class DataBringer {
 
  private:
   void Work();
+  bool IsStopped() const;
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || wanted_; }
 
   const std::unique_ptr<v1::Cluster::Stub> stub_;
   v1::BringRequest request_;
   const std::function<void(const std::string&)> on_trouble_;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::ClientContext* calling_ ABSL_GUARDED_BY(mutex_) = nullptr;

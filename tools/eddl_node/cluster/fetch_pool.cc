@@ -69,11 +69,15 @@ absl::Time FetchPool::NextTurn(absl::Time now) const {
 void FetchPool::Work() {
   pthread_setname_np(pthread_self(), "eddl-fetch");
   const absl::MutexLock lock(&mutex_);
-  const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stopped_ || Pick(absl::Now()) != clients_.end();
+  absl::Time until;
+  // Also if a turn has come that is sooner than what is waited for: another thread that knew of it may be busy.
+  const auto has_news = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const absl::Time now = absl::Now();
+    return stopped_ || Pick(now) != clients_.end() || NextTurn(now) < until;
   };
   while (true) {
-    mutex_.AwaitWithDeadline(absl::Condition(&has_work), NextTurn(absl::Now()));
+    until = NextTurn(absl::Now());
+    mutex_.AwaitWithDeadline(absl::Condition(&has_news), until);
     if (stopped_) return;
     const auto it = Pick(absl::Now());
     if (it == clients_.end()) continue;

@@ -95,16 +95,21 @@ net::Started ManagerNode::Restore(const net::Started& started) {
   const net::Version version = started.checkpoint;
   const auto state = progress_.StateAt(version);
   // Epochs that ended after it end anew; those up to it do not. They are reported with it, if they are not yet.
-  if (ToInt(version) == 0 || !state || state->epoch <= epochs_reported_) return restored;
+  if (ToInt(version) == 0 || !state) return restored;
   auto model = LoadCheckpoint(keeper_->PathOf(version));
   if (!model.ok()) return restored;  // as whoever opened the keeper has said
-  if (options_.manager.test_count > 0) restored.untested = version;
-  epoch_ends_.emplace(version, state->epoch);
-  Saved& saved = saved_[version];
+  Saved saved;
   saved.checkpoint.version = version;
   saved.checkpoint.state = *state;
   saved.checkpoint.path = keeper_->PathOf(version);
   saved.model = std::make_shared<const Checkpoint>(*std::move(model));
+  // What is left of an epoch may be given up, so that it ends with this version.
+  end_.last = saved.checkpoint;
+  end_.model = saved.model;
+  if (state->epoch <= epochs_reported_) return restored;
+  if (options_.manager.test_count > 0) restored.untested = version;
+  epoch_ends_.emplace(version, state->epoch);
+  saved_.emplace(version, std::move(saved));
   return restored;
 }
 
