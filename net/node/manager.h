@@ -256,9 +256,10 @@ class Manager {
   void LeaveGates(NodeId node);
   void DropLeases(NodeId node);
   void DropWork(Step& step, NodeId node);
-  // How many leases of the round or before the node should hold beyond those that it has, so that it never waits for
-  // the manager.
-  // Leases that the node may be granted beside what it has, when so many micro-batches of the round are free.
+  // So many leases at once that a worker does not wait for the manager between two; kLeasesMax at most.
+  static int64_t DepthToHide(Duration round_trip, double lease_seconds);
+  // Leases of the round or before that the node may be granted beside what it has, when so many micro-batches of the
+  // round are free.
   size_t RoomFor(const NodeRecord& node, Version round, int64_t free_count) const;
 
   // manager_owners.cc: what a node alone has.
@@ -344,6 +345,9 @@ class Manager {
   void RestoreTests(Step& step);
   // The node may be asked to do some of it.
   bool Tests(const Evaluation& evaluation, NodeId id) const;
+  // It may do some now: it has nothing to train on, or the test has waited for long.
+  bool MayTestNow(const Step& step, const Evaluation& evaluation, NodeId id) const;
+  void ServeTest(Step& step, NodeId id);
   void ServeTests(Step& step);
   bool GrantTest(Step& step, Evaluation& evaluation, NodeId id);
   void OnTestDone(Step& step, NodeId from, const Done& done);

@@ -1,8 +1,10 @@
 // Manager: how versions do on the test samples: dealt to whoever has the version, while training goes on.
 //
 // A version is tested when an epoch ends with it, when it is one of the regular checkpoints, and at the end of the job.
-// Members keep it until its test is over, and do the test's leases in the gaps of training. There is one rule for what
-// they can't do: if nobody who can work has the version, the manager tests it itself, from its checkpoint.
+// Members keep it until its test is over, and do the test's leases in the gaps of training: a lease is granted to who has
+// nothing to train on. Gaps may be too short, or there are none (pipe and async): what has waited for long is granted to
+// whoever trains, too. There is one rule for what they can't do: if nobody who can work has the version, the manager tests
+// it itself, from its checkpoint.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -24,6 +26,9 @@ constexpr double kForwardPart = 1.0 / 3;
 // Training goes first: a lease of test samples may wait for a while before it is granted a second time.
 constexpr Duration kTestPatience{2'000'000'000};
 constexpr double kTestPatienceLeases = 16;
+// A test waits for gaps of so many rounds, and at least for so long.
+constexpr uint64_t kGapRounds = 4;
+constexpr Duration kGapPatience{2'000'000'000};
 
 }  // namespace
 
@@ -40,7 +45,7 @@ bool Manager::IsTesting(Version version) const {
 
 void Manager::BeginTest(Step& step, Version version) {
   if (options_.test_count <= 0 || version <= tested_ || IsTesting(version)) return;
-  evaluations_.emplace_back(version, test_set(), tested_by_);
+  evaluations_.emplace_back(version, test_set(), tested_by_, step.now);
   if (options_.test_here) {
     evaluations_.back().TestHere();
     return step.out.Do(TestHere{version});
@@ -81,6 +86,19 @@ bool Manager::Tests(const Evaluation& evaluation, NodeId id) const {
   return node.can_work() && !evaluation.IsExcluded(id) && (!node.asleep || evaluation.version() == version_);
 }
 
+bool Manager::MayTestNow(const Step& step, const Evaluation& evaluation, NodeId id) const {
+  const bool has_waited = ToInt(version_) >= ToInt(evaluation.version()) + kGapRounds &&
+                          step.now - evaluation.began() >= kGapPatience;
+  return Tests(evaluation, id) && (has_waited || !roster_.Find(id)->busy(version_));
+}
+
+void Manager::ServeTest(Step& step, NodeId id) {
+  if (evaluations_.empty()) return;
+  Evaluation& evaluation = evaluations_.front();
+  while (!evaluation.here() && MayTestNow(step, evaluation, id) && GrantTest(step, evaluation, id)) {
+  }
+}
+
 void Manager::ServeTests(Step& step) {
   if (evaluations_.empty() || phase_ != Phase::kRunning) return;
   Evaluation& evaluation = evaluations_.front();
@@ -94,8 +112,11 @@ void Manager::ServeTests(Step& step) {
             ": the manager tests it itself");
     return step.out.Do(TestHere{evaluation.version()});
   }
+  // One lease each, then the next.
   while (!asking.empty()) {
-    std::erase_if(asking, [&](NodeId id) { return !GrantTest(step, evaluation, id); });
+    std::erase_if(asking, [&](NodeId id) {
+      return !MayTestNow(step, evaluation, id) || !GrantTest(step, evaluation, id);
+    });
   }
 }
 
@@ -103,11 +124,10 @@ bool Manager::GrantTest(Step& step, Evaluation& evaluation, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   const double seconds = kForwardPart * node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
   int64_t count = 1;
-  int64_t depth = 2;  // one that is computed, one that waits
+  int64_t depth = 1;
   if (seconds > 0) {
     count = std::clamp(static_cast<int64_t>(kTestLeaseSeconds / seconds), int64_t{1}, kTestLeaseMax);
-    const double waits = std::ceil(node.RoundTrip().seconds() / (seconds * static_cast<double>(count)));
-    depth += static_cast<int64_t>(std::min<double>(waits, static_cast<double>(kLeasesMax - depth)));
+    depth = DepthToHide(node.RoundTrip(), seconds * static_cast<double>(count));
   }
   if (evaluation.LeaseCount(id) >= depth) return false;
   const Instant end = step.now + kTestPatience + Seconds(kTestPatienceLeases * seconds * static_cast<double>(count));
@@ -152,8 +172,7 @@ void Manager::OnTestDone(Step& step, NodeId from, const Done& done) {
                     Cancel{.round = evaluation.version(), .part = kTestPart, .micro_batches = done.micro_batches});
   }
   if (evaluation.finished()) return FinishTest(step, evaluation, evaluation.sums());
-  while (!evaluation.here() && Tests(evaluation, from) && GrantTest(step, evaluation, from)) {
-  }
+  ServeTest(step, from);
 }
 
 void Manager::FinishTest(Step& step, const Evaluation& evaluation, TestSums sums) {

@@ -26,17 +26,17 @@ constexpr int64_t kPoisonedFraction = 100;
 
 }  // namespace
 
+int64_t Manager::DepthToHide(Duration round_trip, double lease_seconds) {
+  if (lease_seconds <= 0 || round_trip.seconds() <= kIdleMax * lease_seconds) return 1;
+  const double waits = std::ceil(round_trip.seconds() / lease_seconds);
+  return 1 + static_cast<int64_t>(std::min<double>(waits, static_cast<double>(kLeasesMax - 1)));
+}
+
 size_t Manager::RoomFor(const NodeRecord& node, Version round, int64_t free_count) const {
   const double lease_seconds = node.fit.Predict(static_cast<double>(options_.ledger.micro_batch_size));
-  // Waiting for the next grant costs a round trip; a lease that is queued can't go to somebody faster any more.
-  int64_t depth = 1;
-  const double round_trip = node.RoundTrip().seconds();
-  if (lease_seconds > 0 && round_trip > kIdleMax * lease_seconds) {
-    depth += static_cast<int64_t>(std::min<double>(kLeasesMax, std::ceil(round_trip / lease_seconds)));
-  } else if (free_count > kPlenty * gate_.joined_count()) {
-    depth = 2;
-  }
-  depth = std::min(depth, kLeasesMax);
+  int64_t depth = DepthToHide(node.RoundTrip(), lease_seconds);
+  // A lease that is queued can't go to somebody faster any more.
+  if (depth == 1 && free_count > kPlenty * gate_.joined_count()) depth = 2;
   // Leases of later rounds wait: they take no room from this one, which they wait for.
   const auto used = std::count_if(node.leases.begin(), node.leases.end(),
                                   [round](const Lease& lease) { return lease.round <= round; });
@@ -337,6 +337,7 @@ void Manager::OnDone(Step& step, NodeId from, const Done& done) {
   if (phase_ != Phase::kRunning) return;
   while (Serve(step, from)) {
   }
+  ServeTest(step, from);
 }
 
 void Manager::OnAsyncDone(Step& step, NodeId from, const Lease& lease, const Done& done) {

@@ -28,8 +28,9 @@ std::vector<int64_t> TestSet::Samples(MicroBatch mb) const {
   return samples;
 }
 
-Evaluation::Evaluation(Version version, const TestSet& set, std::vector<NodeId> tested_by)
+Evaluation::Evaluation(Version version, const TestSet& set, std::vector<NodeId> tested_by, Instant began)
     : version_(version),
+      began_(began),
       set_(set),
       states_(static_cast<size_t>(set.micro_batch_count()), State::kFree),
       tested_by_(std::move(tested_by)) {

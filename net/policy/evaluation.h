@@ -41,10 +41,11 @@ struct TestSums {
 
 class Evaluation {
  public:
-  // `tested_by`: for each micro-batch who tested it the last time, kManager if nobody did; empty: nobody.
-  Evaluation(Version version, const TestSet& set, std::vector<NodeId> tested_by);
+  // `tested_by`: for each micro-batch who tested it the last time, kManager if nobody did; empty: nobody. `began`: now.
+  Evaluation(Version version, const TestSet& set, std::vector<NodeId> tested_by, Instant began = {});
 
   Version version() const { return version_; }
+  Instant began() const { return began_; }
   const TestSums& sums() const { return sums_; }
   bool finished() const { return sums_.samples == set_.sample_count; }
   const std::vector<NodeId>& tested_by() const { return tested_by_; }
@@ -75,7 +76,7 @@ class Evaluation {
   // All that its future depends on, for model checking.
   template <typename Digest>
   void AddTo(Digest& digest) const {
-    const auto& [version, set, sums, here, states, lowest_free, tested_by, leases, excluded] = *this;
+    const auto& [version, began, set, sums, here, states, lowest_free, tested_by, leases, excluded] = *this;
     // The loss is the sum over what is counted, rounded in this order or that.
     digest.Add(version, sums.correct, sums.samples, here, excluded, states.size(), leases.size());
     for (size_t i = 0; i < states.size(); ++i) digest.Add(states[i], tested_by[i]);
@@ -84,7 +85,7 @@ class Evaluation {
       digest.Add(node, micro_batches, doubled);
       digest.Omit(patience_end);
     }
-    digest.Omit(set, lowest_free);
+    digest.Omit(began, set, lowest_free);
   }
 
  private:
@@ -102,6 +103,7 @@ class Evaluation {
   Granted* TwinOf(const Granted& lease);
 
   Version version_{};
+  Instant began_;
   TestSet set_;
   TestSums sums_;
   bool here_ = false;

@@ -10,15 +10,15 @@ CORES_LEFT_MIN = 0.1
 
 
 class Testbed:
-    def __init__(self, cells=None, buffer_bytes=262_144):
-        self.cells, self.buffer_bytes = cells, buffer_bytes
+    def __init__(self, cells=None, buffer_bytes=262_144, dilation=1.0):
+        self.cells, self.buffer_bytes, self.dilation = cells, buffer_bytes, dilation
         self.tag = owner.own_tag()
         self.network = self.quotas = self.guardian = None
 
     def __enter__(self):
         self.guardian = owner.Guardian(self.tag)
         try:
-            self.network = network.Network(self.tag, self.cells, self.buffer_bytes)
+            self.network = network.Network(self.tag, self.cells, self.buffer_bytes, self.dilation)
         except BaseException:
             self.guardian.close()
             raise
@@ -34,7 +34,7 @@ class Testbed:
 
 def build(scenario):
     """A testbed, not yet entered, for the scenario; add_nodes when it is."""
-    return Testbed(scenario.cells, scenario.settings["buffer_kb"] * 1024)
+    return Testbed(scenario.cells, scenario.settings["buffer_kb"] * 1024, scenario.dilation)
 
 
 def add_nodes(bed, scenario):
@@ -45,7 +45,7 @@ def add_nodes(bed, scenario):
 
 
 def fractions_of(scenario, native_seconds_per_sample, cores):
-    """Number of device to the part of a core that makes it as slow as the scenario says; pure.
+    """Number of device to the part of a core that makes it as slow as the scenario and its dilation say; pure.
 
     TestbedError if a device is faster than a core here, or all together are more than the machine has.
     """
@@ -53,12 +53,14 @@ def fractions_of(scenario, native_seconds_per_sample, cores):
     for device in scenario.devices:
         if not device.can_work:
             continue
-        fraction = native_seconds_per_sample / device.seconds_per_sample
+        seconds_per_sample = scenario.dilation * device.seconds_per_sample
+        fraction = native_seconds_per_sample / seconds_per_sample
         if fraction > 1:
-            raise TestbedError(f"device {device.number} ({device.name}) takes {device.seconds_per_sample:g} s a sample, "
-                               f"one core of this machine {native_seconds_per_sample:g} s: too fast to be emulated here")
+            raise TestbedError(f"device {device.number} ({device.name}) takes {seconds_per_sample:g} s a sample, one "
+                               f"core of this machine {native_seconds_per_sample:g} s: too fast to be emulated here "
+                               "without a greater testbed.dilation")
         fractions[device.number] = fraction
     if sum(fractions.values()) > cores - CORES_LEFT_MIN:
         raise TestbedError(f"the devices' quotas add up to {sum(fractions.values()):.2f} cores, and this machine has "
-                           f"{cores}: fewer devices, or slower ones")
+                           f"{cores}: fewer devices, slower ones, or a greater testbed.dilation")
     return fractions

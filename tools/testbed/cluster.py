@@ -1,7 +1,7 @@
 """A run of eddl-node on the nodes of a scenario: the manager, the devices, what happens to them, and the results.
 
 One thread, which looks at everything a few times in a second's tenth; the clock of the scenario starts when the manager has
-its first plan.
+its first plan, and goes slower than that on the wall if time is dilated.
 """
 import contextlib
 import json
@@ -14,6 +14,7 @@ import commands
 import network
 import processes
 import quota
+import report
 from commands import TestbedError
 from timeline import Timeline
 
@@ -91,7 +92,8 @@ class ClusterRun:
                    "--format", "json"]
         command += ["--insecure"] if token is None else ["--token", token]
         if self.settings["speed"] == "pace":
-            command += ["--pace", f"{device.fixed_seconds:.9g},{device.seconds_per_sample:.9g}"]
+            pace = [self.scenario.dilation * part for part in (device.fixed_seconds, device.seconds_per_sample)]
+            command += ["--pace", f"{pace[0]:.9g},{pace[1]:.9g}"]
         return command + ([] if device.can_work else ["--lead-only"])
 
     def program(self, number, name, command):
@@ -167,8 +169,13 @@ class ClusterRun:
             now = time.monotonic()
         if self.began is None:
             return
-        while (step := self.timeline.due(now - self.began, self.status.get("round", 0))) is not None:
-            self.do(step, now - self.began, say)
+        seconds = self.clock(now)
+        while (step := self.timeline.due(seconds, self.status.get("round", 0))) is not None:
+            self.do(step, seconds, say)
+
+    def clock(self, now):
+        """The scenario's, in seconds; 0 before it starts."""
+        return (now - self.began) / self.scenario.dilation if self.began is not None else 0
 
     def look_for_threads(self):
         """Gives new computing threads their quota, or, if they are paced, a lower priority."""
@@ -201,8 +208,7 @@ class ClusterRun:
             self.began = time.monotonic()
 
     def limit(self, seconds):
-        since = time.monotonic() - self.began if self.began is not None else 0
-        if not self.stopping and since > self.scenario.duration_seconds:
+        if not self.stopping and self.clock(time.monotonic()) > self.scenario.duration_seconds:
             self.stopping = f"the scenario's {self.scenario.duration_seconds:g} s are over"
         elif not self.stopping and self.began is None and seconds > START_SECONDS_MAX:
             self.stopping = f"training did not begin within {START_SECONDS_MAX} s"
@@ -255,6 +261,8 @@ class ClusterRun:
         result = results[-1] if results else {}
         state = result.get("status", "failed")
         epochs = [line for line in json_lines(self.logs / "run" / "metrics.jsonl") if line.get("kind") == "epoch"]
+        result = report.undilated(result, self.scenario.dilation)
+        epochs = [report.undilated(epoch, self.scenario.dilation) for epoch in epochs]
         return {"outcome": state, "why": self.stopping or result.get("why", "") or self.failure(state),
                 "measured": result, "epochs": epochs, "events": self.log, "plan": self.status.get("plan", "")}
 

@@ -19,7 +19,8 @@ LOOK_SECONDS = 0.05
 def values_of(scenario, device):
     return {"rank": device.number - 1, "world": len(scenario.devices), "name": device.name,
             "address": network.address_of(device.number), "first_address": network.address_of(1),
-            "fixed_seconds": device.fixed_seconds, "seconds_per_sample": device.seconds_per_sample}
+            "fixed_seconds": scenario.dilation * device.fixed_seconds,
+            "seconds_per_sample": scenario.dilation * device.seconds_per_sample, "dilation": scenario.dilation}
 
 
 def filled(word, values):
@@ -51,16 +52,16 @@ def run(scenario, logs, command, as_json):
                 quotas.adopt_process(device.number, programs[device.number].pid)
         try:
             while any([program.is_running() for program in programs.values()]):
-                if time.monotonic() - begin > scenario.duration_seconds:
+                if time.monotonic() - begin > scenario.duration_seconds * scenario.dilation:
                     break
                 time.sleep(LOOK_SECONDS)
         finally:
             processes.end_all(programs.values())
         counters, cells = bed.network.counters(), bed.network.cell_bytes()
-    nodes = report.node_rows(programs, counters, lambda _: None)
+    nodes = report.node_rows(programs, counters, lambda _: None, scenario.dilation)
     codes = [node["exit_code"] for node in nodes]
     result = {"schema": "eddl.testbed.exec.v1", "scenario": scenario.name, "command": command, "nodes": nodes,
-              "cell_bytes": cells, "seconds": time.monotonic() - begin, "notes": scenario.notes, "logs": str(logs)}
+              "cell_bytes": cells, "seconds": (time.monotonic() - begin) / scenario.dilation, "notes": scenario.notes, "logs": str(logs)}
     print(json.dumps(result) if as_json else
           report.node_table(nodes) + "".join(f"\nnote: {note}" for note in scenario.notes) + f"\noutput: {logs}/*.out")
     return 0 if all(code == 0 for code in codes) else 1

@@ -9,6 +9,7 @@ through an access point. Each queue has two classes: small packets (requests, he
 ones, as in the fair queues of today's systems. The kernel adds up frames with their preamble, checksum and gap: 100 Mbit/s
 carry 94 Mbit/s of TCP's payload.
 """
+import dataclasses
 import ipaddress
 from dataclasses import dataclass
 
@@ -82,16 +83,20 @@ def missing_features():
 
 
 class Network:
-    """Not removed here but by owner.remove(tag)."""
+    """Not removed here but by owner.remove(tag). All rates that it is told are divided by `dilation`."""
 
-    def __init__(self, tag, cells=None, buffer_bytes=262_144):
-        self.tag, self.buffer_bytes = tag, buffer_bytes
-        self.cells = cells or {}
+    def __init__(self, tag, cells=None, buffer_bytes=262_144, dilation=1.0):
+        self.tag, self.buffer_bytes, self.dilation = tag, buffer_bytes, dilation
+        self.cells = {cell: mbps / dilation for cell, mbps in (cells or {}).items()}
         self.hub = f"{tag}-hub"
         self.nodes = {}  # number: Rates
         commands.run("ip", "netns", "add", self.hub)
         commands.batch("ip", self.hub, ["link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
                                         "link set br0 addrgenmode none", "link set br0 up"])
+        # A switch filters nothing. Only where the kernel's bridges can.
+        for filtering in ("iptables", "ip6tables", "arptables"):
+            commands.run("ip", "netns", "exec", self.hub, "sysctl", "-qw", f"net.bridge.bridge-nf-call-{filtering}=0",
+                         check=False)
         for cell, mbps in self.cells.items():
             try:
                 commands.batch("ip", self.hub, [f"link add cell{cell} type ifb", f"link set cell{cell} up"])
@@ -107,6 +112,8 @@ class Network:
             raise TestbedError(f"node {number} is already there, or more than the {NODE_MAX} that have an address")
         if rates.cell and rates.cell not in self.cells:
             raise TestbedError(f"node {number} hangs on cell {rates.cell}, which is not there")
+        rates = dataclasses.replace(rates, up_mbps=rates.up_mbps / self.dilation,
+                                    down_mbps=rates.down_mbps / self.dilation)
         name, port = self.namespace(number), f"p{number}"
         commands.run("ip", "netns", "add", name)
         commands.batch("ip", self.hub, [f"link add {port} type veth peer name eth0 netns {name}",
@@ -129,7 +136,7 @@ class Network:
         """To be called when all nodes are there: nobody sends pieces that hold up the slowest link."""
         slowest = min([rate for rates in self.nodes.values() for rate in (rates.up_mbps, rates.down_mbps)] +
                       list(self.cells.values()))
-        size = min(max(int(slowest * MBIT / 8 * PIECE_SECONDS), MTU + 36), PIECE_BYTES_MAX)
+        size = min(max(int(slowest * MBIT / 8 * PIECE_SECONDS * self.dilation), MTU + 36), PIECE_BYTES_MAX)
         for number in self.nodes:
             commands.run("ip", "-n", self.namespace(number), "link", "set", "eth0", "gso_max_size", size)
 

@@ -4,11 +4,18 @@ COLUMNS = (("node", ">4"), ("name", "<16"), ("samples", ">10"), ("up MB", ">9"),
            ("down Mbit/s", ">11"), ("dropped", ">8"), ("CPU s", ">8"), ("wall s", ">8"), ("lives", ">5"), ("exit", ">5"))
 
 
-def node_rows(programs, counters, samples_of):
-    """A dictionary for each node: bytes of its link, what it used of the processor, how it ended."""
+def undilated(line, dilation):
+    """What a program said of its times, in the scenario's."""
+    factors = {"seconds": 1 / dilation, "samples_per_second": dilation}
+    return {key: value * factors[key] if key in factors else value for key, value in line.items()}
+
+
+def node_rows(programs, counters, samples_of, dilation=1.0):
+    """A dictionary for each node: bytes of its link, what it used of the processor, how it ended. Times and rates are
+    the scenario's; the processor is this machine's."""
     rows = []
     for number, program in sorted(programs.items()):
-        counted, wall = counters[number], program.wall_seconds
+        counted, wall = counters[number], program.wall_seconds / dilation
         rows.append({"node": number, "name": program.name, "samples": samples_of(number), **counted,
                      "up_mbps": counted["up_bytes"] * 8e-6 / wall if wall else 0.0,
                      "down_mbps": counted["down_bytes"] * 8e-6 / wall if wall else 0.0,

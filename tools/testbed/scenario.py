@@ -23,6 +23,7 @@ SETTINGS = {
     "logs": (str, "", "folder of logs and results; empty: runs/testbed/NAME"),
     "duration_seconds": (float, 0.0, "stop the job after that; 0: the scenario's duration_seconds"),
     "buffer_kb": (int, 256, "what a queue of a link holds before it drops"),
+    "dilation": (float, 1.0, "so many times slower: links, devices and events; results are of the scenario's own clock"),
     "insecure": (bool, False, "run the cluster without TLS"),
     "set": (dict, {}, "more keys of the job, such as train.clip_norm"),
     "events": (list, [], "more faults: as [[faults.events]], or with at_round in place of at_seconds; also kind rate"),
@@ -83,18 +84,24 @@ class Scenario:
     notes: list
 
     @property
+    def dilation(self):
+        return self.settings["dilation"]
+
+    @property
     def job_path(self):
         return self.path.parent / self.settings["job"]
 
 
-def load(path, simulator):
-    """TestbedError with the file, the key and what it may be."""
+def load(path, simulator, dilation=None):
+    """TestbedError with the file, the key and what it may be. `dilation`: another than the file says."""
     path = pathlib.Path(path)
     checked = commands.run(simulator, "scenario", path, check=False)
     if checked.returncode != 0:
         raise TestbedError(checked.stderr.strip() or f"{simulator} refused {path}")
     full = tomllib.loads(checked.stdout)
     written = tomllib.loads(path.read_text(encoding="utf-8"))
+    if dilation is not None:
+        written.setdefault("testbed", {})["dilation"] = dilation
     return from_tables(path, full, written)
 
 
@@ -133,6 +140,8 @@ def read_settings(path, table):
     for name in ("native_seconds_per_sample", "duration_seconds"):
         if settings[name] < 0:
             raise TestbedError(f"{path}: testbed.{name}: expected a number from 0; got {settings[name]}")
+    if not 1 <= settings["dilation"] <= 100:
+        raise TestbedError(f"{path}: testbed.dilation: expected a number from 1 to 100; got {settings['dilation']}")
     if not 0 < settings["port"] < 65535 or settings["buffer_kb"] < 4:
         raise TestbedError(f"{path}: testbed.port is from 1 to 65534, testbed.buffer_kb from 4")
     settings["set"] = dict(flatten(settings["set"]))

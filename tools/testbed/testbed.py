@@ -2,7 +2,7 @@
 """Many emulated edge devices on this Linux machine: namespaces, shaped links, slowed processors. README.md tells all.
 
 Usage:
-  testbed.py run SCENARIO.toml [--logs FOLDER] [--format text|json] [--no-prediction] [--trace]   a job
+  testbed.py run SCENARIO.toml [--logs FOLDER] [--format text|json] [--no-prediction] [--trace] [--dilation N]   a job
   testbed.py exec SCENARIO.toml [--logs FOLDER] [--format text|json] -- COMMAND...      any command on each device
   testbed.py show SCENARIO.toml             devices, addresses, speeds, and what cannot be emulated; needs no root
   testbed.py selftest                       whether links, queues and quotas of this machine hold what they promise
@@ -45,6 +45,9 @@ def parse():
         command.add_argument("scenario", metavar="SCENARIO.toml")
         command.add_argument("--logs", help="folder of logs and results (testbed.logs, or runs/testbed/NAME)")
         command.add_argument("--format", choices=("text", "json"), default="text")
+        if verb != "show":
+            command.add_argument("--dilation", type=float, metavar="N",
+                                 help="emulate everything N times slower (testbed.dilation)")
         if verb == "run":
             command.add_argument("--no-prediction", action="store_true", help="do not run the simulator beside it")
             command.add_argument("--trace", action="store_true",
@@ -106,7 +109,7 @@ def act(options):
         print(f"testbed.py: removed what a killed testbed left: {tag}", file=sys.stderr)
     if options.verb == "selftest":
         return selftest.run(options.format == "json")
-    scenario = load(options.scenario, f"{options.programs}/eddl-sim")
+    scenario = load(options.scenario, f"{options.programs}/eddl-sim", options.dilation)
     logs = pathlib.Path(options.logs or scenario.settings["logs"] or ROOT / "runs/testbed" / scenario.name).resolve()
     if options.verb == "exec":
         return execution.run(scenario, logs, options.command, options.format == "json")

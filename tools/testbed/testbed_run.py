@@ -77,10 +77,10 @@ def run(scenario, logs, programs, with_prediction, as_json, with_trace=False):
                              logs / "trace.json" if with_trace else None)
         result = cluster.run(say)
         counters, cells = bed.network.counters(), bed.network.cell_bytes()
-    nodes = report.node_rows(cluster.programs, counters, cluster.samples_of)
+    nodes = report.node_rows(cluster.programs, counters, cluster.samples_of, scenario.dilation)
     result = {"schema": "eddl.testbed.run.v1", "scenario": scenario.name, **result, "nodes": nodes, "cell_bytes": cells,
               "epoch_seconds_median": prediction.epoch_seconds(result["epochs"]), "prediction": predicted,
-              "quotas": fractions, "notes": scenario.notes + notes_on(scenario, result), "logs": str(logs)}
+              "quotas": fractions, "notes": scenario.notes + notes_on(scenario, result), "dilation": scenario.dilation, "logs": str(logs)}
     result["comparison"] = prediction.compare(predicted, result) if predicted else []
     result["links"] = prediction.compare_links(predicted, result) if predicted else []
     (logs / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -89,8 +89,17 @@ def run(scenario, logs, programs, with_prediction, as_json, with_trace=False):
 
 
 def notes_on(scenario, result):
-    """What makes a comparison with the prediction unfair."""
+    """What a reader of the figures should know."""
     measured = result["measured"]
+    notes = []
+    if scenario.dilation != 1:
+        notes.append(f"all was emulated {scenario.dilation:g} times slower; times and rates here are the scenario's, "
+                     "processor times, logs and traces this machine's")
+    return notes + unfair(result, measured, scenario)
+
+
+def unfair(result, measured, scenario):
+    """What makes a comparison with the prediction unfair."""
     if result["outcome"] != "finished" or not measured.get("epochs"):
         return []
     if any(event["what"] == "start_manager" for event in result["events"]):

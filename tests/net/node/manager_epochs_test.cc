@@ -17,6 +17,7 @@ Cluster::Options Testing() {
   options.manager.ledger.epoch_count = 2;
   options.manager.checkpoint_epochs = options.manager.checkpoint_end = true;
   options.manager.test_count = 18;
+  options.manager.speculate = false;  // a worker that computes a duplicate is not asked to test
   return options;
 }
 
@@ -47,6 +48,18 @@ TEST(ManagerEpochsTest, EveryEpochIsTestedByTheWorkers) {
   EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
 }
 
+TEST(ManagerEpochsTest, WhoTrainsIsNotAskedToTest) {
+  Cluster cluster(Testing());
+  ASSERT_TRUE(cluster.RunToVersion(6));
+  cluster.stalled[1] = true;  // it trains
+  ASSERT_TRUE(cluster.Run([&] { return !cluster.tests().empty(); }));
+  EXPECT_EQ(cluster.manager().version(), Version{6});
+  EXPECT_EQ(cluster.tested(1), 0);
+  cluster.stalled[1] = false;
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
+}
+
 // Node 1 hangs in its part: node 2 does that, too, when patience is over.
 TEST(ManagerEpochsTest, WhatASlowWorkerIsTestingAnotherTestsToo) {
   Cluster cluster(Testing());
@@ -69,10 +82,12 @@ TEST(ManagerEpochsTest, WhatALostWorkerWasTestingIsTestedByAnother) {
 // A worker that comes while version 6 is tested has a later one.
 TEST(ManagerEpochsTest, WhereNobodyHasTheVersionTheManagerTestsItItself) {
   Cluster cluster(Testing());
-  ASSERT_TRUE(cluster.Run([&] { return cluster.tested(1) > 0 && cluster.tested(2) > 0; }));
+  cluster.stalled_tests[1] = cluster.stalled_tests[2] = true;
+  ASSERT_TRUE(cluster.Run([&] { return cluster.tested(1) + cluster.tested(2) > 0; }));
   ASSERT_TRUE(cluster.tests().empty());
   cluster.Crash(1);
   cluster.Crash(2);
+  cluster.stalled_tests[1] = cluster.stalled_tests[2] = false;
   cluster.Join(1);
   cluster.Join(2);
   ASSERT_TRUE(cluster.Run());
@@ -144,7 +159,7 @@ TEST(ManagerEpochsTest, AResultThatCantBeIsAStrike) {
     if (finished.done.kind == LeaseKind::kEvaluate && node == 1) finished.done.correct = 1000;
   };
   ASSERT_TRUE(cluster.Run());
-  EXPECT_EQ(cluster.manager().roster().Find(NodeId{1})->strikes, 2) << "one for each test";
+  EXPECT_GE(cluster.manager().roster().Find(NodeId{1})->strikes, 2) << "one for each test at least";
   EXPECT_EQ(TestsOf(cluster), "v6: 18 samples once; v12: 18 samples once; ");
   EXPECT_EQ(CoverOf(cluster), "48 micro-batches once");
 }
