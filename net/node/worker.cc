@@ -205,8 +205,8 @@ void Worker::ComputeNext(Outbox& out) {
   out.Do(Compute{*computing_});
 }
 
-std::optional<Grant> Worker::LeaseAfter(Version soon) const {
-  if (computing_ || (!complete_.empty() && complete_.back() >= soon)) return std::nullopt;
+std::optional<Grant> Worker::NextOn(Version soon) const {
+  if (!complete_.empty() && complete_.back() >= soon) return std::nullopt;
   std::vector<Version> complete = complete_;
   complete.push_back(soon);
   if (complete.size() > kCompleteMax) complete.erase(complete.begin());

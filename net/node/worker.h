@@ -59,10 +59,12 @@ class Worker {
 
   // Nothing is queued, in computation, or unpushed.
   bool idle() const;
-  // The lease that it would compute as soon as `soon` were complete, as in Compute, if nothing else happens before;
-  // none if it computes something already, or tests next. A driver may begin it with the numbers that are here: it
-  // counts once it is asked for.
-  std::optional<Grant> LeaseAfter(Version soon) const;
+  // The lease that it would compute next, as in Compute, if `soon` were complete, and nothing else happens before; none
+  // if it has none on that version, or tests next.
+  std::optional<Grant> NextOn(Version soon) const;
+  // The same, if it computes nothing now. A driver may begin it with the numbers that are here: it counts once it is
+  // asked for.
+  std::optional<Grant> LeaseAfter(Version soon) const { return computing_ ? std::nullopt : NextOn(soon); }
   // The newest complete version; kNoVersion before the first.
   Version version() const { return complete_.empty() ? kNoVersion : complete_.back(); }
 

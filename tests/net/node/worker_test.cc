@@ -106,6 +106,7 @@ TEST_F(WorkerTest, TellsWhichLeaseComesNextBeforeItsBaseIsHere) {
 
   Grant(0, {MicroBatch{4}});
   EXPECT_FALSE(worker_.LeaseAfter(Version{1}).has_value()) << "it computes";
+  EXPECT_EQ(worker_.NextOn(Version{1}), grant);
   Finish(0, MicroBatch{4});
   EXPECT_EQ(worker_.LeaseAfter(Version{1}), grant);
 

@@ -123,7 +123,7 @@ void MemberNode::TakeChunk(net::NodeId from, const net::Message& message, uint64
   // Nothing is put together that nobody waits for.
   const auto* const arriving = store_->arriving();
   const bool is_wanted = (arriving != nullptr && arriving->first == publish->version) ||
-                         member_.worker().LeaseAfter(publish->version).has_value();
+                         member_.worker().NextOn(publish->version).has_value();
   if (!is_wanted) return;
   store_->Arrive(from, publish->version, offset, chunk);
   ComputeAhead();

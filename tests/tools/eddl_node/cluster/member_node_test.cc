@@ -165,17 +165,19 @@ class ArrivingVersionTest : public NodeCase {
     GrantTraining(0);
   }
 
-  // The first half of a version's bytes.
-  void Chunk(const std::vector<float>& values) {
-    node_->OnArriving(kLeader, kPublish, 0, std::as_bytes(std::span(values)).first(values.size() * 2));
+  static net::Message PublishOf(uint64_t version) {
+    return {.view = kView, .body = net::Publish{.version = net::Version{version}}};
   }
-  void Whole() {
+  // The first half of a version's bytes.
+  void Chunk(const std::vector<float>& values, uint64_t version = 0) {
+    node_->OnArriving(kLeader, PublishOf(version), 0, std::as_bytes(std::span(values)).first(values.size() * 2));
+  }
+  void Whole(uint64_t version = 0) {
     const auto bytes = std::as_bytes(std::span(version_));
-    node_->OnMessage(kLeader, kPublish, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end()),
+    node_->OnMessage(kLeader, PublishOf(version), std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end()),
                      /*intact=*/true);
   }
 
-  const net::Message kPublish = {.view = kView, .body = net::Publish{}};
   test::SourceByHand samples_{problem_.data};
 };
 
@@ -185,6 +187,22 @@ TEST_F(ArrivingVersionTest, ALeaseBeginsWhileItsVersionArrives) {
   samples_.Open();
   Whole();
   EXPECT_EQ(words_.NextDone(), "train 0");
+}
+
+// Its first chunk comes while the node computes something else.
+TEST_F(ArrivingVersionTest, ALeaseBeginsWhileItsVersionArrivesWhenTheOneBeforeIsDone) {
+  Whole();
+  samples_.AwaitRead();
+  Tell(net::Grant{.round = net::Version{1},
+                  .base = net::Version{1},
+                  .micro_batches = {net::MicroBatch{1}},
+                  .samples = ledger_.SampleCount(net::MicroBatch{1})});
+  Chunk(version_, 1);
+  samples_.Open();
+  EXPECT_EQ(words_.NextDone(), "train 0");
+  samples_.AwaitRead(2);  // for good, if it waited for the whole version
+  Whole(1);
+  EXPECT_EQ(words_.NextDone(), "train 1");
 }
 
 TEST_F(ArrivingVersionTest, WhatWasComputedOnOtherNumbersDoesNotCount) {

@@ -43,16 +43,15 @@ class SourceByHand final : public SampleSource {
     open_ = true;
     failure_ = std::move(failure);
   }
-  // Blocks until a read has begun.
-  void AwaitRead() {
+  // Blocks until so many reads have begun.
+  void AwaitRead(int count = 1) {
     const absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &SourceByHand::IsAsked));
+    const auto is_asked = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return asked_ >= count; };
+    mutex_.Await(absl::Condition(&is_asked));
   }
   Instant read_at() const { return read_at_; }
 
  private:
-  bool IsAsked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return asked_ > 0; }
-
   DatasetSource rows_;
   absl::Mutex mutex_;
   int asked_ ABSL_GUARDED_BY(mutex_) = 0;
