@@ -116,6 +116,7 @@ struct JobSpec {
   uint64_t seed = 1;  // of the order of samples, of the first parameters and of the generated data
   // In learning mode the task gives the parameter count; links are loaded as if it were this, if it is not 0.
   int64_t parameter_count = 720'967;
+  double first_layer = 1;     // part of the parameters that a forward pass needs to begin; 1: it waits for all of them
   uint32_t stripe_count = 0;  // 0: chosen by the manager
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 0.05;

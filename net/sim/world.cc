@@ -172,6 +172,7 @@ void World::Start(NodeId id) {
     return;
   }
   node.alive = true;
+  node.idle_since = now_;
   ++node.life;
   ++recorder_.totals(id).lives;
   node.store.emplace(context_);
@@ -365,6 +366,7 @@ void World::TakeMap(Node& node, const Event& event) {
 void World::OnComputed(Node& node) {
   Job job = *std::move(node.job);
   node.job.reset();
+  node.idle_since = now_;
   LeaseFinished finished{.done = {.round = job.grant.round,
                                   .base = job.grant.base,
                                   .part = job.grant.part,

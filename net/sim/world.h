@@ -119,6 +119,12 @@ class World {
     Instant begin;
     Instant end;
   };
+  // The publishes of one version, as they come.
+  struct Arriving {
+    Version version = kNoVersion;
+    Instant since;  // the first was sent
+    Instant last;   // the newest is here
+  };
   struct Node {
     // What every message asks for comes first, close together.
     NodeId id{};
@@ -143,6 +149,8 @@ class World {
     std::shared_ptr<const Layout> layout;  // of its view
     LinkBacklog backlog;
     std::optional<Job> job;
+    Instant idle_since;  // without a job
+    Arriving arriving;
     std::optional<Device> device;
 
     const DeviceSpec* spec = nullptr;  // null: the manager
@@ -203,6 +211,8 @@ class World {
   void Do(Node& node, Instant at, Send& action);
   void Do(Node& node, Instant at, Multicast& action);
   void Do(Node& node, Instant at, const SetTimer& action);
+  // By how much a lease that asks for `length` was begun before all of its version was there.
+  Duration AheadOf(const Node& node, Instant at, const Grant& grant, Duration length) const;
   void Do(Node& node, Instant at, Compute& action);
   void Do(Node& node, Instant at, const Abandon& action);
   void Do(Node& node, Instant at, const Merge& action);

@@ -159,12 +159,24 @@ void World::Do(Node& node, Instant, const SetTimer& action) {
   queue_.Push(node.timer, kTimer, ToInt(node.id));
 }
 
+Duration World::AheadOf(const Node& node, Instant at, const Grant& grant, Duration length) const {
+  const auto& [version, since, last] = node.arriving;
+  const bool completes = version == grant.base && last == now_;
+  if (grant.kind != LeaseKind::kTrain || !completes) return {};
+  // Parameters come as a forward pass gets to them, in the order of layers, but the last are used last: it has done all
+  // that it could since it began, and no more than itself.
+  const Duration first = FromSeconds(scenario_.job.first_layer * (last - since).seconds());
+  const Instant begin = std::max(node.idle_since, since + first);
+  return {std::clamp<int64_t>((at - begin).ns, 0, length.ns / kForwardParts)};
+}
+
 void World::Do(Node& node, Instant at, Compute& action) {
   EDDL_CHECK(!node.job) << "node " << ToInt(node.id) << " computes two leases at once";
   Duration length = node.device->Compute(at, action.grant.samples);
   if (action.grant.kind == LeaseKind::kEvaluate) length.ns /= kForwardParts;
+  const Instant begin{at.ns - AheadOf(node, at, action.grant, length).ns};
   BufferRef base = node.store->Base(action.grant.base);
-  node.job = Job{.grant = std::move(action.grant), .base = std::move(base), .begin = at, .end = at + length};
+  node.job = Job{.grant = std::move(action.grant), .base = std::move(base), .begin = begin, .end = begin + length};
   queue_.Push(node.job->end, kComputed, ToInt(node.id));
 }
 
@@ -175,6 +187,7 @@ void World::Do(Node& node, Instant at, const Abandon& action) {
   }
   const Job job = *std::move(node.job);
   node.job.reset();
+  node.idle_since = at;
   recorder_.AddSpan({.node = node.id,
                      .kind = Span::Kind::kCompute,
                      .begin = job.begin,

@@ -203,6 +203,13 @@ void World::Receive(Node& node, uint32_t index) {
     node.store->Put(payload, transfer.damaged ? Damaged(*transfer.buffer) : transfer.buffer);
     SetPayload(received.message.body, payload, !transfer.damaged);
   }
+  const auto* publish = std::get_if<Publish>(&received.message.body);
+  if (publish != nullptr && transfer.from != node.id && transfer.buffer != nullptr) {
+    Arriving& arriving = node.arriving;
+    if (arriving.version != publish->version) arriving = {.version = publish->version, .since = transfer.sent};
+    arriving.since = std::min(arriving.since, transfer.sent);
+    arriving.last = now_;
+  }
   recorder_.OnDelivered(received.message.body);
   ++recorder_.totals(node.id).messages_received;
   if (const auto* done = std::get_if<Done>(&received.message.body)) recorder_.OnDone(now_, transfer.from, *done);

@@ -17,9 +17,12 @@ PROGRAMS = None
 sys.path.insert(0, str(TESTBED))
 
 import bed  # noqa: E402
+import cluster  # noqa: E402
+import execution  # noqa: E402
 import network  # noqa: E402
 import prediction  # noqa: E402
 import quota  # noqa: E402
+import report  # noqa: E402
 import scenario  # noqa: E402
 from commands import TestbedError  # noqa: E402
 from timeline import Step, Timeline  # noqa: E402
@@ -123,6 +126,21 @@ class ShapeTest(unittest.TestCase):
             bed.fractions_of(loaded, 0.0006, 2)
         with self.assertRaisesRegex(TestbedError, "too fast to be emulated"):
             bed.fractions_of(loaded, 0.002, 64)
+
+    def test_with_a_dilation_devices_take_longer_and_results_are_in_the_scenarios_time(self):
+        loaded = load("[testbed]\ndilation = 4\n[[devices]]\nseconds_per_sample = 0.001\n")
+        self.assertEqual(bed.fractions_of(loaded, 0.002, 2), {1: 0.5})
+        self.assertEqual(execution.values_of(loaded, loaded.devices[0])["seconds_per_sample"], 0.004)
+        self.assertEqual(report.undilated({"seconds": 8.0, "samples_per_second": 5.0, "steps": 3}, loaded.dilation),
+                         {"seconds": 2.0, "samples_per_second": 20.0, "steps": 3})
+        run = cluster.ClusterRun(loaded, None, "eddl-node", pathlib.Path("logs"))
+        self.assertEqual(run.clock(100.0), 0)
+        run.began = 92.0
+        self.assertEqual(run.clock(100.0), 2.0)
+        command = run.device_command(loaded.devices[0], "token")
+        self.assertEqual(command[command.index("--pace") + 1], "0,0.004")
+        with self.assertRaisesRegex(TestbedError, "a number from 1 to 100"):
+            load("[testbed]\ndilation = 0.5\n[[devices]]\n")
 
     def test_the_classes_of_a_link_share_exactly_its_rate(self):
         rates = [line.split("rate ")[1].split("bit")[0] for line in network.class_lines("add", "eth0", 100)]

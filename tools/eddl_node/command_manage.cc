@@ -27,6 +27,7 @@
 #include "tools/eddl_node/exit_code.h"
 #include "tools/eddl_node/job_file.h"
 #include "tools/eddl_node/metrics_log.h"
+#include "tools/eddl_node/process_info.h"
 #include "tools/eddl_node/progress.h"
 #include "tools/eddl_node/report/run_report.h"
 #include "tools/eddl_node/resume.h"
@@ -46,6 +47,8 @@ using cluster::JobPacket;
 
 // After the end, until nodes have told the rest of what they did.
 constexpr Duration kTracePatience{3'000'000'000};
+// Between two returns of free memory to the system.
+constexpr Duration kMemoryPeriod{10'000'000'000};
 constexpr char kManageSchema[] = "eddl.manage.v1";
 
 // What a person should look at.
@@ -88,6 +91,8 @@ class ManageRun {
   void PrintBanner();
   void OnEpoch(const EpochReport& report, const Checkpoint& model);
   void OnEvent(const ClusterEvent& event);
+  // What bursts left in the heaps (nodes that come and go, checkpoints), every kMemoryPeriod.
+  void ReturnMemory();
   absl::StatusOr<std::string> InitialPath();
   std::string cluster_folder() const { return folder_.File("cluster"); }
   std::string authority_folder() const { return folder_.File("authority"); }
@@ -128,6 +133,7 @@ class ManageRun {
   int64_t samples_before_ = 0;
   int64_t epochs_without_better_ = 0;
   absl::Status save_failure_;
+  Instant returned_at_;  // what was free in the heaps
 
   // With --work: a member of its own, beside the manager.
   cluster::NoRows no_rows_;
@@ -615,6 +621,13 @@ absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
   return absl::OkStatus();
 }
 
+void ManageRun::ReturnMemory() {
+  const Instant now = Now();
+  if (now - returned_at_ < kMemoryPeriod) return;
+  returned_at_ = now;
+  ReturnFreeMemory();
+}
+
 absl::Status ManageRun::Execute() {
   EDDL_ASSIGN_OR_RETURN(listen_, cluster::ParseHostPort(arguments_.listen));
   EDDL_RETURN_IF_ERROR(ReadEarlierRun());
@@ -638,6 +651,7 @@ absl::Status ManageRun::Execute() {
           [this](const RunSample& sample) {
             history_->Add(sample);
             if (trace_) trace_->SetMode(sample.mode);
+            ReturnMemory();
           }};
   manager_ = std::make_unique<cluster::ManagerNode>(
       std::move(options), *registry_, std::move(observer), [this](net::NodeId node, const std::string& address) {

@@ -50,4 +50,10 @@ void LimitHeaps() {
 #endif
 }
 
+void ReturnFreeMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 }  // namespace eddl

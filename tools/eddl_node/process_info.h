@@ -15,5 +15,9 @@ int64_t UsableCores();
 // places. By itself glibc gives each thread a heap, up to eight for each core, and what bursts leave in them is never
 // given back. Once, before threads are started; nothing with another library.
 void LimitHeaps();
+// Gives back to the system what is free in the heaps: glibc by itself gives back only what is free at their ends. Takes
+// some milliseconds, and what is needed again has to be asked for again: now and then, not in a loop. Nothing with
+// another library.
+void ReturnFreeMemory();
 
 }  // namespace eddl

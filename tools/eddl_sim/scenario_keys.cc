@@ -96,6 +96,9 @@ void AddJob(Table table, JobSpec& job) {
             "Seed of the order of samples, of the first parameters and of generated data; the world's own is --seed.");
   table.Add("parameter_count", &job.parameter_count, {kFromZero, "parameters"},
             "Size of the model. Where something learns, links are loaded as if it were this large; 0: its own size.");
+  table.Add("first_layer", &job.first_layer, {kFraction},
+            "Part of the parameters that a forward pass needs to begin; it waits for others as it gets to them. 1: it "
+            "begins when all are there.");
   table.Add("stripe_count", &job.stripe_count, {kFromZero, "stripes"},
             "Equal pieces that the parameters are dealt to leaders in. 0: the manager's choice.");
   table.Add("optimizer", &job.optimizer, {}, "The optimizer that leaders run.");

@@ -31,12 +31,14 @@ SETTINGS = {
 
 # Keys that have an effect here, or whose effect is real here (headers, handling of messages) and not modelled.
 KNOWN = {"name", "description", "duration_seconds", "job.sample_count", "job.epoch_count", "job.batch_size",
-         "job.micro_batch_size", "job.seed", "job.parameter_count", "job.exact", "pins.mode", "pins.codec",
-         "pins.leader_count", "pins.speculate", "pins.admit_all", "faults.events", "faults.journal_sync_seconds", "faults.checkpoint_save_seconds", "cells", "connect_seconds",
-         "beat_seconds", "separate_lanes", "progress_seconds_max", "manager.microseconds_per_message",
-         "devices.name", "devices.count", "devices.join_seconds", "devices.join_spacing_seconds", "devices.can_work",
-         "devices.can_lead", "devices.fixed_seconds", "devices.seconds_per_sample",
-         "devices.microseconds_per_message", "devices.nanoseconds_per_byte"}
+         "job.micro_batch_size", "job.seed", "job.parameter_count", "job.first_layer", "job.test_leases",
+         "job.checkpoint_epochs", "job.exact", "pins.mode", "pins.codec", "pins.leader_count",
+         "pins.speculate", "pins.admit_all", "faults.events", "faults.journal_sync_seconds",
+         "faults.checkpoint_save_seconds", "cells", "connect_seconds", "beat_seconds", "separate_lanes",
+         "progress_seconds_max", "manager.microseconds_per_message", "devices.name", "devices.count",
+         "devices.join_seconds", "devices.join_spacing_seconds", "devices.can_work", "devices.can_lead",
+         "devices.fixed_seconds", "devices.seconds_per_sample", "devices.microseconds_per_message",
+         "devices.nanoseconds_per_byte"}
 KNOWN_OF_LINKS = {"up_mbps", "down_mbps", "efficiency", "cell", "changes", "known_seconds"}
 # What learns in the simulator is another task than the real one.
 LEARNING = {"job.task", "job.optimizer", "job.learning_rate", "job.momentum", "job.gradient_norm_max", "job.noise_scale",

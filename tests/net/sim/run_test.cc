@@ -405,6 +405,29 @@ TEST(RunTest, TheWorkersTestEachEpochWhileTheyTrain) {
   EXPECT_LT((record.end - untested.end).seconds(), 0.04);
 }
 
+// Links take some 50 ms for a version, and a lease 64 ms, of which a third is a forward pass.
+TEST(RunTest, AForwardPassThatBeginsWithTheFirstLayerGainsWhatItDoesBeforeTheLast) {
+  Scenario scenario = SmallCluster(4);
+  scenario.devices[0].device.seconds_per_sample = 0.004;
+  scenario.devices[0].device.link.up_bytes_per_second = 800'000;
+  scenario.devices[0].device.link.down_bytes_per_second = 800'000;
+  scenario.job.task.kind = TaskSpec::Kind::kNone;
+  scenario.pins = {.mode = Mode::kSync, .codec = Codec::kF32, .leader_count = 4, .admit_all = true, .speculate = false};
+  scenario.job.sample_count = 1024;
+  const auto round_seconds = [&](double first_layer) {
+    scenario.job.first_layer = first_layer;
+    const Record record = RunSeed(scenario, 1);
+    EXPECT_EQ(record.samples_committed, 2048);
+    return (record.end - record.rounds.front().committed).seconds() / static_cast<double>(record.rounds.size() - 1);
+  };
+  const double waits = round_seconds(1);
+  const double half = round_seconds(0.8);
+  const double begins = round_seconds(0);
+  EXPECT_GT(waits - half, 0.002);
+  EXPECT_GT(half - begins, 0.002);
+  EXPECT_LT(waits - begins, 16 * 0.004 / 3 + 0.001) << "more than a forward pass";
+}
+
 TEST(RunTest, SpansSayWhoDidWhatAndOnlyWhenAskedFor) {
   const Scenario scenario = SmallCluster(2);
   EXPECT_TRUE(RunSeed(scenario, 1).spans.empty());
