@@ -245,12 +245,25 @@ void Manager::OnTimer(Step& step) {
   step.out.Do(SetTimer{next_tick_});
 }
 
+bool Manager::IsDeaf(Instant now) {
+  const std::vector<NodeId> present = roster_.Present();
+  const int64_t silent = std::count_if(present.begin(), present.end(),
+                                       [&](NodeId id) { return roster_.Find(id)->heartbeat.Suspects(now); });
+  if (silent < kDeafMin || 2 * silent <= static_cast<int64_t>(present.size())) {
+    deaf_since_ = Instant{-1};
+    return false;
+  }
+  if (deaf_since_.ns < 0) deaf_since_ = now;
+  return now - deaf_since_ < kDeafPatience;
+}
+
 void Manager::OnTick(Step& step) {
   // It was held up itself (a busy machine, a stopped process): what others said meanwhile is about to be heard.
   const bool was_held_up = next_tick_.ns > 0 && step.now - next_tick_ > options_.tick;
   const auto ticks = static_cast<int64_t>(1 + ToInt(roster_.end()) / kMembersPerTick);
   next_tick_ = step.now + Duration{ticks * options_.tick.ns};
   step.out.Do(SetTimer{next_tick_});
+  const bool may_suspect = !IsDeaf(step.now) && !was_held_up;
   for (uint32_t i = 1; i < ToInt(roster_.end()); ++i) {
     NodeRecord& node = *roster_.Find(NodeId{i});
     node.is_behind = false;
@@ -258,7 +271,7 @@ void Manager::OnTick(Step& step) {
     if (node.state == NodeRecord::State::kDown) {
       if (step.now - node.down_since > options_.reconnect)
         Remove(step, NodeId{i}, "its connection closed and did not come back");
-    } else if (!was_held_up && node.heartbeat.Suspects(step.now)) {
+    } else if (may_suspect && node.heartbeat.Suspects(step.now)) {
       Remove(step, NodeId{i}, "silent for longer than it ever was");
     }
   }

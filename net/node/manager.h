@@ -73,6 +73,10 @@ struct ManagerOptions {
 constexpr Duration kAgreeFloor{2'000'000'000};
 constexpr Duration kStageFloor{1'000'000'000};
 constexpr Duration kLoadFloor{5'000'000'000};
+// With most of several members silent at once, it is rather this machine that does not hear, or is held up: nobody is
+// removed for so long.
+constexpr int64_t kDeafMin = 3;
+constexpr Duration kDeafPatience{3'000'000'000};
 // Rounds between looks at the plan: few after the first, when little was measured, then twice as many each time.
 constexpr uint64_t kPlanRoundsMin = 2;
 constexpr uint64_t kPlanRoundsMax = 20;
@@ -172,6 +176,8 @@ class Manager {
   void OnPeerDown(Step& step, const PeerDown& peer);
   void OnTimer(Step& step);
   void OnTick(Step& step);
+  // Most members are silent, and not for long.
+  bool IsDeaf(Instant now);
   void OnCommand(Step& step, const Command& command);
   void OnContributed(Step& step, const Contributed& contributed);
   void OnCheckpointSaved(Step& step, const CheckpointSaved& saved);
@@ -449,6 +455,7 @@ class Manager {
   Instant started_at_;
   LearnedBound load_bound_{kLoadFloor};
   Instant next_tick_;
+  Instant deaf_since_{-1};        // since then most members are silent; < 0: they are not
   Instant ask_again_{INT64_MAX};  // when somebody who is counted on is overdue, and parked ones may get its share
   Instant agreeing_since_;
   Instant waiting_since_;              // since then nobody came who holds anything

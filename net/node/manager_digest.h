@@ -17,7 +17,7 @@ void Manager::AddTo(Digest& digest) const {
                closed_said, epochs_over, epoch_ends, rejected_count, records, evaluations, tested, tested_by,
                told_to_stop, names, next_counter, next_attempt, serve, replan, planned_with_noise, planned_with_gain,
                planned_blind, planned_exchange, planned_at, planned_when, plan_rounds, started_at, load_bound,
-               next_tick, ask_again, agreeing_since, waiting_since, safe_since, patience_over, agree_bound,
+               next_tick, deaf_since, ask_again, agreeing_since, waiting_since, safe_since, patience_over, agree_bound,
                stage_bound] = *this;
   digest.Add(phase, view, started, histories, started_version, version, checkpoint, saved, durable, map, plan, ledger,
              checkpoint_ledger, checkpoint_ledgers, checkpoint_parts, checkpoint_wanted, last_leaves, roster, rounds,
@@ -37,7 +37,7 @@ void Manager::AddTo(Digest& digest) const {
   // Times and speeds, and what is learnt of them.
   digest.Omit(measured, measuring_since, measuring_samples, save_asked, gate, waiting_gate, noise_scale, step_gain,
               granted_since_probe, batch_seconds, planned_exchange, planned_when, started_at, load_bound, next_tick,
-              ask_again, agreeing_since, waiting_since, safe_since, agree_bound, stage_bound);
+              deaf_since, ask_again, agreeing_since, waiting_since, safe_since, agree_bound, stage_bound);
   digest.Omit(options, names);                       // the same in all states; what payloads are called
   digest.Omit(ends, async_leases);                   // what leases say
   digest.Omit(decision, rejected_count, disk_said);  // for people

@@ -24,6 +24,7 @@ import prediction  # noqa: E402
 import quota  # noqa: E402
 import report  # noqa: E402
 import scenario  # noqa: E402
+import testbed_run  # noqa: E402
 from commands import TestbedError  # noqa: E402
 from timeline import Step, Timeline  # noqa: E402
 
@@ -141,6 +142,16 @@ class ShapeTest(unittest.TestCase):
         self.assertEqual(command[command.index("--pace") + 1], "0,0.004")
         with self.assertRaisesRegex(TestbedError, "a number from 1 to 100"):
             load("[testbed]\ndilation = 0.5\n[[devices]]\n")
+
+    def test_the_simulator_closes_rounds_as_the_job_does(self):
+        job = '[testbed]\njob = "job.toml"\n'
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "s.toml"
+            for of_job, of_scenario, mode in (("", "", "sync"), ('[cluster]\nmode = "pipe"\n', "", "pipe"),
+                                              ("", '[pins]\nmode = "async"\n', None)):
+                (path.parent / "job.toml").write_text(of_job)
+                path.write_text(job + of_scenario + DEVICES)
+                self.assertEqual(testbed_run.job_mode(scenario.load(path, f"{PROGRAMS}/eddl-sim")), mode)
 
     def test_the_classes_of_a_link_share_exactly_its_rate(self):
         rates = [line.split("rate ")[1].split("bit")[0] for line in network.class_lines("add", "eth0", 100)]

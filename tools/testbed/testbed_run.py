@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import bed as testbed
 import prediction
@@ -45,6 +46,13 @@ def quotas_of(scenario, node_program, logs):
     return testbed.fractions_of(scenario, native, os.cpu_count())
 
 
+def job_mode(scenario):
+    """How the job closes its rounds, where that is not the scenario's to say: the simulator would leave it to the planner."""
+    job = tomllib.loads(scenario.job_path.read_text(encoding="utf-8"))
+    keys = {"cluster.mode": job.get("cluster", {}).get("mode", "sync"), **scenario.settings["set"]}
+    return None if "cluster.mode" in scenario.job else keys["cluster.mode"]
+
+
 def prepare(scenario, logs):
     if not scenario.settings["job"]:
         raise TestbedError(f"{scenario.path}: testbed.job is empty: which job file of eddl-node?")
@@ -67,7 +75,7 @@ def run(scenario, logs, programs, with_prediction, as_json, with_trace=False):
     predicted = None
     if with_prediction:
         trace = logs / "trace_predicted.json" if with_trace else None
-        predicted = prediction.predict(programs / "eddl-sim", scenario.path, trace)
+        predicted = prediction.predict(programs / "eddl-sim", scenario.path, trace, job_mode(scenario))
     fractions = quotas_of(scenario, node_program, logs)
     with testbed.build(scenario) as bed:
         testbed.add_nodes(bed, scenario)

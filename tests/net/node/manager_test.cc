@@ -269,6 +269,38 @@ TEST(ManagerTest, AManagerThatWasHeldUpItselfSuspectsNobodyBeforeItHasListened) 
   EXPECT_FALSE(is_here()) << "it had its chance";
 }
 
+// Four members say hello and `talking` of them go on to talk: how many are left after each second of seven;
+// then those go that did not answer a change of view.
+std::string MembersOverTime(uint32_t talking) {
+  const ManagerOptions options = {.ledger = {.sample_count = 96, .micro_batch_size = 4}, .parameter_count = 100};
+  Manager manager(options);
+  Actions actions;
+  Instant now{1};
+  manager.Handle(now, Started{}, actions);
+  for (uint32_t i = 1; i <= 4; ++i)
+    manager.Handle(now, Received{.from = NodeId{i}, .message = {.body = Hello{}}}, actions);
+  std::string counts;
+  for (int tick = 1; tick <= 35; ++tick) {
+    now = now + options.tick;
+    for (uint32_t i = 1; i <= talking; ++i) {
+      const Incarnation incarnation = manager.roster().Find(NodeId{i})->incarnation;
+      const Message beat = {.view = manager.view(), .incarnation = incarnation, .body = Beat{}};
+      manager.Handle(now, Received{.from = NodeId{i}, .message = beat}, actions);
+    }
+    manager.Handle(now, Timer{}, actions);
+    if (tick % 5 == 0) counts += std::to_string(manager.roster().Present().size());
+  }
+  return counts;
+}
+
+TEST(ManagerTest, WhenMostMembersFallSilentAtOnceTheyHaveLonger) {
+  EXPECT_EQ(MembersOverTime(4), "4444444");
+  EXPECT_EQ(MembersOverTime(3), "4443333");
+  EXPECT_EQ(MembersOverTime(2), "4442222") << "half is not most";
+  EXPECT_EQ(MembersOverTime(1), "4444441");
+  EXPECT_EQ(MembersOverTime(0), "4444440");
+}
+
 TEST(ManagerTest, MessagesOfAnEarlierLifeAreNotHeard) {
   Cluster cluster({});
   ASSERT_TRUE(cluster.RunToVersion(1));
