@@ -1,10 +1,10 @@
 // Manager: how versions do on the test samples: dealt to whoever has the version, while training goes on.
 //
 // A version is tested when an epoch ends with it, when it is one of the regular checkpoints, and at the end of the job.
-// Members keep it until its test is over, and do the test's leases in the gaps of training: a lease is granted to who has
-// nothing to train on. Gaps may be too short, or there are none (pipe and async): what has waited for long is granted to
-// whoever trains, too. There is one rule for what they can't do: if nobody who can work has the version, the manager tests
-// it itself, from its checkpoint.
+// Members keep it until its test is over, and do the test's leases in the gaps of training: a lease is granted to who
+// has nothing to train on. Gaps may be too short, or there are none (pipe and async): what has waited for long is
+// granted to whoever trains, too. There is one rule for what they can't do: if nobody who can work has the version, the
+// manager tests it itself, from its checkpoint.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -87,8 +87,8 @@ bool Manager::Tests(const Evaluation& evaluation, NodeId id) const {
 }
 
 bool Manager::MayTestNow(const Step& step, const Evaluation& evaluation, NodeId id) const {
-  const bool has_waited = ToInt(version_) >= ToInt(evaluation.version()) + kGapRounds &&
-                          step.now - evaluation.began() >= kGapPatience;
+  const bool has_waited =
+      ToInt(version_) >= ToInt(evaluation.version()) + kGapRounds && step.now - evaluation.began() >= kGapPatience;
   return Tests(evaluation, id) && (has_waited || !roster_.Find(id)->busy(version_));
 }
 
@@ -114,9 +114,8 @@ void Manager::ServeTests(Step& step) {
   }
   // One lease each, then the next.
   while (!asking.empty()) {
-    std::erase_if(asking, [&](NodeId id) {
-      return !MayTestNow(step, evaluation, id) || !GrantTest(step, evaluation, id);
-    });
+    std::erase_if(asking,
+                  [&](NodeId id) { return !MayTestNow(step, evaluation, id) || !GrantTest(step, evaluation, id); });
   }
 }
 

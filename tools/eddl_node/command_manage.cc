@@ -47,8 +47,6 @@ using cluster::JobPacket;
 
 // After the end, until nodes have told the rest of what they did.
 constexpr Duration kTracePatience{3'000'000'000};
-// Between two returns of free memory to the system.
-constexpr Duration kMemoryPeriod{10'000'000'000};
 constexpr char kManageSchema[] = "eddl.manage.v1";
 
 // What a person should look at.
@@ -91,8 +89,6 @@ class ManageRun {
   void PrintBanner();
   void OnEpoch(const EpochReport& report, const Checkpoint& model);
   void OnEvent(const ClusterEvent& event);
-  // What bursts left in the heaps (nodes that come and go, checkpoints), every kMemoryPeriod.
-  void ReturnMemory();
   absl::StatusOr<std::string> InitialPath();
   std::string cluster_folder() const { return folder_.File("cluster"); }
   std::string authority_folder() const { return folder_.File("authority"); }
@@ -133,7 +129,7 @@ class ManageRun {
   int64_t samples_before_ = 0;
   int64_t epochs_without_better_ = 0;
   absl::Status save_failure_;
-  Instant returned_at_;  // what was free in the heaps
+  FreeMemoryReturner memory_;  // of what bursts left: nodes that come and go, checkpoints
 
   // With --work: a member of its own, beside the manager.
   cluster::NoRows no_rows_;
@@ -621,13 +617,6 @@ absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
   return absl::OkStatus();
 }
 
-void ManageRun::ReturnMemory() {
-  const Instant now = Now();
-  if (now - returned_at_ < kMemoryPeriod) return;
-  returned_at_ = now;
-  ReturnFreeMemory();
-}
-
 absl::Status ManageRun::Execute() {
   EDDL_ASSIGN_OR_RETURN(listen_, cluster::ParseHostPort(arguments_.listen));
   EDDL_RETURN_IF_ERROR(ReadEarlierRun());
@@ -651,7 +640,7 @@ absl::Status ManageRun::Execute() {
           [this](const RunSample& sample) {
             history_->Add(sample);
             if (trace_) trace_->SetMode(sample.mode);
-            ReturnMemory();
+            memory_.Look(Now());
           }};
   manager_ = std::make_unique<cluster::ManagerNode>(
       std::move(options), *registry_, std::move(observer), [this](net::NodeId node, const std::string& address) {

@@ -56,4 +56,11 @@ void ReturnFreeMemory() {
 #endif
 }
 
+void FreeMemoryReturner::Look(Instant now) {
+  constexpr Duration kPeriod{10'000'000'000};
+  if (now - returned_at_ < kPeriod) return;
+  returned_at_ = now;
+  ReturnFreeMemory();
+}
+
 }  // namespace eddl

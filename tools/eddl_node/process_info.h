@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "runtime/base/time.h"
+
 namespace eddl {
 
 // Seconds since the kernel started this process; its clock for that counts hundredths. 0 if it is not known.
@@ -19,5 +21,14 @@ void LimitHeaps();
 // some milliseconds, and what is needed again has to be asked for again: now and then, not in a loop. Nothing with
 // another library.
 void ReturnFreeMemory();
+
+// Does so every ten seconds, if it is asked to look that often.
+class FreeMemoryReturner {
+ public:
+  void Look(Instant now);
+
+ private:
+  Instant returned_at_;
+};
 
 }  // namespace eddl
