@@ -41,6 +41,8 @@ mode = "sync"
 codec = "f32"
 workers_min = {nodes}
 parking = false
+[device]
+name = "cpu"
 [run]
 dir = "{{folder}}/run"
 """

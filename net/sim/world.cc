@@ -173,6 +173,7 @@ void World::Start(NodeId id) {
   }
   node.alive = true;
   node.idle_since = now_;
+  node.arriving = {};
   ++node.life;
   ++recorder_.totals(id).lives;
   node.store.emplace(context_);

@@ -162,7 +162,7 @@ void World::Do(Node& node, Instant, const SetTimer& action) {
 Duration World::AheadOf(const Node& node, Instant at, const Grant& grant, Duration length) const {
   const auto& [version, since, last] = node.arriving;
   const bool completes = version == grant.base && last == now_;
-  if (grant.kind != LeaseKind::kTrain || !completes) return {};
+  if (grant.kind != LeaseKind::kTrain || !completes || scenario_.job.first_layer >= 1) return {};
   // Parameters come as a forward pass gets to them, in the order of layers, but the last are used last: it has done all
   // that it could since it began, and no more than itself.
   const Duration first = FromSeconds(scenario_.job.first_layer * (last - since).seconds());

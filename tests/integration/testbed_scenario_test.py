@@ -148,7 +148,8 @@ class ShapeTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "s.toml"
             for of_job, of_scenario, mode in (("", "", "sync"), ('[cluster]\nmode = "pipe"\n', "", "pipe"),
-                                              ("", '[pins]\nmode = "async"\n', None)):
+                                              ("", '[pins]\nmode = "async"\n', "async"),
+                                              ("", '[testbed.set]\ncluster.mode = "auto"\n', "auto")):
                 (path.parent / "job.toml").write_text(of_job)
                 path.write_text(job + of_scenario + DEVICES)
                 self.assertEqual(testbed_run.job_mode(scenario.load(path, f"{PROGRAMS}/eddl-sim")), mode)

@@ -108,7 +108,7 @@ class ClusterRun:
         self.programs[MANAGER].start()
         if resume:
             return None
-        end = time.monotonic() + START_SECONDS_MAX
+        end = time.monotonic() + START_SECONDS_MAX * self.scenario.dilation
         while time.monotonic() < end and self.programs[MANAGER].is_running():
             hello = [line for line in json_lines(self.logs / "manager.jsonl")[before:] if
                      line.get("status") == "listening"]
@@ -127,7 +127,7 @@ class ClusterRun:
         whom goes by these."""
         program = self.programs[number]
         log = self.logs / f"{program.name}.log"
-        end = time.monotonic() + JOIN_SECONDS_MAX
+        end = time.monotonic() + JOIN_SECONDS_MAX * self.scenario.dilation
         while time.monotonic() < end and program.is_running():
             if log.exists() and " as node " in log.read_text(encoding="utf-8", errors="replace"):
                 return
@@ -210,8 +210,8 @@ class ClusterRun:
     def limit(self, seconds):
         if not self.stopping and self.clock(time.monotonic()) > self.scenario.duration_seconds:
             self.stopping = f"the scenario's {self.scenario.duration_seconds:g} s are over"
-        elif not self.stopping and self.began is None and seconds > START_SECONDS_MAX:
-            self.stopping = f"training did not begin within {START_SECONDS_MAX} s"
+        elif not self.stopping and self.began is None and seconds > START_SECONDS_MAX * self.scenario.dilation:
+            self.stopping = f"training did not begin within {START_SECONDS_MAX} s of the scenario"
         else:
             return
         self.programs[MANAGER].send(signal.SIGINT)
@@ -248,7 +248,7 @@ class ClusterRun:
 
     def wait_for_devices(self):
         """They end by themselves when the manager has told them that the job is over."""
-        end = time.monotonic() + END_SECONDS_MAX
+        end = time.monotonic() + END_SECONDS_MAX * self.scenario.dilation
         for program in self.programs.values():
             program.send(signal.SIGCONT)
             program.wait(max(0, end - time.monotonic()))

@@ -1,7 +1,7 @@
 """testbed.py exec: one command on every device of a scenario, for other systems in the same network and at the same speed.
 
-The command learns who it is by TESTBED_ variables, and {rank}, {world}, {name}, {address}, {first_address}, {fixed_seconds}
-and {seconds_per_sample} in its words are replaced. It makes its own pace; with speed = "cpu_quota" all of it is limited.
+The command learns who it is by TESTBED_ variables, and {rank}, {world}, {name}, {address}, {first_address},
+{fixed_seconds}, {seconds_per_sample} and {dilation} in its words are replaced. It makes its own pace; with speed = "cpu_quota" all of it is limited.
 """
 import json
 import os
@@ -61,9 +61,11 @@ def run(scenario, logs, command, as_json):
     nodes = report.node_rows(programs, counters, lambda _: None, scenario.dilation)
     codes = [node["exit_code"] for node in nodes]
     result = {"schema": "eddl.testbed.exec.v1", "scenario": scenario.name, "command": command, "nodes": nodes,
-              "cell_bytes": cells, "seconds": (time.monotonic() - begin) / scenario.dilation, "notes": scenario.notes, "logs": str(logs)}
+              "cell_bytes": cells, "seconds": (time.monotonic() - begin) / scenario.dilation,
+              "dilation": scenario.dilation, "notes": scenario.notes + report.notes_on_time(scenario.dilation),
+              "logs": str(logs)}
     print(json.dumps(result) if as_json else
-          report.node_table(nodes) + "".join(f"\nnote: {note}" for note in scenario.notes) + f"\noutput: {logs}/*.out")
+          report.node_table(nodes) + "".join(f"\nnote: {note}" for note in result["notes"]) + f"\noutput: {logs}/*.out")
     return 0 if all(code == 0 for code in codes) else 1
 
 

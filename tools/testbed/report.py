@@ -10,6 +10,13 @@ def undilated(line, dilation):
     return {key: value * factors[key] if key in factors else value for key, value in line.items()}
 
 
+def notes_on_time(dilation):
+    if dilation == 1:
+        return []
+    return [f"all was emulated {dilation:g} times slower; times and rates here are the scenario's, processor times, logs, "
+            "traces and what commands print this machine's"]
+
+
 def node_rows(programs, counters, samples_of, dilation=1.0):
     """A dictionary for each node: bytes of its link, what it used of the processor, how it ended. Times and rates are
     the scenario's; the processor is this machine's."""

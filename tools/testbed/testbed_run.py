@@ -47,10 +47,10 @@ def quotas_of(scenario, node_program, logs):
 
 
 def job_mode(scenario):
-    """How the job closes its rounds, where that is not the scenario's to say: the simulator would leave it to the planner."""
+    """How the job closes its rounds: where a scenario does not say it, the simulator would leave it to the planner."""
     job = tomllib.loads(scenario.job_path.read_text(encoding="utf-8"))
-    keys = {"cluster.mode": job.get("cluster", {}).get("mode", "sync"), **scenario.settings["set"]}
-    return None if "cluster.mode" in scenario.job else keys["cluster.mode"]
+    of_job = {"cluster.mode": job.get("cluster", {}).get("mode", "sync")}
+    return {**of_job, **scenario.job, **scenario.settings["set"]}["cluster.mode"]
 
 
 def prepare(scenario, logs):
@@ -88,7 +88,8 @@ def run(scenario, logs, programs, with_prediction, as_json, with_trace=False):
     nodes = report.node_rows(cluster.programs, counters, cluster.samples_of, scenario.dilation)
     result = {"schema": "eddl.testbed.run.v1", "scenario": scenario.name, **result, "nodes": nodes, "cell_bytes": cells,
               "epoch_seconds_median": prediction.epoch_seconds(result["epochs"]), "prediction": predicted,
-              "quotas": fractions, "notes": scenario.notes + notes_on(scenario, result), "dilation": scenario.dilation, "logs": str(logs)}
+              "quotas": fractions, "dilation": scenario.dilation,
+              "notes": scenario.notes + notes_on(scenario, result), "logs": str(logs)}
     result["comparison"] = prediction.compare(predicted, result) if predicted else []
     result["links"] = prediction.compare_links(predicted, result) if predicted else []
     (logs / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -99,11 +100,7 @@ def run(scenario, logs, programs, with_prediction, as_json, with_trace=False):
 def notes_on(scenario, result):
     """What a reader of the figures should know."""
     measured = result["measured"]
-    notes = []
-    if scenario.dilation != 1:
-        notes.append(f"all was emulated {scenario.dilation:g} times slower; times and rates here are the scenario's, "
-                     "processor times, logs and traces this machine's")
-    return notes + unfair(result, measured, scenario)
+    return report.notes_on_time(scenario.dilation) + unfair(result, measured, scenario)
 
 
 def unfair(result, measured, scenario):

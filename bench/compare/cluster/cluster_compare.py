@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """EDDL and PyTorch DDP side by side on the same emulated devices and links; needs root, and torch for its Python.
 
-Usage: sudo bench/compare/cluster/cluster_compare.py [--scenario FILE.toml]... [--python PROGRAM] [--dilation N] [--out FILE.json]
+Usage: sudo bench/compare/cluster/cluster_compare.py [--scenario FILE.toml]... [--python PROGRAM] [--dilation N]
+                                                     [--out FILE.json]
 
-With a dilation all is emulated so many times slower, which is told in the time of the scenario: this machine's cores, which
-do the work of all devices and of their links, are not the bottleneck then.
+With a dilation all is emulated so many times slower, which is told in the time of the scenario: this machine's cores,
+which do the work of all devices and of their links, are not the bottleneck then.
 """
 import argparse
 import json
@@ -28,7 +29,7 @@ def testbed(verb, scenario, logs, *more):
 
 
 def eddl(scenario, logs, dilation):
-    result = testbed("run", scenario, logs, "--dilation", dilation)
+    result = testbed("run", scenario, logs, *dilation)
     epochs = [{"epoch": epoch["epoch"], "seconds": epoch["seconds"], "test_accuracy": epoch.get("test_accuracy")}
               for epoch in result["epochs"]]
     return {"system": "EDDL", "epochs": epochs, "samples_per_second": result["measured"]["samples_per_second"],
@@ -37,12 +38,13 @@ def eddl(scenario, logs, dilation):
 
 
 def torch_ddp(scenario, logs, dilation, python, epochs, batch):
-    result = testbed("exec", scenario, logs, "--dilation", dilation, "--", python, "-B", str(HERE / "torch_ddp.py"),
-                     "--epochs", str(epochs), "--batch", str(batch))
+    result = testbed("exec", scenario, logs, *dilation, "--", python, "-B", str(HERE / "torch_ddp.py"), "--epochs",
+                     str(epochs), "--batch", str(batch))
     first = next(node["name"] for node in result["nodes"] if node["node"] == 1)
     answer = json.loads((logs / f"{first}.out").read_text(encoding="utf-8").splitlines()[-1])
-    epochs = [{**epoch, "seconds": epoch["seconds"] / float(dilation)} for epoch in answer["epochs"]]
-    return {**answer, "epochs": epochs, "samples_per_second": answer["samples_per_second"] * float(dilation), "bytes": sum(node["up_bytes"] for node in result["nodes"])}
+    epochs = [{**epoch, "seconds": epoch["seconds"] / result["dilation"]} for epoch in answer["epochs"]]
+    return {**answer, "epochs": epochs, "samples_per_second": answer["samples_per_second"] * result["dilation"],
+            "bytes": sum(node["up_bytes"] for node in result["nodes"])}
 
 
 def job_of(scenario):
@@ -65,7 +67,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--scenario", action="append", type=pathlib.Path, help="of the testbed; may be repeated")
     parser.add_argument("--python", default="/usr/bin/python3", help="a Python with torch (%(default)s)")
-    parser.add_argument("--dilation", default="1", help="emulate all so many times slower (%(default)s)")
+    parser.add_argument("--dilation", help="emulate all so many times slower (as the scenario says)")
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
     has_torch = subprocess.run([options.python, "-c", "import torch.distributed"], capture_output=True, check=False)
@@ -75,8 +77,9 @@ def main():
     for scenario in options.scenario or DEFAULT_SCENARIOS:
         epochs, batch, devices = job_of(scenario)
         logs = ROOT / "runs/compare" / scenario.stem
-        results = [eddl(scenario, logs / "eddl", options.dilation),
-                   torch_ddp(scenario, logs / "torch", options.dilation, options.python, epochs, batch)]
+        dilation = ["--dilation", options.dilation] if options.dilation else []
+        results = [eddl(scenario, logs / "eddl", dilation),
+                   torch_ddp(scenario, logs / "torch", dilation, options.python, epochs, batch)]
         print_table(scenario, devices, results)
         everything.append({"scenario": scenario.stem, "devices": devices, "results": results})
     if options.out:
