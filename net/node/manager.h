@@ -351,8 +351,9 @@ class Manager {
   void RestoreTests(Step& step);
   // The node may be asked to do some of it.
   bool Tests(const Evaluation& evaluation, NodeId id) const;
-  // It may do some now: it has nothing to train on, or the test has waited for long.
+  // It may do some now: it has nothing to train on, or there are no gaps to wait for, or the test has waited for long.
   bool MayTestNow(const Step& step, const Evaluation& evaluation, NodeId id) const;
+  // Leases of the oldest test, to one node and to all.
   void ServeTest(Step& step, NodeId id);
   void ServeTests(Step& step);
   bool GrantTest(Step& step, Evaluation& evaluation, NodeId id);

@@ -2,9 +2,9 @@
 //
 // A version is tested when an epoch ends with it, when it is one of the regular checkpoints, and at the end of the job.
 // Members keep it until its test is over, and do the test's leases in the gaps of training: a lease is granted to who
-// has nothing to train on. Gaps may be too short, or there are none (pipe and async): what has waited for long is
-// granted to whoever trains, too. There is one rule for what they can't do: if nobody who can work has the version, the
-// manager tests it itself, from its checkpoint.
+// has nothing to train on. Where gaps are too short, so that a test has waited for long, and in pipe and async, which
+// have none, whoever trains gets some, too. There is one rule for what they can't do: if nobody who can work has the
+// version, the manager tests it itself, from its checkpoint.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -26,7 +26,7 @@ constexpr double kForwardPart = 1.0 / 3;
 // Training goes first: a lease of test samples may wait for a while before it is granted a second time.
 constexpr Duration kTestPatience{2'000'000'000};
 constexpr double kTestPatienceLeases = 16;
-// A test waits for gaps of so many rounds, and at least for so long.
+// In sync mode, a test waits for gaps of so many rounds, and at least for so long.
 constexpr uint64_t kGapRounds = 4;
 constexpr Duration kGapPatience{2'000'000'000};
 
@@ -89,7 +89,8 @@ bool Manager::Tests(const Evaluation& evaluation, NodeId id) const {
 bool Manager::MayTestNow(const Step& step, const Evaluation& evaluation, NodeId id) const {
   const bool has_waited =
       ToInt(version_) >= ToInt(evaluation.version()) + kGapRounds && step.now - evaluation.began() >= kGapPatience;
-  return Tests(evaluation, id) && (has_waited || !roster_.Find(id)->busy(version_));
+  const bool waits = plan_.rule.mode == Mode::kSync && !has_waited;
+  return Tests(evaluation, id) && (!waits || !roster_.Find(id)->busy(version_));
 }
 
 void Manager::ServeTest(Step& step, NodeId id) {

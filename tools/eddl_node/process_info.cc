@@ -56,11 +56,12 @@ void ReturnFreeMemory() {
 #endif
 }
 
-void FreeMemoryReturner::Look(Instant now) {
+bool FreeMemoryReturner::Look(Instant now) {
   constexpr Duration kPeriod{10'000'000'000};
-  if (now - returned_at_ < kPeriod) return;
+  if (now - returned_at_ < kPeriod) return false;
   returned_at_ = now;
   ReturnFreeMemory();
+  return true;
 }
 
 }  // namespace eddl

@@ -25,7 +25,8 @@ void ReturnFreeMemory();
 // Does so every ten seconds, if it is asked to look that often.
 class FreeMemoryReturner {
  public:
-  void Look(Instant now);
+  // Whether it did so.
+  bool Look(Instant now);
 
  private:
   Instant returned_at_;

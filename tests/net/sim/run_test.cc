@@ -405,6 +405,26 @@ TEST(RunTest, TheWorkersTestEachEpochWhileTheyTrain) {
   EXPECT_LT((record.end - untested.end).seconds(), 0.04);
 }
 
+// A test of 38 micro-batches, of which gaps do four a round, beside epochs of eight rounds and five seconds.
+TEST(RunTest, ATestDoesNotWaitForGapsThatAreTooShortOrThatThereAreNot) {
+  Scenario scenario = SmallCluster(4);
+  scenario.devices[0].device.seconds_per_sample = 0.02;
+  scenario.job.task.test_count = 600;
+  scenario.job.test_leases = true;
+  const auto tested_before = [&](Mode mode) {
+    scenario.pins.mode = mode;
+    const Record record = RunSeed(scenario, 1);
+    EXPECT_EQ(record.tests.size(), 2u);
+    const auto next = std::find_if(record.rounds.begin(), record.rounds.end(),
+                                   [&](const RoundSample& round) { return round.committed > record.tests.front().at; });
+    return next == record.rounds.end() ? uint64_t{999} : ToInt(next->round);
+  };
+  const uint64_t in_gaps = tested_before(Mode::kSync);
+  EXPECT_GT(in_gaps, 11) << "it has not waited";
+  EXPECT_LT(in_gaps, 16) << "it has waited for the next one";
+  EXPECT_LT(tested_before(Mode::kPipe), in_gaps);
+}
+
 // Links take some 50 ms for a version, and a lease 64 ms, of which a third is a forward pass.
 TEST(RunTest, AForwardPassThatBeginsWithTheFirstLayerGainsWhatItDoesBeforeTheLast) {
   Scenario scenario = SmallCluster(4);

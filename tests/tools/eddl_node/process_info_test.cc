@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace eddl {
@@ -37,6 +38,15 @@ TEST(ProcessInfoTest, WhatIsFreeInTheMiddleOfAHeapIsGivenBack) {
   const int64_t before = ResidentBytes();
   ReturnFreeMemory();
   EXPECT_LT(ResidentBytes(), before - static_cast<int64_t>(kCount * kBlock / 2));
+}
+
+TEST(ProcessInfoTest, FreeMemoryIsGivenBackEveryTenSeconds) {
+  FreeMemoryReturner memory;
+  std::string looks;
+  for (const int64_t seconds : {9, 10, 11, 19, 20, 29, 40}) {
+    looks += memory.Look(Instant{seconds * 1'000'000'000}) ? "yes " : "no ";
+  }
+  EXPECT_EQ(looks, "no yes no no yes no yes ");
 }
 
 }  // namespace
