@@ -3,7 +3,7 @@
 
 Usage:
   testbed.py run SCENARIO.toml [--logs FOLDER] [--format text|json] [--no-prediction] [--trace] [--dilation N]   a job
-  testbed.py exec SCENARIO.toml [--logs FOLDER] [--format text|json] -- COMMAND...      any command on each device
+  testbed.py exec SCENARIO.toml [--logs FOLDER] [--format text|json] [--dilation N] -- COMMAND...    any command on each device
   testbed.py show SCENARIO.toml             devices, addresses, speeds, and what cannot be emulated; needs no root
   testbed.py selftest                       whether links, queues and quotas of this machine hold what they promise
   testbed.py clean [--all]                  removes what testbeds left that are gone; --all: running ones, too
