@@ -36,6 +36,9 @@ class NodeLogTest(cluster_case.ClusterCase):
             rounds = [line["round"] for line in lines if line["round"] is not None]
             self.assertEqual(rounds, sorted(rounds))
             self.assertGreater(rounds[-1], 50)
+            for line in lines:
+                if lease := re.match(r"lease of round (\d+):", line["text"]):
+                    self.assertEqual(line["round"], int(lease[1]), line["text"])
         self.assertTrue(any(json.loads(line)["text"].startswith("round 50 committed") for line in manager.err))
         self.assertTrue(any(json.loads(line)["text"].startswith("lease of round") for line in node.err))
 

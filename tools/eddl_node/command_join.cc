@@ -377,7 +377,6 @@ absl::Status JoinRun::ServeMetrics() {
 void JoinRun::OnStatus(const MemberStatus& status) {
   if (status.connections != latest_.connections && bringer_ != nullptr) bringer_->BringAgain();
   latest_ = status;
-  if (status.active) console_.log().set_round(static_cast<int64_t>(status.version));
   {
     const absl::MutexLock lock(&figures_mutex_);
     figures_ = {.node = ToInt(node_),

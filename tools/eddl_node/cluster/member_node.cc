@@ -264,6 +264,9 @@ void MemberNode::Handle(const net::Event& event) {
   net::Actions actions;
   const Instant now = Now();
   member_.Handle(now, event, actions);
+  const net::Version version = member_.worker().version();
+  if (options_.log != nullptr && member_.active() && version != net::kNoVersion)
+    options_.log->set_round(ToInt(version));
   if (test_reader_ != nullptr && !member_.active()) test_reader_->Clear();  // the machine has no leases any more
   if (record_.is_open()) Record(now, event, actions);
   EnterView(event);
@@ -334,7 +337,8 @@ void MemberNode::OnResult(LeaseResult result) {
     if (finished.done.kind == net::LeaseKind::kTrain) status_.samples += finished.done.samples;
     ++status_.leases;
     Debug([&] {
-      return "lease of round " + std::to_string(ToInt(finished.done.round)) + ": " +
+      const bool tests = finished.done.kind == net::LeaseKind::kEvaluate;
+      return (tests ? "test of version " : "lease of round ") + std::to_string(ToInt(finished.done.round)) + ": " +
              std::to_string(finished.done.samples) + " samples in " + std::to_string(finished.done.compute.ns / 1'000) +
              " us, begun " + std::to_string(result.ahead.ns / 1'000) + " us before its base was whole";
     });
