@@ -70,10 +70,9 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   progress_.Restore(journal.started(), seconds_before);
   epochs_reported_ = epochs_reported;
   loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
-  loop_.Post([this, started = Restore(journal.started())] {
-    Handle(started);
-    TellGrowth();
-  });
+  // Before all that others have posted since they can reach it: what they say goes on from the journal.
+  Handle(Restore(journal.started()));
+  TellGrowth();
   loop_.Run([this](Loop::TimerKind kind) {
     if (kind == Loop::TimerKind::kMachine) {
       Handle(net::Timer{});
