@@ -128,8 +128,9 @@ class ClusterTest(cluster_case.ClusterCase):
             before = self.wait_for("samples of it", lambda s: self.member_or(s, f"node-{presses}")["samples"] > 500)
             make_room = self.without_room()
             node.send(signal.SIGINT)
-            status = self.wait_for("a reason", lambda s: "waits_for" in self.member(s, f"node-{presses}"))
-            self.assertIn("can't save a checkpoint, trying again", json.dumps(status["events"]))
+            status = self.wait_for("a save that failed, and a reason to stay", lambda s: (
+                "can't save a checkpoint, trying again" in json.dumps(s["events"])
+                and "waits_for" in self.member(s, f"node-{presses}")))
             number = self.member(status, f"node-{presses}")["node"]
             why = self.ask("why", self.address, number).stdout
             self.assertIn("it waits for the manager's disk", why)
