@@ -164,11 +164,11 @@ void Manager::OnTestDone(Step& step, NodeId from, const Done& done) {
     serve_ = true;
     return Strike(step, from, "sent a result of a test that can't be");
   }
-  std::optional<NodeId> other;
-  evaluation.Finish(from, done.micro_batches, done.loss_sum, done.correct, other);
-  if (other) {
-    told_to_stop_.insert(*other);
-    step.out.SendTo(*other,
+  std::vector<NodeId> others;
+  evaluation.Finish(from, done.micro_batches, done.loss_sum, done.correct, others);
+  for (const NodeId other : others) {
+    told_to_stop_.insert(other);
+    step.out.SendTo(other,
                     Cancel{.round = evaluation.version(), .part = kTestPart, .micro_batches = done.micro_batches});
   }
   if (evaluation.finished()) return FinishTest(step, evaluation, evaluation.sums());

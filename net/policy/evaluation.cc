@@ -60,10 +60,11 @@ std::vector<MicroBatch> Evaluation::Lease(NodeId node, int64_t count, Instant pa
 
 std::vector<MicroBatch> Evaluation::LeaseAgain(NodeId node, Instant now, Instant patience_end) {
   for (Granted& lease : leases_) {
-    if (lease.doubled || lease.node == node || now < lease.patience_end) continue;
-    lease.doubled = true;
+    const bool is_counted = states_[ToInt(lease.micro_batches.front())] == State::kCounted;
+    if (is_counted || lease.granted_again || now < lease.patience_end || Has(node, lease.micro_batches)) continue;
+    lease.granted_again = true;
     const std::vector<MicroBatch> mbs = lease.micro_batches;
-    leases_.push_back({.node = node, .micro_batches = mbs, .patience_end = patience_end, .doubled = true});
+    leases_.push_back({.node = node, .micro_batches = mbs, .patience_end = patience_end});
     return mbs;
   }
   return {};
@@ -73,39 +74,23 @@ int64_t Evaluation::LeaseCount(NodeId node) const {
   return std::count_if(leases_.begin(), leases_.end(), [node](const Granted& lease) { return lease.node == node; });
 }
 
-bool Evaluation::Has(NodeId node, std::span<const MicroBatch> mbs) const {
-  return std::any_of(leases_.begin(), leases_.end(), [&](const Granted& lease) {
-    return lease.node == node &&
-           std::equal(lease.micro_batches.begin(), lease.micro_batches.end(), mbs.begin(), mbs.end());
-  });
-}
+bool Evaluation::Has(NodeId node, std::span<const MicroBatch> mbs) const { return Find(node, mbs) != leases_.end(); }
 
-std::vector<Evaluation::Granted>::iterator Evaluation::Find(NodeId node, std::span<const MicroBatch> mbs) {
+std::vector<Evaluation::Granted>::const_iterator Evaluation::Find(NodeId node, std::span<const MicroBatch> mbs) const {
   return std::find_if(leases_.begin(), leases_.end(), [&](const Granted& lease) {
-    return lease.node == node &&
-           std::equal(lease.micro_batches.begin(), lease.micro_batches.end(), mbs.begin(), mbs.end());
+    return lease.node == node && std::ranges::equal(lease.micro_batches, mbs);
   });
-}
-
-Evaluation::Granted* Evaluation::TwinOf(const Granted& lease) {
-  if (!lease.doubled) return nullptr;
-  for (Granted& other : leases_) {
-    if (other.node != lease.node && other.micro_batches == lease.micro_batches) return &other;
-  }
-  return nullptr;
 }
 
 bool Evaluation::Finish(NodeId node, std::span<const MicroBatch> mbs, double loss, int64_t correct,
-                        std::optional<NodeId>& other) {
-  other.reset();
+                        std::vector<NodeId>& others) {
+  others.clear();
   const auto lease = Find(node, mbs);
   if (lease == leases_.end()) return false;
-  if (const Granted* twin = TwinOf(*lease)) other = twin->node;
-  const bool is_counted = states_[ToInt(mbs.front())] == State::kCounted;
   leases_.erase(lease);
-  if (is_counted) {
-    other.reset();
-    return true;
+  if (states_[ToInt(mbs.front())] == State::kCounted) return true;
+  for (const Granted& other : leases_) {
+    if (std::ranges::equal(other.micro_batches, mbs)) others.push_back(other.node);
   }
   for (const MicroBatch mb : mbs) {
     EDDL_CHECK(states_[ToInt(mb)] == State::kLeased) << "test micro-batch " << ToInt(mb) << " is counted twice";
@@ -118,17 +103,20 @@ bool Evaluation::Finish(NodeId node, std::span<const MicroBatch> mbs, double los
   return true;
 }
 
-void Evaluation::GiveBack(std::vector<Granted>::iterator lease) {
-  Granted* const twin = TwinOf(*lease);
-  if (twin != nullptr) {
-    twin->doubled = false;
-  } else if (states_[ToInt(lease->micro_batches.front())] == State::kLeased) {
-    for (const MicroBatch mb : lease->micro_batches) {
-      states_[ToInt(mb)] = State::kFree;
-      lowest_free_ = std::min(lowest_free_, static_cast<int64_t>(ToInt(mb)));
-    }
-  }
+void Evaluation::GiveBack(std::vector<Granted>::const_iterator lease) {
+  const std::vector<MicroBatch> mbs = lease->micro_batches;
   leases_.erase(lease);
+  if (states_[ToInt(mbs.front())] == State::kCounted) return;
+  const auto newest =
+      std::find_if(leases_.rbegin(), leases_.rend(), [&](const Granted& other) { return other.micro_batches == mbs; });
+  if (newest != leases_.rend()) {
+    newest->granted_again = false;
+    return;
+  }
+  for (const MicroBatch mb : mbs) {
+    states_[ToInt(mb)] = State::kFree;
+    lowest_free_ = std::min(lowest_free_, static_cast<int64_t>(ToInt(mb)));
+  }
 }
 
 bool Evaluation::GiveUp(NodeId node, std::span<const MicroBatch> mbs) {

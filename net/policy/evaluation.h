@@ -1,12 +1,11 @@
 // Evaluation: how one version does on the test samples: which of them are counted, and who works on the others.
 //
-// Pure; one thread. A test sample is counted exactly once: a lease that is granted a second time, since its first owner
-// is slow, counts when the first of the two is answered, and never again. Who tested a sample the last time is asked
-// first, for it has the row.
+// Pure; one thread. A test sample is counted exactly once: a lease that is granted again, since all who have it are
+// slow, counts when the first of them answers, and never again. Who tested a sample the last time is asked first, for
+// it has the row.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -60,13 +59,14 @@ class Evaluation {
   // Up to `count` micro-batches that nobody works on; empty: there are none. Those of the last time first, and no
   // others' among those as long as there are samples that nobody has.
   std::vector<MicroBatch> Lease(NodeId node, int64_t count, Instant patience_end);
-  // The oldest lease whose patience is over, once more, if another node has it and nobody else got it so.
+  // The oldest lease whose patience is over, once more, if only others have it, and the last of them for as long as
+  // that: also two of them may stand still, such as those that their owners use.
   std::vector<MicroBatch> LeaseAgain(NodeId node, Instant now, Instant patience_end);
   int64_t LeaseCount(NodeId node) const;
   // Whether that is a lease of the node. Any micro-batches.
   bool Has(NodeId node, std::span<const MicroBatch> mbs) const;
-  // The node has answered for a lease. false: it has no such lease. `other`: who works on the same in vain now.
-  bool Finish(NodeId node, std::span<const MicroBatch> mbs, double loss, int64_t correct, std::optional<NodeId>& other);
+  // The node has answered for a lease. false: it has no such lease. `others`: who works on the same in vain now.
+  bool Finish(NodeId node, std::span<const MicroBatch> mbs, double loss, int64_t correct, std::vector<NodeId>& others);
   // The node gives a lease back. false: it has no such lease.
   bool GiveUp(NodeId node, std::span<const MicroBatch> mbs);
   // All that it has is given back.
@@ -80,9 +80,9 @@ class Evaluation {
     // The loss is the sum over what is counted, rounded in this order or that.
     digest.Add(version, sums.correct, sums.samples, here, excluded, states.size(), leases.size());
     for (size_t i = 0; i < states.size(); ++i) digest.Add(states[i], tested_by[i]);
-    // In their order: the oldest is doubled first.
-    for (const auto& [node, micro_batches, patience_end, doubled] : leases) {
-      digest.Add(node, micro_batches, doubled);
+    // In their order: the oldest is granted again first.
+    for (const auto& [node, micro_batches, patience_end, granted_again] : leases) {
+      digest.Add(node, micro_batches, granted_again);
       digest.Omit(patience_end);
     }
     digest.Omit(began, set, lowest_free);
@@ -94,13 +94,12 @@ class Evaluation {
     NodeId node{};
     std::vector<MicroBatch> micro_batches;
     Instant patience_end;
-    bool doubled = false;  // two nodes have it
+    bool granted_again = false;  // somebody else got the same later
   };
 
-  std::vector<Granted>::iterator Find(NodeId node, std::span<const MicroBatch> mbs);
-  // Ends the lease; its micro-batches are free, unless they are counted or its twin has them, too.
-  void GiveBack(std::vector<Granted>::iterator lease);
-  Granted* TwinOf(const Granted& lease);
+  std::vector<Granted>::const_iterator Find(NodeId node, std::span<const MicroBatch> mbs) const;
+  // Ends the lease; its micro-batches are free, unless they are counted or others have them, too.
+  void GiveBack(std::vector<Granted>::const_iterator lease);
 
   Version version_{};
   Instant began_;

@@ -75,7 +75,7 @@ class ClusterDataTest(cluster_case.ClusterCase):
             # Nothing has begun: the first epoch has them already.
             self.assertEqual(self.accepted(entries), {"schema": "eddl.contribute.v1", "accepted": 320,
                                                       "first_epoch": 1})
-            nodes = [self.join(f"{name}-{killed}") for name in ("a", "b")]
+            nodes = [self.join(f"{name}-{killed}", pace=3 * PACE) for name in ("a", "b")]
             if killed:
                 port = self.address.rpartition(":")[2]
                 self.wait_for_samples(2500)
@@ -102,7 +102,7 @@ class ClusterDataTest(cluster_case.ClusterCase):
         self.write_job(epochs=1000)
         manager = self.manage()
         self.join("a")
-        self.wait_for("the third epoch", lambda s: s["epoch"] == 3)
+        self.wait_for("the third epoch", lambda s: s["epoch"] >= 3)
         self.accepted(write_csv(self.folder / "more.csv", 320, seed=1))
         manager.send(signal.SIGKILL)
         manager.wait()
@@ -131,7 +131,7 @@ class ClusterDataTest(cluster_case.ClusterCase):
     def test_what_can_not_be_trained_on_is_refused_and_the_job_goes_on(self):
         self.write_job(epochs=3)
         manager = self.manage()
-        node = self.join("a", pace=4 * PACE)
+        node = self.join("a", pace=10 * PACE)
         self.wait_for_samples(100)
         more = self.folder / "more.csv"
         for bad, word in ((write_csv(self.folder / "short.csv", 40, seed=1, features=FEATURES - 1), "31"),
@@ -189,9 +189,16 @@ class ClusterDataTest(cluster_case.ClusterCase):
         self.assertEqual(result["samples"], 4 * (480 + 240))
         for node in (a, b, idle):
             self.assertEqual(node.wait(), 0, "".join(node.err))
-        # Nobody else can have computed them: rows are not to be had.
-        self.assertEqual([node.json()[-1]["samples"] for node in (a, b, idle)], [4 * 480, 4 * 240, 0])
-        self.assertEqual([node.json()[-1]["rows_fetched"] for node in (a, b, idle)], [0, 0, 0])
+        # Nobody else can have computed them: rows are not to be had. (Twice, maybe: what a change of view undoes.)
+        self.assert_computed(a, 4 * 480)
+        self.assert_computed(b, 4 * 240)
+        self.assertEqual([idle.json()[-1][key] for key in ("samples", "rows_fetched")], [0, 0])
+
+    def assert_computed(self, owner, count):
+        """Its own samples are all computed there, and it got no others."""
+        said = owner.json()[-1]
+        self.assertGreaterEqual(said["samples"], count)
+        self.assertEqual(said["rows_fetched"], 0)
 
     def test_the_managers_own_data_stay_with_its_own_device(self):
         self.write_job(epochs=3, workers_min=2)
@@ -203,7 +210,7 @@ class ClusterDataTest(cluster_case.ClusterCase):
         result = self.finished(manager, epochs=3)
         self.assertEqual(result["samples"], 3 * (TRAIN_SAMPLES + 480))
         self.assertEqual(a.wait(), 0, "".join(a.err))
-        self.assertEqual(a.json()[-1]["samples"], 3 * 480)
+        self.assert_computed(a, 3 * 480)
 
     def test_an_owner_that_goes_is_left_out_and_welcome_again(self):
         self.write_job(epochs=60, workers_min=3)
@@ -303,7 +310,7 @@ class ClusterDataTest(cluster_case.ClusterCase):
         self.write_job(epochs=12, workers_min=2)
         manager = self.manage("--set", "data.policy=local")
         port = self.address.rpartition(":")[2]
-        nodes = [self.join_with(name, 480, seed) for seed, name in enumerate(("a", "b"))]
+        nodes = [self.join_with(name, 480, seed, pace=3 * PACE) for seed, name in enumerate(("a", "b"))]
         self.wait_for_samples(2500)
         manager.send(signal.SIGKILL)
         manager.wait()

@@ -15,7 +15,7 @@ import time
 import unittest
 
 import cluster_case
-from cluster_case import TRAIN_SAMPLES
+from cluster_case import PACE, TRAIN_SAMPLES
 
 # As kLeavePatience of member_node.h.
 LEAVE_PATIENCE_SECONDS = 15
@@ -71,7 +71,7 @@ class ClusterTest(cluster_case.ClusterCase):
     def test_a_killed_worker_and_a_killed_leader_cost_no_sample(self):
         self.write_job(epochs=6)
         manager = self.manage()
-        nodes = {name: self.join(name) for name in ("a", "b", "c", "d")}
+        nodes = {name: self.join(name, pace=5 * PACE) for name in ("a", "b", "c", "d")}
         self.wait_for("four nodes", lambda s: sum(m["state"] == "working" for m in s["members"]) >= 3)
         leader, worker = self.leader_and_worker(self.wait_for_samples(800), nodes)
         worker.send(signal.SIGKILL)
@@ -90,7 +90,7 @@ class ClusterTest(cluster_case.ClusterCase):
         self.write_job(epochs=8, codec=codec)
         manager = self.manage()
         port = self.address.rpartition(":")[2]
-        nodes = [self.join(name) for name in ("a", "b")]
+        nodes = [self.join(name, pace=2 * PACE) for name in ("a", "b")]
         self.wait_for_samples(2500)
         manager.send(signal.SIGKILL)
         manager.wait()
@@ -103,7 +103,7 @@ class ClusterTest(cluster_case.ClusterCase):
     def test_a_node_leaves_cleanly_and_another_takes_over(self):
         self.write_job(epochs=6)
         manager = self.manage()
-        first = self.join("first")
+        first = self.join("first", pace=3 * PACE)
         self.wait_for_samples(500)
         second = self.join("second")
         self.wait_for("the second", lambda s: len(s["members"]) > 1 and self.member(s, "second")["samples"] > 0)
@@ -192,7 +192,7 @@ class ClusterTest(cluster_case.ClusterCase):
     def test_a_stopped_node_holds_nobody_up_and_may_come_back(self):
         self.write_job(epochs=8)
         manager = self.manage()
-        nodes = {name: self.join(name) for name in ("a", "b", "c")}
+        nodes = {name: self.join(name, pace=2 * PACE) for name in ("a", "b", "c")}
         _, worker = self.leader_and_worker(self.wait_for_samples(800), nodes)
         worker.send(signal.SIGSTOP)
         self.wait_for_samples(6000)

@@ -29,20 +29,20 @@ from commands import TestbedError  # noqa: E402
 from timeline import Step, Timeline  # noqa: E402
 
 
-def load(text):
+def load(text, sets=()):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "s.toml"
         path.write_text(text)
-        return scenario.load(path, f"{PROGRAMS}/eddl-sim")
+        return scenario.load(path, f"{PROGRAMS}/eddl-sim", sets=sets)
 
 
 DEVICES = '[[devices]]\nname = "a"\ncount = 2\n[[devices]]\nname = "b"\n'
 
 
 class ScenarioTest(unittest.TestCase):
-    def refusal(self, text):
+    def refusal(self, text, sets=()):
         with self.assertRaises(TestbedError) as caught:
-            load(text)
+            load(text, sets)
         return str(caught.exception)
 
     def test_groups_become_devices_with_numbers_names_and_times(self):
@@ -57,6 +57,16 @@ class ScenarioTest(unittest.TestCase):
         self.assertEqual(loaded.job, {"train.epochs": 3, "train.batch": 64, "cluster.mode": "pipe"})
         self.assertEqual(loaded.settings["set"], {"train.clip_norm": 1.0})
         self.assertEqual(load("[pins]\nadmit_all = true\n" + DEVICES).job, {"cluster.parking": False})
+
+    def test_the_command_line_may_say_another_value(self):
+        loaded = load('[job]\nepoch_count = 3\nbatch_size = 64\n[pins]\nmode = "pipe"\n' + DEVICES,
+                      ["job.epoch_count=2", "pins.mode=async", "pins.leader_count=1", "duration_seconds=5"])
+        self.assertEqual(loaded.job, {"train.epochs": 2, "train.batch": 64, "cluster.mode": "async",
+                                      "cluster.leaders": 1})
+        self.assertEqual(loaded.duration_seconds, 5)
+        self.assertIn("did you mean 'pins.mode'", self.refusal(DEVICES, ["pins.mood=sync"]))
+        self.assertIn("KEY", self.refusal(DEVICES, ["pins.mode"]).upper())
+        self.assertIn("set in the file", self.refusal(DEVICES, ["devices.count=3"]))
 
     def test_what_is_not_emulated_is_said(self):
         loaded = load('[pins]\nleaders = [1]\n[[devices]]\nvariation = 0.1\nlink.latency_ms = 2\nspeed_spread = 0\n'

@@ -29,6 +29,11 @@ def output_json(*words):
     return json.loads(output(*words) or "[]")
 
 
+def set_options(sets):
+    """Of eddl-sim, from texts KEY=VALUE."""
+    return [word for text in sets for word in ("--set", text)]
+
+
 def batch(program, namespace, lines):
     """Many lines for ip or tc in one namespace, by one process."""
     run(program, "-n", namespace, "-batch", "-", text="\n".join(lines) + "\n")

@@ -6,10 +6,10 @@ import commands
 from commands import TestbedError
 
 
-def predict(simulator, path, trace=None, mode=None):
-    """The simulator's summary. `trace`: file for its trace, if one is wanted; `mode`: how rounds are closed, if the
-    scenario does not say it. TestbedError if it finds an invariant broken or refuses the scenario."""
-    options = (["--trace", trace] if trace else []) + (["--set", f'pins.mode="{mode}"'] if mode else [])
+def predict(simulator, path, trace=None, sets=()):
+    """The simulator's summary. `trace`: file for its trace, if one is wanted; `sets`: KEY=VALUE in place of what the
+    scenario says. TestbedError if it finds an invariant broken or refuses the scenario."""
+    options = (["--trace", trace] if trace else []) + commands.set_options(sets)
     done = commands.run(simulator, "run", path, "--format", "json", *options, check=False)
     if done.returncode != 0:
         raise TestbedError(f"{simulator} run {path}: {(done.stderr or done.stdout).strip()}")

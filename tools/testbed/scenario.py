@@ -84,6 +84,7 @@ class Scenario:
     sample_count: int
     duration_seconds: float
     notes: list
+    sets: list  # KEY=VALUE: what the simulator is to use in place of what its file says
 
     @property
     def dilation(self):
@@ -94,20 +95,33 @@ class Scenario:
         return self.path.parent / self.settings["job"]
 
 
-def load(path, simulator, dilation=None):
-    """TestbedError with the file, the key and what it may be. `dilation`: another than the file says."""
+def load(path, simulator, dilation=None, sets=()):
+    """TestbedError with the file, the key and what it may be. `dilation`: another than the file says; `sets`: KEY=VALUE
+    in place of what the file says, as the simulator takes them."""
     path = pathlib.Path(path)
-    checked = commands.run(simulator, "scenario", path, check=False)
+    checked = commands.run(simulator, "scenario", path, *commands.set_options(sets), check=False)
     if checked.returncode != 0:
         raise TestbedError(checked.stderr.strip() or f"{simulator} refused {path}")
     full = tomllib.loads(checked.stdout)
     written = tomllib.loads(path.read_text(encoding="utf-8"))
+    for key in (text.partition("=")[0].strip() for text in sets):
+        write_key(path, written, full, key)
     if dilation is not None:
         written.setdefault("testbed", {})["dilation"] = dilation
-    return from_tables(path, full, written)
+    return from_tables(path, full, written, sets)
 
 
-def from_tables(path, full, written):
+def write_key(path, written, full, key):
+    """As if the file said what `full` has for that key."""
+    *tables, name = key.split(".")
+    for table in tables:
+        full, written = full[table], written.setdefault(table, {})
+        if not isinstance(full, dict):
+            raise TestbedError(f"{path}: --set {key}: keys of lists, such as of [[devices]], are set in the file")
+    written[name] = full[name]
+
+
+def from_tables(path, full, written, sets=()):
     """`full`: with all defaults; `written`: what the file says."""
     settings = read_settings(path, written.get("testbed", {}))
     devices = [device for group in full.get("devices", []) for device in devices_of(group)]
@@ -121,7 +135,7 @@ def from_tables(path, full, written):
                         manager_rates=rates_of(full["manager"]["link"]), events=events, job=job_keys(written),
                         sample_count=full["job"]["sample_count"],
                         duration_seconds=settings["duration_seconds"] or full["duration_seconds"],
-                        notes=notes_of(written))
+                        notes=notes_of(written), sets=list(sets))
     check_events(scenario)
     return scenario
 

@@ -2,11 +2,12 @@
 """Many emulated edge devices on this Linux machine: namespaces, shaped links, slowed processors. README.md tells all.
 
 Usage:
-  testbed.py run SCENARIO.toml [--logs FOLDER] [--format text|json] [--no-prediction] [--trace] [--dilation N]   a job
-  testbed.py exec SCENARIO.toml [--logs FOLDER] [--format text|json] [--dilation N] -- COMMAND...    any command on each device
-  testbed.py show SCENARIO.toml             devices, addresses, speeds, and what cannot be emulated; needs no root
-  testbed.py selftest                       whether links, queues and quotas of this machine hold what they promise
-  testbed.py clean [--all]                  removes what testbeds left that are gone; --all: running ones, too
+  testbed.py run SCENARIO.toml [options]                a job of eddl-node
+  testbed.py exec SCENARIO.toml [options] -- COMMAND... any command on each device
+  testbed.py show SCENARIO.toml [options]               devices, addresses, speeds, what cannot be emulated; needs no root
+  testbed.py selftest                                   whether links, queues and quotas of this machine hold what they promise
+  testbed.py clean [--all]                              removes what testbeds left that are gone; --all: running ones, too
+Options: testbed.py VERB --help.
 Exit codes: 0 done; 1 the run failed, or the self-test; 2 the command line or a file is wrong; 77 this machine cannot do it.
 """
 import sys
@@ -45,6 +46,8 @@ def parse():
         command.add_argument("scenario", metavar="SCENARIO.toml")
         command.add_argument("--logs", help="folder of logs and results (testbed.logs, or runs/testbed/NAME)")
         command.add_argument("--format", choices=("text", "json"), default="text")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
+                             help="another value for a key of the scenario, such as pins.mode=async; may be repeated")
         if verb != "show":
             command.add_argument("--dilation", type=float, metavar="N",
                                  help="emulate everything N times slower (testbed.dilation)")
@@ -96,7 +99,7 @@ def show(scenario, as_json):
 
 def act(options):
     if options.verb == "show":
-        show(load(options.scenario, f"{options.programs}/eddl-sim"), options.format == "json")
+        show(load(options.scenario, f"{options.programs}/eddl-sim", sets=options.sets), options.format == "json")
         return 0
     problem = why_not()
     if problem:
@@ -109,7 +112,7 @@ def act(options):
         print(f"testbed.py: removed what a killed testbed left: {tag}", file=sys.stderr)
     if options.verb == "selftest":
         return selftest.run(options.format == "json")
-    scenario = load(options.scenario, f"{options.programs}/eddl-sim", options.dilation)
+    scenario = load(options.scenario, f"{options.programs}/eddl-sim", options.dilation, options.sets)
     logs = pathlib.Path(options.logs or scenario.settings["logs"] or ROOT / "runs/testbed" / scenario.name).resolve()
     if options.verb == "exec":
         return execution.run(scenario, logs, options.command, options.format == "json")

@@ -75,7 +75,8 @@ def run(scenario, logs, programs, with_prediction, as_json, with_trace=False):
     predicted = None
     if with_prediction:
         trace = logs / "trace_predicted.json" if with_trace else None
-        predicted = prediction.predict(programs / "eddl-sim", scenario.path, trace, job_mode(scenario))
+        predicted = prediction.predict(programs / "eddl-sim", scenario.path, trace,
+                                       [*scenario.sets, f'pins.mode="{job_mode(scenario)}"'])
     fractions = quotas_of(scenario, node_program, logs)
     with testbed.build(scenario) as bed:
         testbed.add_nodes(bed, scenario)
