@@ -90,7 +90,7 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
     return false;
   }
   const Version base = std::max(round.base(), node.oldest_base);
-  const LeaseDecision decision = GateOf(base).Decide(id, GateTime(step, base), shared_count, node.RoundTrip());
+  const LeaseDecision decision = GateOf(base).Decide(id, GateTime(step, base), shared_count, node.LeaseOverhead());
   int64_t count = decision.micro_batches;
   // Whose speed is not known holds one lease that is computed now. What a device said of itself may be wrong: if it got
   // none for that, nobody would ever find out.

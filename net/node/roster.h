@@ -125,6 +125,8 @@ struct NodeRecord {
   }
   // The way there and back: as the node measured it, or as leases have shown it until then.
   Duration RoundTrip() const { return round_trip.ns > 0 ? round_trip : grant_lag; }
+  // What a lease takes beside its samples: the way there and back, and what the device needs for any.
+  Duration LeaseOverhead() const { return RoundTrip() + Seconds(fit.line().fixed_seconds); }
   bool present() const { return state == State::kLive || state == State::kLeaving; }
   bool can_work() const { return state == State::kLive && capabilities.can_work && !paused && !parked; }
 };

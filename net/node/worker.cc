@@ -234,6 +234,8 @@ void Worker::OnLeaseFinished(const LeaseFinished& finished, Outbox& out) {
   }
   Done done = finished.done;
   done.base = grant.base;
+  out.SendTo(kManager, done);
+  ComputeNext(out);  // while the gradient is added
   if (grant.kind == LeaseKind::kTrain) {
     Sum& sum = it->second;
     --sum.unfinished;
@@ -247,9 +249,7 @@ void Worker::OnLeaseFinished(const LeaseFinished& finished, Outbox& out) {
       out.Do(Release{finished.payload});
     }
   }
-  out.SendTo(kManager, std::move(done));
   PushIfReady(key, out);
-  ComputeNext(out);
 }
 
 void Worker::PushIfReady(Key key, Outbox& out) {

@@ -15,8 +15,8 @@ namespace {
 // pool of few. When the level moves, it comes twice as close.
 constexpr int64_t kPoolTolerance = 16;
 constexpr int64_t kWorkerTolerance = 256;
-// Work in a grant, in round trips.
-constexpr int64_t kRoundTripsHidden = 10;
+// Work in a grant, in what a grant costs.
+constexpr int64_t kOverheadsHidden = 10;
 // Void entries of when workers become overdue are dropped when there are so many a worker.
 constexpr size_t kExpiriesPerWorker = 16;
 // Steps of a search before it halves.
@@ -180,7 +180,7 @@ void LeaseGate::Decline(NodeId node) {
   Update(worker);
 }
 
-LeaseDecision LeaseGate::Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip) {
+LeaseDecision LeaseGate::Decide(NodeId node, Instant now, int64_t pool_size, Duration overhead) {
   Expire(now);
   Worker& worker = At(node);
   const LeaseDecision park{.ask_again = expiries_.empty() ? Instant{INT64_MAX} : expiries_.top().first};
@@ -194,7 +194,7 @@ LeaseDecision LeaseGate::Decide(NodeId node, Instant now, int64_t pool_size, Dur
     slots = in_time || slots_ == 0 ? 1 : 0;
   }
   if (slots == 0) return park;
-  const int64_t hiding = (kRoundTripsHidden * round_trip.ns + worker.cost_ns - 1) / worker.cost_ns;
+  const int64_t hiding = (kOverheadsHidden * overhead.ns + worker.cost_ns - 1) / worker.cost_ns;
   const int64_t share = (pool_size + 2 * joined_count_ - 1) / (2 * joined_count_);
   return {.micro_batches = std::min(slots, std::clamp<int64_t>(hiding, 1, share))};
 }

@@ -57,9 +57,10 @@ class LeaseGate {
   // paused, say) is not known here, and changes nothing.
   void Finished(NodeId node, int64_t micro_batches, Instant now);
 
-  // `pool_size` micro-batches are free. A grant holds ten times as much work as a `round_trip` takes, as far as the
-  // pool has that for all; never more than the worker's share up to the level. `now` never goes back.
-  LeaseDecision Decide(NodeId node, Instant now, int64_t pool_size, Duration round_trip);
+  // `pool_size` micro-batches are free. A grant holds ten times as much work as any grant costs this worker beside it
+  // (`overhead`), as far as the pool has that for all; never more than the worker's share up to the level. `now` never
+  // goes back.
+  LeaseDecision Decide(NodeId node, Instant now, int64_t pool_size, Duration overhead);
   // Workers that have nothing to do, and have slots since the level moved in the last Decide: ask for them now, each
   // once, in the order of their ids. Who takes nothing then has to be declined.
   std::vector<NodeId> TakeCalled();

@@ -358,10 +358,12 @@ absl::Status LeaseRunner::Train(const net::Grant& grant, Feed* feed, LeaseResult
     done.gradient_norm2 = SumSquares(std::span<const int64_t>(fixed).first(trainable));
     result.gradient = std::move(fixed);
   } else {
-    EDDL_RETURN_IF_ERROR(replica_.ReadGradients(gradient_));
-    done.gradient_norm2 = SumSquares(std::span<const float>(gradient_).first(trainable));
-    done.finite = AllFinite(gradient_);
-    result.gradient = gradient_;
+    std::vector<float> gradient(gradient_.size());
+    EDDL_RETURN_IF_ERROR(replica_.ReadGradients(gradient));
+    // Squares of floats don't overflow a double: of those that are summed, none is infinite if the sum is not.
+    done.gradient_norm2 = SumSquares(std::span<const float>(gradient).first(trainable));
+    done.finite = AllFinite(std::span<const float>(gradient).subspan(trainable));
+    result.gradient = std::move(gradient);
   }
   done.finite = done.finite && std::isfinite(done.gradient_norm2) && std::isfinite(done.loss_sum);
   return absl::OkStatus();

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -156,20 +157,20 @@ void RowFile::Restore() {
   index_.Restore(samples);
 }
 
-std::optional<Row> RowFile::Read(int64_t sample) {
+std::optional<int32_t> RowFile::Read(int64_t sample, std::span<std::byte> row) {
   const std::optional<size_t> slot = index_.Find(sample);
   if (!slot) return std::nullopt;
-  const ssize_t count = pread(fd_, buffer_.data(), buffer_.size(), Offset(*slot));
+  EDDL_CHECK(static_cast<int64_t>(row.size()) == row_bytes_) << row.size() << " bytes";
   Head head;
-  std::memcpy(&head, buffer_.data(), sizeof(head));
-  const std::span<const std::byte> row = std::span(buffer_).subspan(sizeof(head));
-  const bool whole = count == static_cast<ssize_t>(buffer_.size());
+  const iovec parts[] = {{&head, sizeof(head)}, {row.data(), row.size()}};
+  const ssize_t count = preadv(fd_, parts, 2, Offset(*slot));
+  const bool whole = count == static_cast<ssize_t>(sizeof(head) + row.size());
   if (!whole || head.sample_plus_1 != sample + 1 || head.sum != SumOf(head, row)) {
     index_.Drop(sample);
     return std::nullopt;
   }
   index_.Touch(sample);
-  return Row{.label = head.label, .bytes = {row.begin(), row.end()}};
+  return head.label;
 }
 
 absl::Status RowFile::Write(int64_t sample, int32_t label, std::span<const std::byte> row) {

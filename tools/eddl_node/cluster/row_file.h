@@ -20,11 +20,6 @@
 
 namespace eddl::cluster {
 
-struct Row {
-  int32_t label = 0;
-  std::vector<std::byte> bytes;
-};
-
 class RowFile {
  public:
   struct Options {
@@ -50,8 +45,9 @@ class RowFile {
   size_t free_count() const { return index_.free_count(); }
   size_t slot_count() const { return index_.slot_count(); }
 
-  // None if it is not here, or not as it was written: then it is here no more.
-  std::optional<Row> Read(int64_t sample);
+  // Reads the row to where it is wanted, and returns its label. None if it is not here, or not as it was written: then
+  // it is here no more, and `row` is undefined. REQUIRES: as many bytes as a row has.
+  std::optional<int32_t> Read(int64_t sample, std::span<std::byte> row);
   // kResourceExhausted: the disk is full; kUnavailable: it failed otherwise. Then nothing has changed but that another
   // row may have gone. REQUIRES: it is not here; as many bytes as a row has.
   absl::Status Write(int64_t sample, int32_t label, std::span<const std::byte> row);

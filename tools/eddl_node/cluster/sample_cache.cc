@@ -29,6 +29,11 @@ constexpr absl::Duration kLookAgain = absl::Milliseconds(100);
 constexpr int64_t kSampleCountMax = int64_t{1} << 31;
 constexpr int64_t kRowBytesMax = int64_t{1} << 30;
 
+struct Row {
+  int32_t label = 0;
+  std::vector<std::byte> bytes;
+};
+
 // Rows in memory, a few. Not thread-safe.
 class RowMemory {
  public:
@@ -36,11 +41,13 @@ class RowMemory {
       : index_(sample_count, slot_count), rows_(static_cast<size_t>(slot_count)) {}
 
   const SlotIndex& index() const { return index_; }
-  std::optional<Row> Read(int64_t sample) {
+  // As RowFile::Read.
+  std::optional<int32_t> Read(int64_t sample, std::span<std::byte> row) {
     const std::optional<size_t> slot = index_.Find(sample);
     if (!slot) return std::nullopt;
     index_.Touch(sample);
-    return rows_[*slot];
+    std::copy(rows_[*slot].bytes.begin(), rows_[*slot].bytes.end(), row.begin());
+    return rows_[*slot].label;
   }
   void Write(int64_t sample, Row row) { rows_[index_.Take(sample)] = std::move(row); }
 
@@ -142,28 +149,26 @@ absl::Status SampleCacheImpl::Read(std::span<const int64_t> samples, std::vector
   const absl::MutexLock lock(&mutex_);
   for (const int64_t sample : samples) EDDL_CHECK(sample >= 0 && sample < options_.sample_count) << sample;
   failure_ = absl::OkStatus();
-  for (const int64_t sample : samples) {
-    if (held_.contains(sample)) continue;
-    std::optional<Row> row = file_ == nullptr ? std::nullopt : file_->Read(sample);
-    if (!row) row = memory_.Read(sample);
-    if (row) {
-      held_.emplace(sample, *std::move(row));
-    } else {
-      wanted_.push_back(sample);
-    }
+  const auto size = static_cast<size_t>(options_.row_bytes);
+  rows.resize(samples.size() * size);
+  labels.resize(samples.size());
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const std::span<std::byte> row = std::span(rows).subspan(i * size, size);
+    std::optional<int32_t> label = file_ == nullptr ? std::nullopt : file_->Read(samples[i], row);
+    if (!label) label = memory_.Read(samples[i], row);
+    labels[i] = label.value_or(0);
+    if (!label) missing.push_back(i);
   }
+  if (missing.empty()) return absl::OkStatus();
+  for (const size_t i : missing) wanted_.push_back(samples[i]);
   pool_->Wake(id_, NeedNow());
   const absl::Status waited = WaitForWanted(cancelled);
   wanted_.clear();
-  if (waited.ok()) {
-    rows.clear();
-    labels.clear();
-    rows.reserve(samples.size() * static_cast<size_t>(options_.row_bytes));
-    for (const int64_t sample : samples) {
-      const Row& row = held_.at(sample);
-      rows.insert(rows.end(), row.bytes.begin(), row.bytes.end());
-      labels.push_back(row.label);
-    }
+  for (size_t k = 0; waited.ok() && k < missing.size(); ++k) {
+    const Row& row = held_.at(samples[missing[k]]);
+    std::copy(row.bytes.begin(), row.bytes.end(), rows.begin() + static_cast<ptrdiff_t>(missing[k] * size));
+    labels[missing[k]] = row.label;
   }
   held_.clear();
   return waited;
