@@ -21,7 +21,7 @@ constexpr double kSameProgress = 1e-3;
 
 std::vector<Mode> Modes(const PlannerOptions& options) {
   if (options.mode) return {*options.mode};
-  if (options.codec == Codec::kExact) return {Mode::kSync};
+  if (options.codec == Codec::kExact || !options.allow_delay) return {Mode::kSync};
   if (!options.allow_async) return {Mode::kSync, Mode::kPipe};
   return {Mode::kSync, Mode::kPipe, Mode::kAsync};
 }

@@ -22,6 +22,10 @@ struct PlannerOptions {
   uint32_t leaders_max = 0;               // as many at most; 0: as many as pay, or one
   std::optional<uint32_t> quorum;         // of async rounds, instead of a quarter of the workers
   std::optional<uint32_t> staleness_max;  // of async rounds, instead of what the noise scale allows
+  // Pipe and async, whose gradients are of an older version than they are applied to. Not by the planner's choice under
+  // momentum: with a curvature h, a step of rate η is stable up to η h = 2 (1 + β); with a delay of one step the roots
+  // of z² - (1 + β) z + β + η h are inside the unit circle up to η h = 1 - β, which is 38 times less for β = 0.9.
+  bool allow_delay = true;
   bool allow_async = true;
   bool allow_f16 = true;
   bool allow_parking = true;

@@ -257,6 +257,7 @@ PlannerOptions PlannerOptionsOf(const Scenario& scenario) {
                          .codec = pins.codec,
                          .quorum = pins.quorum,
                          .staleness_max = pins.staleness_max,
+                         .allow_delay = scenario.job.optimizer != OptimizerKind::kMomentum,
                          .allow_parking = !pins.admit_all};
   if (scenario.job.exact) options.codec = Codec::kExact;
   std::vector<uint32_t> leaders = pins.leaders;

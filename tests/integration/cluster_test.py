@@ -176,6 +176,8 @@ class ClusterTest(cluster_case.ClusterCase):
         away.rename(folder)
         manager = self.manage("--resume", listen=f"127.0.0.1:{port}", run=run)
         self.finished(manager, epochs=12)
+        warned = any("gradients come late" in line for line in manager.err)
+        self.assertEqual(warned, mode == "async", "momentum is 0.9")
         for node in nodes:
             self.assertEqual(node.wait(), 0, "".join(node.err))
         lines = map(json.loads, (self.folder / run / "metrics.jsonl").read_text().splitlines())

@@ -473,6 +473,7 @@ void ManageRun::PrintBanner() {
   join += arguments_.insecure ? " --insecure" : " --token " + token_->ToString();
   console_.Line(join);
   if (arguments_.work) console_.Line("        this device trains, too");
+  if (const std::string warning = cluster::DelayWarning(job_); !warning.empty()) console_.Line("warning " + warning);
   if (packet_.local_data) {
     console_.Line(
         "data    stays on the devices: join with --data; " +

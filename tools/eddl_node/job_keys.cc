@@ -295,7 +295,8 @@ const JobKey kKeys[] = {
      .doc =
          "When gradients of a batch are applied. sync: when all of it is there. pipe: while the next one is computed. "
          "async: as they come, none older than the noise of gradients allows. auto: whichever promises most progress "
-         "by what is measured."},
+         "by what is measured; sync alone with sgd and momentum, where late gradients bear far smaller learning "
+         "rates."},
     {.name = "cluster.codec",
      .field = FIELD(cluster.codec),
      .choices = kCodecs,

@@ -172,6 +172,15 @@ TEST(PlannerTest, PinsAreKept) {
   }
 }
 
+TEST(PlannerTest, WithoutLateGradientsThereIsSyncAloneUnlessAModeIsPinned) {
+  ClusterView view = Boards(4);
+  ASSERT_NE(First(view).plan.rule.mode, Mode::kSync) << "else this shows nothing";
+  const Decision decision = Choose(view, {.allow_delay = false});
+  EXPECT_TRUE(decision.changed) << "the present plan is ruled out";
+  for (const Candidate& candidate : decision.candidates) EXPECT_EQ(candidate.plan.rule.mode, Mode::kSync);
+  EXPECT_EQ(Choose(view, {.mode = Mode::kPipe, .allow_delay = false}).plan.rule.mode, Mode::kPipe);
+}
+
 TEST(PlannerTest, ATieGoesToTheSimplerPlan) {
   ClusterView view = Boards(1);
   EXPECT_EQ(Describe(First(view).plan), "sync, f32, 1 leader");

@@ -42,6 +42,10 @@ absl::Status CheckTogether(const JobConfig& job) {
   return absl::OkStatus();
 }
 
+bool HasMomentum(const OptimizerSpec& optimizer) {
+  return optimizer.kind == OptimizerKind::kSgd && optimizer.momentum > 0;
+}
+
 // See ManagerOptions::step_scale.
 double StepScale(const OptimizerSpec& optimizer) {
   return optimizer.kind == OptimizerKind::kSgd ? 1 / (1 - optimizer.momentum) : 0;
@@ -86,6 +90,18 @@ absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string&
   return packet;
 }
 
+std::string DelayWarning(const JobConfig& job) {
+  const double beta = job.train.optimizer == "sgd" ? job.train.momentum : 0;
+  if (beta <= 0 || (job.cluster.mode != "pipe" && job.cluster.mode != "async")) return "";
+  // Of PlannerOptions::allow_delay.
+  const auto times = static_cast<int64_t>(2 * (1 + beta) / (1 - beta));
+  char momentum[32];
+  std::snprintf(momentum, sizeof(momentum), "%g", beta);
+  return "cluster.mode = \"" + job.cluster.mode + "\" and train.momentum = " + momentum +
+         ": gradients come late, which bears learning rates about " + std::to_string(times) +
+         " times smaller than sync does; if the loss stops falling, lower one of the two";
+}
+
 net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& packet, const ParamLayout& layout) {
   static const std::map<std::string, net::Mode> kModes = {
       {"sync", net::Mode::kSync}, {"pipe", net::Mode::kPipe}, {"async", net::Mode::kAsync}};
@@ -106,6 +122,7 @@ net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& pa
                                  .speculate = job.cluster.speculate};
   if (const auto mode = kModes.find(job.cluster.mode); mode != kModes.end()) options.planner.mode = mode->second;
   if (const auto codec = kCodecs.find(job.cluster.codec); codec != kCodecs.end()) options.planner.codec = codec->second;
+  options.planner.allow_delay = !HasMomentum(packet.options.optimizer);
   options.planner.allow_parking = job.cluster.parking;
   options.planner.leaders_max = static_cast<uint32_t>(job.cluster.leaders);
   return options;

@@ -19,6 +19,9 @@ absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string&
 
 net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& packet, const ParamLayout& layout);
 
+// What a person should know who asks for pipe or async with momentum; empty for other jobs.
+std::string DelayWarning(const JobConfig& job);
+
 // Tells data sets apart, by all labels and rows: names a cache, whose rows are used without another look. Waits for the
 // rows.
 absl::StatusOr<std::string> CacheFingerprint(const Dataset& train);
