@@ -159,7 +159,10 @@ class ShapeTest(unittest.TestCase):
             path = pathlib.Path(folder) / "s.toml"
             for of_job, of_scenario, mode in (("", "", "sync"), ('[cluster]\nmode = "pipe"\n', "", "pipe"),
                                               ("", '[pins]\nmode = "async"\n', "async"),
-                                              ("", '[testbed.set]\ncluster.mode = "auto"\n', "auto")):
+                                              ("[train]\nmomentum = 0.0\n",
+                                               '[testbed.set]\ncluster.mode = "auto"\n', "auto"),
+                                              ('[train]\noptimizer = "adam"\n[cluster]\nmode = "auto"\n', "", "auto"),
+                                              ('[cluster]\nmode = "auto"\n', "", "sync")):
                 (path.parent / "job.toml").write_text(of_job)
                 path.write_text(job + of_scenario + DEVICES)
                 self.assertEqual(testbed_run.job_mode(scenario.load(path, f"{PROGRAMS}/eddl-sim")), mode)

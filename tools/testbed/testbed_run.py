@@ -11,6 +11,7 @@ import prediction
 import report
 from cluster import ClusterRun
 from commands import TestbedError
+from scenario import flatten
 
 # Enough steps for a steady rate, few enough to wait for.
 MEASURED_SAMPLES = 20_000
@@ -47,10 +48,13 @@ def quotas_of(scenario, node_program, logs):
 
 
 def job_mode(scenario):
-    """How the job closes its rounds: where a scenario does not say it, the simulator would leave it to the planner."""
-    job = tomllib.loads(scenario.job_path.read_text(encoding="utf-8"))
-    of_job = {"cluster.mode": job.get("cluster", {}).get("mode", "sync")}
-    return {**of_job, **scenario.job, **scenario.settings["set"]}["cluster.mode"]
+    """How the job closes its rounds: where a scenario does not say it, the simulator would leave it to the planner, and
+    it does not know of the job's optimizer, with which a manager may have no choice (PlannerOptions::allow_delay)."""
+    defaults = {"cluster.mode": "sync", "train.optimizer": "sgd", "train.momentum": 0.9}
+    of_job = dict(flatten(tomllib.loads(scenario.job_path.read_text(encoding="utf-8"))))
+    keys = {**defaults, **of_job, **scenario.job, **scenario.settings["set"]}
+    has_momentum = keys["train.optimizer"] == "sgd" and keys["train.momentum"] > 0
+    return "sync" if keys["cluster.mode"] == "auto" and has_momentum else keys["cluster.mode"]
 
 
 def prepare(scenario, logs):
