@@ -32,8 +32,10 @@ def last_json(lines):
 
 
 def alone(program, folder, batch):
-    done = subprocess.run([program, "train", JOB, *settings(folder, batch), "--format", "json"], stdout=subprocess.PIPE,
-                          text=True, check=True, timeout=PATIENCE_SECONDS)
+    done = subprocess.run([program, "train", JOB, *settings(folder, batch), "--format", "json"], capture_output=True,
+                          text=True, check=False, timeout=PATIENCE_SECONDS)
+    if done.returncode != 0:
+        sys.exit(f"eddl-node train failed: {done.stderr[-2000:]}")
     return last_json(done.stdout)
 
 
@@ -53,7 +55,10 @@ def cluster(program, folder, workers, batch):
     try:
         manager = start("manager", "manage", JOB, "--listen", "127.0.0.1:0", "--format", "json",
                         *settings(folder, batch, **keys), stdout=subprocess.PIPE)
-        hello = json.loads(manager.stdout.readline())
+        line = manager.stdout.readline()
+        if not line:
+            sys.exit(f"the manager ended: {(folder / 'manager.log').read_text(encoding='utf-8')[-2000:]}")
+        hello = json.loads(line)
         for number in range(workers):
             start(f"worker-{number}", "join", hello["address"], "--token", hello["token"], "--state",
                   folder / f"state-{number}", "--device", "cpu", "--threads", 1, stdout=subprocess.DEVNULL)

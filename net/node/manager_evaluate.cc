@@ -23,7 +23,7 @@ constexpr double kTestLeaseSeconds = 0.01;
 constexpr int64_t kTestLeaseMax = 4;
 // A forward pass beside forward and backward.
 constexpr double kForwardPart = 1.0 / 3;
-// Training goes first: a lease of test samples may wait for a while before it is granted a second time.
+// Training goes first: a lease of test samples may wait for a while before it is granted again.
 constexpr Duration kTestPatience{2'000'000'000};
 constexpr double kTestPatienceLeases = 16;
 // In sync mode, a test waits for gaps of so many rounds, and at least for so long.

@@ -95,6 +95,18 @@ TEST_F(WorkerTest, TheEndOfALaterPartDoesNotEndEarlierOnes) {
   EXPECT_EQ(PushedTo(0).size(), 3);
 }
 
+TEST_F(WorkerTest, TheNextLeaseBeginsBeforeTheGradientOfTheLastIsAdded) {
+  Grant(0, {MicroBatch{4}});
+  Grant(0, {MicroBatch{6}});
+  actions_.clear();
+  Finish(0, MicroBatch{4});
+  const auto* done = actions_.size() == 3 ? std::get_if<Send>(&actions_[0]) : nullptr;
+  ASSERT_NE(done, nullptr) << actions_.size() << " actions";
+  EXPECT_TRUE(std::holds_alternative<Done>(done->message.body));
+  EXPECT_TRUE(std::holds_alternative<Compute>(actions_[1]));
+  EXPECT_TRUE(std::holds_alternative<Merge>(actions_[2]));
+}
+
 // What would be computed if version 1 were here, as a driver asks while it arrives.
 TEST_F(WorkerTest, TellsWhichLeaseComesNextBeforeItsBaseIsHere) {
   EXPECT_FALSE(worker_.LeaseAfter(Version{1}).has_value()) << "there is none";

@@ -1,6 +1,7 @@
 #include "tools/eddl_node/cluster/cluster_options.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -94,12 +95,12 @@ std::string DelayWarning(const JobConfig& job) {
   const double beta = job.train.optimizer == "sgd" ? job.train.momentum : 0;
   if (beta <= 0 || (job.cluster.mode != "pipe" && job.cluster.mode != "async")) return "";
   // Of PlannerOptions::allow_delay.
-  const auto times = static_cast<int64_t>(2 * (1 + beta) / (1 - beta));
+  const auto times = std::llround(2 * (1 + beta) / (1 - beta));
   char momentum[32];
   std::snprintf(momentum, sizeof(momentum), "%g", beta);
   return "cluster.mode = \"" + job.cluster.mode + "\" and train.momentum = " + momentum +
          ": gradients come late, which bears learning rates about " + std::to_string(times) +
-         " times smaller than sync does; if the loss stops falling, lower one of the two";
+         " times smaller than sync does; if the loss stops falling, lower train.learning_rate or train.momentum";
 }
 
 net::ManagerOptions MakeManagerOptions(const JobConfig& job, const JobPacket& packet, const ParamLayout& layout) {
