@@ -125,7 +125,16 @@ void Stream::CloseLocked(const std::string& why) {
   if (closing_) return;
   closing_ = true;
   why_ = why;
+  DropQueue();
   Cancel();
+}
+
+// What gRPC is writing now keeps its bytes itself.
+void Stream::DropQueue() {
+  queued_bytes_ = 0;
+  queue_.clear();
+  frames_.clear();
+  next_frame_ = 0;
 }
 
 void Stream::MaybeFinish() {
@@ -143,9 +152,7 @@ void Stream::OnEnd(const std::string& status) {
     // Our own reason, or gRPC's, which knows why a connection was lost.
     why = !why_.empty() ? why_ : !status.empty() ? status : "the connection was lost";
     bad = bad_;
-    queued_bytes_ = 0;
-    queue_.clear();
-    frames_.clear();
+    DropQueue();
   }
   owner_.OnClosed(*this, why, bad);
 }
