@@ -1,12 +1,12 @@
 #include "net/transport/join_token.h"
 
 #include <openssl/rand.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 
+#include "runtime/base/crc32.h"
 #include "runtime/base/status.h"
 
 namespace eddl::net {
@@ -23,9 +23,8 @@ constexpr size_t kChecksumBegin = kSecretBegin + kSecretDigits + 1;
 constexpr size_t kTokenSize = kChecksumBegin + kChecksumDigits;
 
 std::string Checksum(const std::string& text) {
-  const uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size());
   std::array<char, 9> digits{};
-  std::snprintf(digits.data(), digits.size(), "%08lx", crc);
+  std::snprintf(digits.data(), digits.size(), "%08x", Crc32(text));
   return digits.data();
 }
 

@@ -1,7 +1,5 @@
 #include "net/wire/frame.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -10,6 +8,7 @@
 
 #include "net/wire/codec.h"
 #include "runtime/base/check.h"
+#include "runtime/base/crc32.h"
 #include "runtime/base/status.h"
 
 namespace eddl::net {
@@ -46,13 +45,8 @@ static_assert(std::endian::native == std::endian::little, "headers are copied as
 
 namespace {
 
-uint32_t Crc(const void* data, size_t size, uint32_t crc = 0) {
-  if (size == 0) return crc;  // zlib takes a null pointer for a wish to begin anew
-  return static_cast<uint32_t>(crc32_z(crc, static_cast<const Bytef*>(data), size));
-}
-
 uint32_t HeaderCrc(const FrameHeader& header, std::string_view parcel) {
-  return Crc(parcel.data(), parcel.size(), Crc(&header, offsetof(FrameHeader, header_crc)));
+  return Crc32(parcel, Crc32(std::as_bytes(std::span(&header, 1)).first(offsetof(FrameHeader, header_crc))));
 }
 
 // Whether a parcel brings a payload.
@@ -67,7 +61,7 @@ PayloadRule PayloadRuleOf(const Parcel& parcel) {
 std::string HeadOf(FrameHeader header, std::string_view parcel, std::span<const std::byte> chunk) {
   header.parcel_size = static_cast<uint32_t>(parcel.size());
   header.chunk_size = static_cast<uint32_t>(chunk.size());
-  header.chunk_crc = Crc(chunk.data(), chunk.size());
+  header.chunk_crc = Crc32(chunk);
   header.header_crc = HeaderCrc(header, parcel);
   std::string head(sizeof(FrameHeader), '\0');
   std::memcpy(head.data(), &header, sizeof(FrameHeader));
@@ -144,7 +138,7 @@ absl::Status FrameAssembler::Append(const FrameHeader& header, std::span<const s
     const size_t before = std::min(skip, piece.size());
     skip -= before;
     piece = piece.subspan(before);
-    crc = Crc(piece.data(), piece.size(), crc);
+    crc = Crc32(piece, crc);
     payload_->insert(payload_->end(), piece.begin(), piece.end());
   }
   if (crc != header.chunk_crc) intact_ = false;

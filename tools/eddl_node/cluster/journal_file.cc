@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <array>
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include "absl/time/time.h"
 #include "net/wire/journal_codec.h"
 #include "runtime/base/check.h"
+#include "runtime/base/crc32.h"
 #include "runtime/base/status.h"
 
 namespace eddl::cluster {
@@ -27,12 +27,8 @@ constexpr auto kEntryMax = static_cast<uint32_t>(net::kJournalEntrySizeMax);
 constexpr size_t kPendingMax = 65536;
 constexpr size_t kReadBytes = size_t{1} << 18;
 
-uint32_t Crc(std::string_view bytes) {
-  return static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
-
 std::string Framed(const std::string& entry) {
-  const std::array<uint32_t, 2> head = {static_cast<uint32_t>(entry.size()), Crc(entry)};
+  const std::array<uint32_t, 2> head = {static_cast<uint32_t>(entry.size()), Crc32(entry)};
   std::string framed(kHeadBytes, '\0');
   std::memcpy(framed.data(), head.data(), kHeadBytes);
   return framed + entry;
@@ -46,7 +42,7 @@ std::optional<std::string_view> FirstEntry(std::string_view bytes) {
   std::memcpy(head.data(), bytes.data(), kHeadBytes);
   if (head[0] == 0 || head[0] > kEntryMax || head[0] > bytes.size() - kHeadBytes) return std::nullopt;
   const std::string_view entry = bytes.substr(kHeadBytes, head[0]);
-  if (Crc(entry) != head[1]) return std::nullopt;
+  if (Crc32(entry) != head[1]) return std::nullopt;
   return entry;
 }
 

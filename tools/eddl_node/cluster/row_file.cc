@@ -6,7 +6,6 @@
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "runtime/base/check.h"
+#include "runtime/base/crc32.h"
 #include "runtime/base/status.h"
 
 namespace eddl::cluster {
@@ -34,8 +34,7 @@ struct Head {
 
 uint32_t SumOf(Head head, std::span<const std::byte> row) {
   head.sum = 0;
-  const uLong sum = crc32_z(0, reinterpret_cast<const Bytef*>(&head), sizeof(head));
-  return static_cast<uint32_t>(crc32_z(sum, reinterpret_cast<const Bytef*>(row.data()), row.size()));
+  return Crc32(row, Crc32(std::as_bytes(std::span(&head, 1))));
 }
 
 // A file that is locked as long as it is open.
