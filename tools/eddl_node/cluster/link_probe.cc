@@ -208,9 +208,9 @@ grpc::Status LinkProbeService::Serve(grpc::ServerContext& context, Stream& strea
   return grpc::Status::OK;
 }
 
-LinkProber::LinkProber(std::shared_ptr<grpc::Channel> channel, const std::string& manager_address,
+LinkProber::LinkProber(OpenChannel open_channel, const std::string& manager_address,
                        std::function<void(const LinkEstimate&)> on_estimate)
-    : channel_(std::move(channel)), on_estimate_(std::move(on_estimate)) {
+    : open_channel_(std::move(open_channel)), on_estimate_(std::move(on_estimate)) {
   if (auto counters = InterfaceCounters::Open(manager_address); counters.ok()) counters_ = *std::move(counters);
   thread_ = std::thread([this] { Work(); });
 }
@@ -233,7 +233,7 @@ void LinkProber::Work() {
       if (stopped_) return;
       context_ = &context;
     }
-    const auto rates = ProbeLink(channel_, counters_.get(), context);
+    const auto rates = ProbeLink(open_channel_(), counters_.get(), context);
     rates.ok() ? estimate.Add(*rates) : estimate.AddFailure();
     on_estimate_(estimate);
     const absl::MutexLock lock(&mutex_);

@@ -45,10 +45,15 @@ class LinkProbeService {
 
 // Probes when it is made and as often as a LinkEstimate wants, on a thread of its own; says what is known after each
 // probe.
+//
+// Each probe has a connection of its own: what gRPC keeps for a connection's next read grows with its fastest burst to
+// megabytes, at the manager for each device, and goes with the connection only.
 class LinkProber {
  public:
-  // manager_address: "host:port".
-  LinkProber(std::shared_ptr<grpc::Channel> channel, const std::string& manager_address,
+  using OpenChannel = std::function<std::shared_ptr<grpc::Channel>()>;
+
+  // open_channel: a new one to the manager, whose address is manager_address ("host:port").
+  LinkProber(OpenChannel open_channel, const std::string& manager_address,
              std::function<void(const LinkEstimate&)> on_estimate);
   ~LinkProber();
   LinkProber(const LinkProber&) = delete;
@@ -57,7 +62,7 @@ class LinkProber {
  private:
   void Work();
 
-  const std::shared_ptr<grpc::Channel> channel_;
+  const OpenChannel open_channel_;
   const std::function<void(const LinkEstimate&)> on_estimate_;
   std::unique_ptr<InterfaceCounters> counters_;  // null: not known
   absl::Mutex mutex_;

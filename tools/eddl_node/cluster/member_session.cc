@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "runtime/base/status.h"
-#include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/cluster/node_reporter.h"
 #include "tools/eddl_node/exit_code.h"
 
@@ -73,7 +72,10 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
                                               *session->node_);
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   session->transport_ = *std::move(transport);
-  session->manager_ = net::MakeChannel(options.manager_address, net::kManager, options.credentials);
+  session->open_manager_ = [address = options.manager_address, credentials = options.credentials] {
+    return net::MakeChannel(address, net::kManager, credentials);
+  };
+  session->manager_ = session->open_manager_();
   session->manager_address_ = options.manager_address;
   session->self_ = options.self;
   session->log_ = options.log;
@@ -81,7 +83,7 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
 }
 
 absl::StatusOr<std::string> MemberSession::Run(const std::atomic<bool>& stop) {
-  const LinkProber prober(manager_, manager_address_,
+  const LinkProber prober(open_manager_, manager_address_,
                           [this](const LinkEstimate& estimate) { node_->SetLink(estimate); });
   const NodeReporter reporter(self_, manager_, *transport_, spans_, log_);
   return node_->Run(*transport_, stop);

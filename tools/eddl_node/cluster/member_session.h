@@ -15,6 +15,7 @@
 #include "net/transport/grpc_transport.h"
 #include "tools/eddl_node/cluster/job_packet.h"
 #include "tools/eddl_node/cluster/lease_runner.h"
+#include "tools/eddl_node/cluster/link_probe.h"
 #include "tools/eddl_node/cluster/member_node.h"
 #include "tools/eddl_node/cluster/node_runtime.h"
 #include "tools/eddl_node/cluster/node_service.h"
@@ -66,6 +67,7 @@ class MemberSession {
   std::unique_ptr<MemberNode> node_;
   std::unique_ptr<net::GrpcTransport> transport_;
   std::string manager_address_;
+  LinkProber::OpenChannel open_manager_;
   std::shared_ptr<grpc::Channel> manager_;  // for what is no message of the job
 };
 

@@ -33,6 +33,9 @@ class Server final : public v1::Cluster::Service {
   }
   const std::string& address() const { return address_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  LinkProber::OpenChannel open_channel() const {
+    return [this] { return grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()); };
+  }
 
  private:
   LinkProbeService service_;
@@ -113,7 +116,7 @@ TEST(LinkProberTest, ProbesUntilTheLinkIsKnownAndEndsAtOnce) {
   absl::Notification known;
   int told = 0;
   {
-    const LinkProber prober(server.channel(), server.address(), [&](const LinkEstimate& estimate) {
+    const LinkProber prober(server.open_channel(), server.address(), [&](const LinkEstimate& estimate) {
       ++told;
       EXPECT_GT(estimate.Most().up, 0);
       if (estimate.rates().up > 0 && !known.HasBeenNotified()) known.Notify();
@@ -122,7 +125,8 @@ TEST(LinkProberTest, ProbesUntilTheLinkIsKnownAndEndsAtOnce) {
   }
   EXPECT_GE(told, 2) << "one probe alone is not believed";
   // Also in the middle of a probe.
-  for (int i = 0; i < 3; ++i) const LinkProber prober(server.channel(), server.address(), [](const LinkEstimate&) {});
+  for (int i = 0; i < 3; ++i)
+    const LinkProber prober(server.open_channel(), server.address(), [](const LinkEstimate&) {});
 }
 
 }  // namespace
