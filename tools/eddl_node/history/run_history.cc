@@ -105,13 +105,8 @@ void RunHistory::Add(const RunSample& sample) {
 void RunHistory::AddDevice(const DeviceSample& sample) {
   const auto [it, is_new] = devices_.try_emplace(sample.node);
   Device& device = it->second;
-  if (is_new && series_count_ < options_.devices_max) {
-    ++series_count_;
-    device.has_series = true;
-    if (open_frame_ > 0) {
-      for (TimelineSeries& series : device.series) series.Advance(open_frame_);
-    }
-  }
+  const bool comes = sample.present && (is_new || !device.last.present);
+  if (comes && !device.has_series) GiveSeries(device);
   device.last = sample;
   device.was_present = device.was_present || sample.present;
   if (!device.has_series) return;
@@ -120,6 +115,29 @@ void RunHistory::AddDevice(const DeviceSample& sample) {
   device.series[kDeviceSent].Add(sample.sent_bytes_per_second);
   device.series[kDeviceReceived].Add(sample.received_bytes_per_second);
   device.series[kDeviceCpu].Add(sample.cpu_cores);
+}
+
+void RunHistory::GiveSeries(Device& device) {
+  if (series_count_ == options_.devices_max) {
+    Device* other = LeastOfTheAbsent();
+    if (other == nullptr) return;
+    other->has_series = false;
+    other->series = {};
+    --series_count_;
+  }
+  ++series_count_;
+  device.has_series = true;
+  if (open_frame_ == 0) return;
+  for (TimelineSeries& series : device.series) series.Advance(open_frame_);
+}
+
+RunHistory::Device* RunHistory::LeastOfTheAbsent() {
+  Device* least = nullptr;
+  for (auto& [node, device] : devices_) {
+    if (!device.has_series || device.last.present) continue;
+    if (least == nullptr || device.samples() < least->samples()) least = &device;
+  }
+  return least;
 }
 
 void RunHistory::NoteChanges(const RunSample& sample) {

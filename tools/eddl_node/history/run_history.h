@@ -31,9 +31,10 @@ struct RunEvent {
 };
 
 struct RunHistoryOptions {
-  double frame_seconds = 1;   // at first
-  size_t frames_max = 480;    // even
-  size_t devices_max = 1000;  // with series of their own; others count in the run's
+  double frame_seconds = 1;  // at first
+  size_t frames_max = 480;   // even
+  // With series of their own; others count in the run's. A device that is here takes those of one that is not.
+  size_t devices_max = 1000;
   size_t events_max = 400;
 };
 
@@ -81,6 +82,7 @@ class RunHistory {
     std::array<int64_t, kActivities> looks_before = {};
     bool has_series = false;
     bool was_present = false;  // at any time
+    int64_t samples() const { return samples_before + last.samples; }
     std::array<TimelineSeries, kDeviceQuantities> series;
   };
 
@@ -91,6 +93,9 @@ class RunHistory {
   void Coarsen();
   void AdvanceTo(double seconds);
   void AddDevice(const DeviceSample& sample);
+  void GiveSeries(Device& device);
+  // Of the devices that are away and have series, one that computed least; null: there is none.
+  Device* LeastOfTheAbsent();
   void NoteChanges(const RunSample& sample);
   // `before`: null if it was never seen.
   void NoteChange(const Device* before, const DeviceSample& now, double seconds);

@@ -82,7 +82,7 @@ const std::array<const char*, RunHistory::kDeviceQuantities> RunHistory::kDevice
 
 Json RunHistory::DeviceToJson(const Device& device) const {
   const DeviceSample& last = device.last;
-  Json totals = {{"samples", device.samples_before + last.samples},
+  Json totals = {{"samples", device.samples()},
                  {"leases", device.leases_before + last.leases},
                  {"compute_seconds", Rounded(device.compute_before + last.compute_seconds)},
                  {"looks", Json::array()}};
@@ -116,8 +116,8 @@ Json RunHistory::ToJson(size_t devices_max) const {
   std::vector<const Device*> order;
   for (const auto& [node, device] : devices_) order.push_back(&device);
   const size_t own = std::min(devices_max, order.size());
-  const auto total = [](const Device* device) { return device->samples_before + device->last.samples; };
-  std::stable_sort(order.begin(), order.end(), [&](const Device* a, const Device* b) { return total(a) > total(b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Device* a, const Device* b) { return a->samples() > b->samples(); });
   const std::vector<const Device*> others(order.begin() + static_cast<std::ptrdiff_t>(own), order.end());
   Json json = {{"schema", kSchema},
                {"frame_seconds", frame_seconds_},

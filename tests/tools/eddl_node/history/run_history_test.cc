@@ -166,6 +166,25 @@ TEST(RunHistoryTest, GivesSeriesToALimitedNumberOfDevices) {
   EXPECT_TRUE(history.DeviceJson(3).is_null());
 }
 
+TEST(RunHistoryTest, GivesTheSeriesOfThoseThatWentToThoseThatCome) {
+  RunHistory history({.devices_max = 2});
+  history.Add(At(0, 6, {Device(1, 1, 50), Device(2, 2, 40), Device(3, 3, 30)}));
+  EXPECT_TRUE(history.DeviceJson(3)["series"].empty()) << "there is no room";
+  DeviceSample first_gone = Device(1, 0, 50);
+  DeviceSample second_gone = Device(2, 0, 40);
+  first_gone.present = second_gone.present = false;
+  history.Add(At(1, 3, {first_gone, second_gone, Device(3, 3, 60)}));
+  history.Add(At(2, 7, {first_gone, second_gone, Device(3, 3, 90), Device(4, 4)}));
+  EXPECT_TRUE(history.DeviceJson(2)["series"].empty()) << "it computed least of those that went";
+  EXPECT_EQ(history.DeviceJson(1)["series"]["samples_per_second"].dump(), "[1,0,0]");
+  EXPECT_EQ(history.DeviceJson(4)["series"]["samples_per_second"].dump(), "[null,null,4]");
+  EXPECT_EQ(history.DeviceJson(2)["totals"]["samples"], 40);
+  // It comes back, and finds room where the other was.
+  history.Add(At(3, 5, {first_gone, Device(2, 5, 10), Device(3, 3, 99), Device(4, 4)}));
+  EXPECT_TRUE(history.DeviceJson(1)["series"].empty());
+  EXPECT_EQ(history.DeviceJson(2)["series"]["samples_per_second"].dump(), "[null,null,null,5]");
+}
+
 TEST(RunHistoryTest, GoesOnFromWhatAnEarlierManagerWrote) {
   RunHistory first({.frame_seconds = 1});
   first.Add(At(0, 10, {Device(1, 10, 100)}));
