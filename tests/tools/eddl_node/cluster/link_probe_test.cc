@@ -115,8 +115,13 @@ TEST(LinkProberTest, ProbesUntilTheLinkIsKnownAndEndsAtOnce) {
   const Server server;
   absl::Notification known;
   int told = 0;
+  std::atomic<int> opened = 0;
+  const auto open_channel = [&, open = server.open_channel()] {
+    ++opened;
+    return open();
+  };
   {
-    const LinkProber prober(server.open_channel(), server.address(), [&](const LinkEstimate& estimate) {
+    const LinkProber prober(open_channel, server.address(), [&](const LinkEstimate& estimate) {
       ++told;
       EXPECT_GT(estimate.Most().up, 0);
       if (estimate.rates().up > 0 && !known.HasBeenNotified()) known.Notify();
@@ -124,6 +129,7 @@ TEST(LinkProberTest, ProbesUntilTheLinkIsKnownAndEndsAtOnce) {
     EXPECT_TRUE(known.WaitForNotificationWithTimeout(absl::Seconds(60)));
   }
   EXPECT_GE(told, 2) << "one probe alone is not believed";
+  EXPECT_GE(opened, told) << "each has a connection of its own";
   // Also in the middle of a probe.
   for (int i = 0; i < 3; ++i)
     const LinkProber prober(server.open_channel(), server.address(), [](const LinkEstimate&) {});
