@@ -50,6 +50,7 @@ void Leader::Begin(const Start& start, Outbox& out) {
   own_ = backup_ = {};
   open_.clear();
   sent_.clear();
+  awaited_.clear();
   replica_.reset();
   backed_up_ = kNoVersion;
   std::erase_if(records_, [&](const CommitRecord& record) { return record.round >= start.version; });
@@ -65,6 +66,7 @@ void Leader::Begin(const Start& start, Outbox& out) {
     backup_.missing = start.map.shards[*index].stripes;
   }
   for (const Transfer& transfer : start.transfers) {
+    if (transfer.to == self_ && transfer.from != self_) awaited_.push_back(transfer);
     if (transfer.from == self_ && transfer.to == self_) {
       out.Do(Load{.stripes = transfer.stripes, .version = start_, .backup = transfer.backup});
     } else if (transfer.from == self_) {
@@ -115,7 +117,11 @@ std::vector<Held> Leader::Holdings() const {
 
 void Leader::OnMove(NodeId from, const Move& move, Outbox& out) {
   Holding& holding = move.backup ? backup_ : own_;
-  const bool wanted = move.version == start_ && Intersect(holding.missing, move.stripes) == move.stripes;
+  // From whom the view's start says; anybody else could put parameters of its own in their place.
+  const bool agreed = std::any_of(awaited_.begin(), awaited_.end(), [&](const Transfer& transfer) {
+    return transfer.from == from && transfer.backup == move.backup && transfer.stripes == move.stripes;
+  });
+  const bool wanted = agreed && move.version == start_ && Intersect(holding.missing, move.stripes) == move.stripes;
   if (!wanted || !move.intact) {
     out.Do(Release{move.payload});
     if (wanted) out.SendTo(from, Nack{.round = move.version});

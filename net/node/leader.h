@@ -75,11 +75,12 @@ class Leader {
   template <typename Digest>
   void AddTo(Digest& digest) const {
     const auto& [self, names, shard, predecessor, start, own, backup, kept, subscribers, pulls, open, backed_up,
-                 replica, replica_payload, sent, records, durable, fenced] = *this;
+                 replica, replica_payload, sent, awaited, records, durable, fenced] = *this;
     digest.Add(self, shard, predecessor, start, own, backup, kept, subscribers, pulls, open, backed_up, replica, sent,
                records, durable, fenced);
     if (replica) digest.Add(replica_payload);
     digest.Omit(names);
+    digest.Omit(awaited);  // as the view's start has them
   }
 
  private:
@@ -145,6 +146,7 @@ class Leader {
   std::optional<CommitRecord> replica_;               // sent, not confirmed
   Payload replica_payload_{};
   std::vector<Transfer> sent_;            // to other nodes in this view
+  std::vector<Transfer> awaited_;         // from them, or from the manager
   std::vector<CommitRecord> records_;     // of the own shard's commits and the backup's, sorted by round
   Version durable_{};                     // records of rounds below are not needed here
   std::map<NodeId, Incarnation> fenced_;  // nothing of these lives, or older ones

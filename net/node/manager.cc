@@ -14,6 +14,9 @@ constexpr uint32_t kStripesPerLeader = 20;
 constexpr uint32_t kLeadersExpectedMax = 64;
 // What a node did wrong (damaged or non-finite contributions) before it is sent away.
 constexpr int32_t kStrikesMax = 3;
+// A node holds a version, and the one before it.
+constexpr uint64_t kVersionsHeldMax = 8;
+constexpr char kUnreal[] = "says that it holds what there can't be";
 
 ManagerOptions WithDefaults(ManagerOptions options) {
   if (options.stripe_count == 0) {
@@ -32,7 +35,10 @@ Manager::Manager(ManagerOptions options)
 
 void Manager::Handle(Instant now, const Event& event, Actions& actions) {
   Step step{.now = now, .out = Outbox(actions, view_, {view_, 0})};
-  if (phase_ == Phase::kOver) return;
+  if (phase_ == Phase::kOver) {
+    if (const auto* received = std::get_if<Received>(&event)) ReleasePayload(received->message.body, actions);
+    return;
+  }
   std::visit(Overloaded{
                  [&](const Started& started) { OnStarted(step, started); },
                  [&](const Received& received) { OnMessage(step, received.from, received.message); },
@@ -92,7 +98,9 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
   NodeRecord* node = roster_.Find(from);
   // Of another view, or of a life that is over: nothing of it counts.
   const bool alive = node != nullptr && node->state != NodeRecord::State::kAbsent;
-  if (message.view != view_ || !alive || message.incarnation != node->incarnation) return;
+  if (message.view != view_ || !alive || message.incarnation != node->incarnation) {
+    return step.out.Release(message.body);
+  }
   std::visit(Overloaded{
                  [&](const Beat& beat) {
                    node->heartbeat.Beat(step.now);  // these alone come regularly
@@ -151,6 +159,7 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
   }
   ParkNewcomer(from, known);
   replan_ = true;
+  bool fits = true;
   Welcome welcome{.incarnation = node.incarnation};
   if (phase_ == Phase::kRunning) {
     welcome.map = map_;
@@ -162,19 +171,44 @@ void Manager::OnHello(Step& step, NodeId from, const Hello& hello) {
       if (evaluation.version() < version_) evaluation.Exclude(from);
     }
   } else {
-    node.acked = true;
-    node.held = hello.held;
-    node.held_view = hello.held_view;
+    fits = TakeHoldings(from, {hello.held, hello.held_view, hello.records});
     // Where one of those that had a part comes back, the others may follow.
     const auto holds = [](const Held& held) { return held.newest != kNoVersion; };
     const bool had_part = map_.HasRole(from) && std::any_of(hello.held.begin(), hello.held.end(), holds);
     if (had_part) waiting_since_ = step.now;
-    node.records = hello.records;
   }
   step.out.SendTo(from, std::move(welcome));
   if (phase_ == Phase::kRunning && !evaluations_.empty() && evaluations_.back().version() == version_) {
     TellToKeep(step, version_, {from});
   }
+  if (!fits) Strike(step, from, kUnreal);
+}
+
+bool Manager::TakeHoldings(NodeId from, const ViewAck& ack) {
+  NodeRecord& node = *roster_.Find(from);
+  node.acked = true;
+  const auto is_real = [this](const Held& held) {
+    const bool none = held.newest == kNoVersion;
+    return CountStripes(held.stripes) <= options_.stripe_count &&
+           (held.stripes.empty() || ToInt(held.stripes.back().end) <= options_.stripe_count) &&
+           (none || ToInt(held.newest) - ToInt(held.oldest) < kVersionsHeldMax);
+  };
+  const auto is_known = [this](const CommitRecord& record) {
+    return record.micro_batches.empty() || ToInt(record.micro_batches.back()) < ledger_.micro_batch_end();
+  };
+  const bool fits = std::all_of(ack.held.begin(), ack.held.end(), is_real) &&
+                    std::all_of(ack.records.begin(), ack.records.end(), is_known);
+  node.held = fits ? ack.held : std::vector<Held>{};
+  node.held_view = ack.held_view;
+  node.records = fits ? ack.records : std::vector<CommitRecord>{};
+  return fits;
+}
+
+void Manager::OnViewAck(Step& step, NodeId from, const ViewAck& ack) {
+  if (phase_ != Phase::kAgreeing) return;
+  const bool fits = TakeHoldings(from, ack);
+  agree_bound_.Add(step.now - agreeing_since_);
+  if (!fits) Strike(step, from, kUnreal);
 }
 
 void Manager::OnLeave(Step& step, NodeId from) {

@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -172,6 +173,9 @@ class Manager {
   void OnStarted(Step& step, const Started& started);
   void OnMessage(Step& step, NodeId from, const Message& message);
   void OnHello(Step& step, NodeId from, const Hello& hello);
+  // What a member says that it holds, and knows of; false if that can't be: nothing of it is counted on then.
+  bool TakeHoldings(NodeId from, const ViewAck& ack);
+  void OnViewAck(Step& step, NodeId from, const ViewAck& ack);
   void OnLeave(Step& step, NodeId from);
   void OnPeerDown(Step& step, const PeerDown& peer);
   void OnTimer(Step& step);
@@ -201,7 +205,6 @@ class Manager {
   // manager_view.cc: agreeing on views.
   void EnterNextView(Step& step);
   void ChangeView(Step& step, const std::string& why);
-  void OnViewAck(Step& step, NodeId from, const ViewAck& ack);
   void TryStart(Step& step);
   void StartView(Step& step, Version version, const std::vector<Held>& held);
   // After a restart: a node that had a part in the last view has not connected yet. What it holds may be held nowhere
@@ -213,10 +216,13 @@ class Manager {
   // (ski rental).
   bool AwaitsLost(Instant now) const;
   std::vector<LeaderShare> ChooseLeaders() const;
-  std::vector<Held> UsableHoldings() const;
+  // What the members here hold of the history that goes on, up to a version: without its record, none is of use.
+  std::vector<Held> UsableHoldings(Version newest) const;
   std::vector<Transfer> PlanTransfers(const ShardMap& map, Version version, const std::vector<Held>& held) const;
-  // The journal was behind what was applied: the leaders' records, up to `version`. False if one is missing.
-  bool AdoptRecords(Step& step, Version version);
+  // The commits of the newest view that members tell of and the journal does not have, from the first that is missing
+  // as far as there are such that can be.
+  std::vector<CommitRecord> RecordsBeyondJournal() const;
+  void Adopt(Step& step, std::span<const CommitRecord> records);
   // What was stable is lost: the ledger as it was at an older version, >= the checkpoint's.
   void ReplayTo(Step& step, Version version);
   NodeId ChooseStandby(NodeId leader) const;

@@ -1,5 +1,6 @@
 // Manager: agreeing on views. A view is one map of leaders and backups, and one version to go on from.
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "net/node/manager.h"
@@ -77,16 +78,6 @@ void Manager::ChangeView(Step& step, const std::string& why) {
   step.out.SendToAll(std::move(asked), ViewChange{why});
 }
 
-void Manager::OnViewAck(Step& step, NodeId from, const ViewAck& ack) {
-  if (phase_ != Phase::kAgreeing) return;
-  NodeRecord& node = *roster_.Find(from);
-  node.acked = true;
-  node.held = ack.held;
-  node.held_view = ack.held_view;
-  node.records = ack.records;
-  agree_bound_.Add(step.now - agreeing_since_);
-}
-
 void Manager::TryStart(Step& step) {
   const std::vector<NodeId> present = roster_.Present();
   uint32_t workers = 0;
@@ -112,14 +103,19 @@ void Manager::TryStart(Step& step) {
   if (first) return StartView(step, Version{0}, {});
 
   if (!patience_over_ && AwaitsHolder()) return;
-  const std::vector<Held> held = UsableHoldings();
+  // The journal may be behind what was applied.
+  const std::vector<CommitRecord> beyond = RecordsBeyondJournal();
+  const std::vector<Held> held = UsableHoldings(Version{ToInt(version_) + beyond.size()});
   const std::optional<Version> complete = NewestComplete(held, options_.stripe_count);
   const bool lossless = complete && *complete >= ledger_.stable();
-  if (lossless && AdoptRecords(step, *complete)) return StartView(step, *complete, held);
+  if (lossless) {
+    if (*complete > version_) Adopt(step, std::span(beyond).first(ToInt(*complete) - ToInt(version_)));
+    return StartView(step, *complete, held);
+  }
   // Somebody who is away may hold what is missing. If not, the best that is left: a shard that was kept when it moved,
   // or the checkpoint.
   if (AwaitsLost(step.now)) return;
-  if (complete && !lossless && *complete > checkpoint_) {
+  if (complete && *complete > checkpoint_) {
     ReplayTo(step, *complete);
     StartView(step, *complete, held);
   } else {
@@ -160,7 +156,7 @@ bool Manager::AwaitsLost(Instant now) const {
   return now - waiting_since_ < std::min(most, agreeing_since_ - safe_since_) && now - agreeing_since_ < all;
 }
 
-std::vector<Held> Manager::UsableHoldings() const {
+std::vector<Held> Manager::UsableHoldings(Version newest) const {
   std::vector<Held> usable;
   for (const NodeId id : roster_.Present()) {
     const NodeRecord& node = *roster_.Find(id);
@@ -169,6 +165,7 @@ std::vector<Held> Manager::UsableHoldings() const {
     for (Held held : node.held) {
       if (held.newest == kNoVersion) continue;
       held.node = id;
+      held.newest = std::min(held.newest, newest);
       // What it held beyond the version from which the newest view started was undone by that start.
       if (!current) held.newest = std::min(held.newest, started_version_);
       if (held.oldest <= held.newest) usable.push_back(std::move(held));
@@ -177,29 +174,43 @@ std::vector<Held> Manager::UsableHoldings() const {
   return usable;
 }
 
-bool Manager::AdoptRecords(Step& step, Version version) {
-  if (version <= version_) return true;
-  std::vector<CommitRecord> adopted;
-  for (Version round = version_; round < version; round = Next(round)) {
+std::vector<CommitRecord> Manager::RecordsBeyondJournal() const {
+  std::vector<CommitRecord> beyond;
+  std::optional<Ledger> ledger;
+  const auto find = [&](Version round) -> const CommitRecord* {
     for (const NodeId id : roster_.Present()) {
-      const std::vector<CommitRecord>& records = roster_.Find(id)->records;
-      const auto it = std::find_if(records.begin(), records.end(),
-                                   [round](const CommitRecord& record) { return record.round == round; });
-      if (it == records.end()) continue;
-      adopted.push_back(*it);
-      break;
+      for (const CommitRecord& record : roster_.Find(id)->records) {
+        if (record.round != round || record.view != started_) continue;
+        if (!ledger) {
+          ledger = ledger_;
+          ledger->SetAway({});
+          ledger->Rollback(version_);
+        }
+        // Whoever says that a sample was used twice is not believed.
+        if (ledger->CanReplay(record.micro_batches)) return &record;
+      }
     }
-    if (adopted.empty() || adopted.back().round != round) return false;
+    return nullptr;
+  };
+  Version round = version_;
+  for (const CommitRecord* record = find(round); record != nullptr; record = find(round)) {
+    ledger->Replay(round, record->micro_batches);
+    beyond.push_back(*record);
+    round = Next(round);
   }
+  return beyond;
+}
+
+void Manager::Adopt(Step& step, std::span<const CommitRecord> records) {
+  if (records.empty()) return;
   ledger_.SetAway({});
   ledger_.Rollback(version_);
-  for (const CommitRecord& record : adopted) {
+  for (const CommitRecord& record : records) {
     ledger_.Replay(record.round, record.micro_batches);
     records_.push_back(record);
     step.out.Do(Journal{record});
+    version_ = Next(record.round);
   }
-  version_ = version;
-  return true;
 }
 
 void Manager::ReplayTo(Step& step, Version version) {

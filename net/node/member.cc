@@ -1,6 +1,7 @@
 #include "net/node/member.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "net/node/overloaded.h"
@@ -9,8 +10,21 @@
 namespace eddl::net {
 namespace {
 
-// Messages of peers that are kept until our own Start: each peer sends a few at most.
-constexpr size_t kEarlyMax = 1024;
+template <typename T, typename... Types>
+constexpr bool kIsOneOf = (std::is_same_v<T, Types> || ...);
+
+// Messages that are kept until our own Start, of each peer: it sends a few at most.
+constexpr int64_t kEarlyOfPeerMax = 64;
+
+// What the manager alone has to say: from anybody else it is a lie.
+bool IsManagersWord(const Body& body) {
+  return std::visit(
+      [](const auto& kind) {
+        using Kind = std::decay_t<decltype(kind)>;
+        return kIsOneOf<Kind, Welcome, Fence, Bye, ViewChange, Start, Grant, Cancel, Assign, Drop, Close, Commit>;
+      },
+      body);
+}
 
 }  // namespace
 
@@ -99,6 +113,7 @@ void Member::Enter(View view, Actions& actions) {
 }
 
 void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
+  if (from != kManager && IsManagersWord(message.body)) return;
   const bool agreeing =
       std::holds_alternative<Welcome>(message.body) || std::holds_alternative<ViewChange>(message.body);
   if (agreeing && message.view >= view_) {
@@ -127,7 +142,8 @@ void Member::OnMessage(NodeId from, const Message& message, Actions& actions) {
 void Member::KeepEarly(NodeId from, const Message& message, Actions& actions) {
   // The manager's own word is in order; but for parts of a checkpoint, which take the other connection.
   const bool is_in_order = from == kManager && !std::holds_alternative<Move>(message.body);
-  if (is_in_order || early_.size() >= kEarlyMax) return ReleasePayload(message.body, actions);
+  const auto kept = std::count_if(early_.begin(), early_.end(), [&](const Received& e) { return e.from == from; });
+  if (is_in_order || kept >= kEarlyOfPeerMax) return ReleasePayload(message.body, actions);
   early_.push_back({from, message});
 }
 
@@ -198,11 +214,6 @@ void Member::OnCurrent(NodeId from, const Message& message, Outbox& out) {
                  [&](const auto&) {},  // not a member's business: a peer that errs does no harm
              },
              message.body);
-}
-
-void Member::ReleasePayload(const Body& body, Actions& actions) {
-  const Payload payload = PayloadOf(body);
-  if (payload != Payload{}) actions.push_back(Release{payload});
 }
 
 }  // namespace eddl::net

@@ -63,7 +63,6 @@ class Member {
   void Enter(View view, Actions& actions);
   void TakeEarly(Outbox& out);
   void KeepEarly(NodeId from, const Message& message, Actions& actions);
-  static void ReleasePayload(const Body& body, Actions& actions);
 
   MemberOptions options_;
   View view_{};

@@ -13,6 +13,12 @@
 
 namespace eddl::net {
 
+// Of a message that came: says that its bytes, if it has any, are of no use.
+inline void ReleasePayload(const Body& body, Actions& actions) {
+  const Payload payload = PayloadOf(body);
+  if (payload != Payload{}) actions.push_back(Release{payload});
+}
+
 class Outbox {
  public:
   Outbox(Actions& actions, View view, Incarnation incarnation)
@@ -24,6 +30,7 @@ class Outbox {
     incarnation_ = incarnation;
   }
   void Do(Action action) { actions_.push_back(std::move(action)); }
+  void Release(const Body& body) { ReleasePayload(body, actions_); }
   void SendTo(NodeId to, Body body) { Do(Send{.to = to, .message = Stamp(std::move(body))}); }
   void SendToAll(std::vector<NodeId> to, Body body) {
     if (!to.empty()) Do(Multicast{.to = std::move(to), .message = Stamp(std::move(body))});

@@ -7,6 +7,13 @@
 #include "runtime/base/rng.h"
 
 namespace eddl::net {
+namespace {
+
+// Epochs that a record can begin at once: more than one only if they are tiny.
+constexpr int64_t kEpochsAheadMax = 8;
+
+}  // namespace
+
 Ledger::Ledger(const LedgerOptions& options) : options_(options) {
   EDDL_CHECK(options.sample_count >= 0 && options.micro_batch_size > 0 && options.epoch_count >= 0)
       << options.sample_count << " samples in micro-batches of " << options.micro_batch_size << ", "
@@ -203,6 +210,17 @@ void Ledger::Record(Version round, std::span<const MicroBatch> mbs, State from) 
 }
 
 void Ledger::Commit(Version round, std::span<const MicroBatch> mbs) { Record(round, mbs, State::kTaken); }
+
+bool Ledger::CanReplay(std::span<const MicroBatch> mbs) const {
+  return std::all_of(mbs.begin(), mbs.end(), [this](MicroBatch mb) {
+    if (ToInt(mb) >= micro_batch_end()) return false;
+    const int64_t number = EpochOf(mb);
+    if (number < closed_end() || number >= begun_end() + kEpochsAheadMax) return false;
+    if (number >= begun_end()) return true;
+    const Epoch& epoch = epochs_[static_cast<size_t>(number) - closed_.size()];
+    return epoch.states[static_cast<size_t>(PositionOf(mb, number))] == State::kFree;
+  });
+}
 
 void Ledger::Replay(Version round, std::span<const MicroBatch> mbs) { Record(round, mbs, State::kFree); }
 

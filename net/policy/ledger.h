@@ -99,8 +99,10 @@ class Ledger {
   void Free(std::span<const MicroBatch> mbs);
   // A round is committed with these. REQUIRES: taken; rounds commit in order.
   void Commit(Version round, std::span<const MicroBatch> mbs);
-  // As Commit, for the record of a journal: nobody took them in this life. REQUIRES: free; rounds commit in order.
+  // As Commit, for the record of a journal: nobody took them in this life. REQUIRES: CanReplay; rounds commit in order.
   void Replay(Version round, std::span<const MicroBatch> mbs);
+  // All are micro-batches of an epoch that has begun, or of the next few, and free.
+  bool CanReplay(std::span<const MicroBatch> mbs) const;
   // The epoch had closed, says a journal: what is free in it is quarantined or deferred, and the commits below that
   // version are stable. Nothing if it is closed. REQUIRES: an epoch of the job; all records below the version are
   // replayed, epochs are given in order.

@@ -182,9 +182,11 @@ void MemberNode::Take(Incoming incoming) {
   // Whether bytes are of the right length is known once the view that they are of has started here.
   const bool early = view > member_.view() || (view == member_.view() && !member_.active());
   if (!has_bytes || !early) return Deliver(std::move(incoming));
-  if (early_.size() < kEarlyMessagesMax) return early_.push_back(std::move(incoming));
+  const auto kept =
+      std::count_if(early_.begin(), early_.end(), [&](const Incoming& other) { return other.from == incoming.from; });
+  if (kept < kEarlyOfPeerMax) return early_.push_back(std::move(incoming));
   status_.last_error = "node " + std::to_string(ToInt(incoming.from)) + ": more than " +
-                       std::to_string(kEarlyMessagesMax) + " messages of a view that has not started here; dropped";
+                       std::to_string(kEarlyOfPeerMax) + " messages of a view that has not started here; dropped";
 }
 
 void MemberNode::TakeEarly() {

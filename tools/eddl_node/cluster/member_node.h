@@ -34,8 +34,8 @@
 
 namespace eddl::cluster {
 
-// Bulk messages of a view that has not started here are kept; a peer sends a few at most.
-constexpr size_t kEarlyMessagesMax = 256;
+// Bulk messages of a view that has not started here are kept, of each peer: it sends a few at most.
+constexpr int64_t kEarlyOfPeerMax = 32;
 // How long a node that wants to go waits for the manager's goodbye, if it holds nothing that may be nowhere else, or if
 // the manager has gone; and after how long it says that it waits.
 constexpr Duration kLeavePatience{15'000'000'000};

@@ -1,0 +1,175 @@
+// Members that say what no honest one says: the cluster goes on as if they had not, and no process ends.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "net/node/leader.h"
+#include "net/node/manager.h"
+#include "net/node/member.h"
+#include "tests/net/node/cluster.h"
+
+namespace eddl::net {
+namespace {
+
+// As of node 1, in the view that runs.
+Received Lie(const Cluster& cluster, Body body) {
+  return {.from = NodeId{1},
+          .message = {.view = cluster.manager().view(), .incarnation = {View{1}, 1}, .body = std::move(body)}};
+}
+
+// Nodes 3 and 4 lead.
+TEST(LiarTest, AMemberDoesWhatTheManagerSaysAndNobodyElse) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  const Version version = cluster.manager().version();
+  const View later{ToInt(cluster.manager().view()) + 1000};
+  std::vector<Received> lies = {
+      Lie(cluster, Bye{"the job is over"}),
+      Lie(cluster, Fence{.node = NodeId{3}, .incarnation = {View{1}, 3}}),
+      Lie(cluster, Commit{.record = {.round = version, .micro_batches = {MicroBatch{0}}, .step = 1}}),
+      Lie(cluster, Close{.round = version, .attempt = 1'000}),
+      Lie(cluster, ViewChange{"because"}),
+      Lie(cluster, Grant{.round = version, .base = version, .micro_batches = {MicroBatch{1}}, .samples = 4}),
+      Lie(cluster, Drop{.round = version}),
+  };
+  lies.push_back(lies.front());
+  lies.back().message.view = later;
+  lies.push_back(Lie(cluster, Start{.map = {.shards = {{.leader = NodeId{1}, .backup = NodeId{1}}}}}));
+  lies.back().message.view = later;
+  lies.push_back(Lie(cluster, Welcome{.incarnation = {later, 1}}));
+  lies.back().message.view = later;
+  for (const Received& lie : lies) {
+    for (const uint32_t node : {2u, 3u, 4u}) cluster.Handle(node, lie);
+  }
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+  EXPECT_EQ(cluster.manager().view(), View{1});
+  EXPECT_EQ(cluster.sent("Nack"), 0);
+}
+
+TEST(LiarTest, StripesAreTakenFromWhomTheStartNames) {
+  Leader leader(NodeId{3});
+  Actions actions;
+  Outbox out(actions, View{2}, {});
+  const std::vector<StripeRange> all = {{Stripe{0}, Stripe{8}}};
+  leader.Begin({.map = {.shards = {{.leader = NodeId{3}, .backup = NodeId{4}, .stripes = all}}},
+                .version = Version{5},
+                .transfers = {{.from = NodeId{4}, .to = NodeId{3}, .stripes = all}}},
+               out);
+  actions.clear();
+  const Move move{.stripes = all, .version = Version{5}, .payload = Payload{7}};
+  leader.OnMove(NodeId{1}, move, out);
+  ASSERT_EQ(actions.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<Release>(actions[0]));
+  leader.OnMove(NodeId{4}, move, out);
+  ASSERT_EQ(actions.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<Load>(actions[1]));
+}
+
+TEST(LiarTest, WhatIsEarlyOfOnePeerLeavesRoomForOthers) {
+  Member member({.self = NodeId{3}, .capabilities = {.can_lead = true}});
+  const auto released = [&](uint32_t from, uint64_t payload) {
+    Actions actions;
+    member.Handle(Instant{},
+                  Received{.from = NodeId{from},
+                           .message = {.view = View{uint64_t{1} << 61},
+                                       .body = Move{.stripes = {{Stripe{0}, Stripe{1}}}, .payload = Payload{payload}}}},
+                  actions);
+    return !actions.empty() && std::holds_alternative<Release>(actions[0]);
+  };
+  uint64_t kept = 0;
+  while (kept < 2'000 && !released(1, kept + 1)) ++kept;
+  EXPECT_GT(kept, 10u);
+  EXPECT_LT(kept, 100u);
+  EXPECT_FALSE(released(2, 5'000));
+}
+
+// A manager that comes back asks what its members hold.
+class ReturningManagerTest : public testing::Test {
+ protected:
+  ReturningManagerTest() { EXPECT_TRUE(cluster_.RunToVersion(3)); }
+
+  // Node 1 answers in place of what it would have said; then the job goes on to its end.
+  void RunWith(const std::vector<Held>& held, const std::vector<CommitRecord>& records) {
+    Started started = cluster_.journal();
+    cluster_.Crash(0);
+    cluster_.StartManager(started);
+    const Hello hello{.capabilities = {.can_work = true}, .held = held, .held_view = View{1}, .records = records};
+    cluster_.Handle(0, Received{.from = NodeId{1}, .message = {.body = hello}});
+    for (const uint32_t node : {2u, 3u, 4u}) cluster_.Handle(node, PeerUp{kManager});
+    ASSERT_TRUE(cluster_.Run());
+    EXPECT_EQ(cluster_.why(), "");
+    EXPECT_EQ(CoverOf(cluster_), "24 micro-batches once");
+    EXPECT_FALSE(Says(cluster_, "Back from version")) << cluster_.said();
+  }
+
+  Cluster cluster_{{}};
+  const std::vector<StripeRange> all_ = {{Stripe{0}, Stripe{8}}};
+};
+
+TEST_F(ReturningManagerTest, NobodyHoldsAllVersionsThereCanBe) {
+  RunWith({{.node = NodeId{1}, .stripes = all_, .oldest = Version{0}, .newest = Version{uint64_t{1} << 61}}}, {});
+}
+
+TEST_F(ReturningManagerTest, NobodyHoldsStripesThatThereAreNot) {
+  RunWith({{.node = NodeId{1}, .stripes = {{Stripe{0}, Stripe{1u << 20}}}, .oldest = Version{2}, .newest = Version{2}}},
+          {});
+}
+
+TEST_F(ReturningManagerTest, ARecordOfMicroBatchesThatThereAreNotIsNotAdopted) {
+  const Version next = cluster_.manager().version();
+  RunWith({{.node = NodeId{1}, .stripes = all_, .oldest = next, .newest = Next(next)}},
+          {{.round = next, .view = View{1}, .micro_batches = {MicroBatch{uint64_t{1} << 61}}, .step = 4}});
+}
+
+// Micro-batch 0 was in the first round.
+TEST_F(ReturningManagerTest, ARecordThatUsesASampleAgainIsNotAdopted) {
+  const Version next = cluster_.manager().version();
+  RunWith({{.node = NodeId{1}, .stripes = all_, .oldest = next, .newest = Next(next)}},
+          {{.round = next, .view = View{1}, .micro_batches = {MicroBatch{0}}, .step = 4}});
+}
+
+// Not a liar, but one that was away while its view was undone: the journal lacks the newest round, which leaders know.
+TEST_F(ReturningManagerTest, ARecordOfAnEarlierViewIsNotAdopted) {
+  const CommitRecord newest = cluster_.journal().records.back();
+  CommitRecord undone = newest;
+  undone.view = View{0};
+  undone.micro_batches = {MicroBatch{22}, MicroBatch{23}};
+  cluster_.Crash(0);
+  cluster_.Crash(1);
+  cluster_.RestartManager(1);
+  const Hello hello{.capabilities = {.can_work = true}, .held_view = View{0}, .records = {undone}};
+  cluster_.Handle(0, Received{.from = NodeId{1}, .message = {.body = hello}});
+  ASSERT_TRUE(cluster_.Run());
+  EXPECT_EQ(CoverOf(cluster_), "24 micro-batches once");
+  const std::vector<CommitRecord>& records = cluster_.journal().records;
+  const auto it = std::find_if(records.begin(), records.end(),
+                               [&](const CommitRecord& record) { return record.round == newest.round; });
+  ASSERT_NE(it, records.end());
+  EXPECT_EQ(it->micro_batches, newest.micro_batches);
+}
+
+TEST(LiarTest, BytesOfAnotherViewOrOfALifeThatIsOverAreReleased) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  Manager manager = cluster.manager();
+  Message part = {.view = View{0},
+                  .incarnation = {View{1}, 1},
+                  .body = Move{.stripes = {{Stripe{0}, Stripe{1}}}, .version = Version{2}, .payload = Payload{7}}};
+  const auto releases = [&](uint32_t from) {
+    Actions actions;
+    manager.Handle(cluster.now(), Received{.from = NodeId{from}, .message = part}, actions);
+    return actions.size() == 1 && std::holds_alternative<Release>(actions[0]);
+  };
+  EXPECT_TRUE(releases(3)) << "another view";
+  part.view = View{1};
+  EXPECT_TRUE(releases(3)) << "another life";
+  EXPECT_TRUE(releases(77)) << "nobody";
+}
+
+}  // namespace
+}  // namespace eddl::net
