@@ -1,4 +1,4 @@
-"""A cluster of eddl-node processes on this machine, for measurements: a tiny model on generated data, loopback, no TLS.
+"""A cluster of eddl-node processes on this machine, for measurements: a tiny model on generated data, loopback, with TLS or without.
 
 Not a program. Nodes have one thread each and are paced: they emulate slower devices and sleep most of the time.
 """
@@ -18,8 +18,10 @@ PATIENCE_SECONDS = 600
 class LocalCluster:
     """`job`: text of the job file; {folder} in it is replaced. Logs and state are in `folder`."""
 
-    def __init__(self, folder, job, nodes, pace, program=PROGRAM):
+    def __init__(self, folder, job, nodes, pace, program=PROGRAM, tls=False):
         self.folder, self.program, self.pace = folder, program, pace
+        self.open = [] if tls else ["--insecure"]
+        self.token = []
         self.environment = dict(os.environ, XDG_STATE_HOME=str(folder / "state"))
         self.job = folder / "job.toml"
         self.job.write_text(job.replace("{folder}", str(folder)), encoding="utf-8")
@@ -34,10 +36,11 @@ class LocalCluster:
     def start_manager(self, listen, *options):
         log = self.folder / "manager.log"
         begin = log.stat().st_size if log.exists() else 0
-        self.manager = self.start("manager", "manage", self.job, "--listen", listen, "--insecure", "--format", "json",
+        self.manager = self.start("manager", "manage", self.job, "--listen", listen, *self.open, "--format", "json",
                                   "--dashboard", "127.0.0.1:0", *options)
         hello = self.wait(lambda: self.read_hello(log, begin))
         self.address, self.page = hello["address"], hello["dashboard"]
+        self.token = [] if self.open else ["--token", hello["token"]]
 
     def read_hello(self, log, begin):
         if self.manager.poll() is not None:
@@ -48,7 +51,7 @@ class LocalCluster:
         return None
 
     def join(self, index):
-        return self.start(f"node-{index}", "join", self.address, "--insecure", "--name", f"node-{index}", "--state",
+        return self.start(f"node-{index}", "join", self.address, *self.open, *self.token, "--name", f"node-{index}", "--state",
                           self.folder / f"node-{index}", "--device", "cpu", "--threads", 1, "--cache-limit", 0,
                           "--pace", self.pace)
 
@@ -62,8 +65,8 @@ class LocalCluster:
         sys.exit(f"waited {seconds} s in vain; logs in {self.folder}")
 
     def status(self):
-        done = subprocess.run([self.program, "status", self.address, "--insecure", "--format", "json"],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run([self.program, "status", self.address, *self.open, "--format", "json"],
+                              env=self.environment, capture_output=True, text=True, check=False)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def at_round(self, number):

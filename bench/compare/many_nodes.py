@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Many nodes on one machine: what each takes of its memory, at the beginning and at the end, also if nodes keep dying.
 
-Usage: bench/compare/many_nodes.py [--nodes N] [--rounds N] [--kill-every SECONDS] [--program PATH] [--out FILE.json]
+Usage: bench/compare/many_nodes.py [--nodes N] [--rounds N] [--kill-every SECONDS] [--tls] [--program PATH]
+                                   [--out FILE.json]
 
 A tiny model on generated data, loopback, one thread a node. Memory is the proportional set size (PSS): what is shared
-with other nodes counts in parts. With --kill-every a node is killed with SIGKILL again and again, and joins anew.
+with other nodes counts in parts. With --kill-every a node is killed with SIGKILL again and again, and joins anew;
+with --tls it comes back as who it was.
 """
 import argparse
 import itertools
@@ -65,7 +67,7 @@ def memory(cluster):
 
 def run(options, folder):
     job = JOB.format(nodes=options.nodes, batch=16 * options.nodes)
-    cluster = LocalCluster(folder, job, options.nodes, "0.01,0", options.program)
+    cluster = LocalCluster(folder, job, options.nodes, "0.01,0", options.program, options.tls)
     try:
         status = cluster.wait(lambda: cluster.at_round(20))
         first_round, begin = status["round"], time.monotonic()
@@ -96,6 +98,7 @@ def main():
     parser.add_argument("--nodes", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--kill-every", type=float, default=0, help="seconds; 0: nobody is killed")
+    parser.add_argument("--tls", action="store_true", help="as users have it; without: no encryption")
     parser.add_argument("--program", default=PROGRAM)
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()

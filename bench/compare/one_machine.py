@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Workers that share one machine, over loopback and TLS, not slowed: PerNet on generated data of the paper's shape.
 
-Usage: bench/compare/one_machine.py [--workers 1,2,4] [--batches 128,512,2048] [--times N] [--out FILE.json]
+Usage: bench/compare/one_machine.py [--workers 1,2,4] [--batches 128,512,2048] [--parking] [--times N]
+                                    [--out FILE.json]
 
 Beside the cluster, `eddl-node train` with the same batch and one thread: what one device needs, and how good its model gets. The
 manager is a process of its own, which trains nothing; each worker has one thread. Runs take turns; medians are told.
+With --parking, as by default in a job, devices without which the others are faster get no work.
 """
 import argparse
 import json
@@ -39,11 +41,11 @@ def alone(program, folder, batch):
     return last_json(done.stdout)
 
 
-def cluster(program, folder, workers, batch):
+def cluster(program, folder, workers, batch, parking):
     """The mean rate from the first lease to the last, tests included, and the accuracy of the last version."""
     environment = dict(os.environ, XDG_STATE_HOME=str(folder / "state"))
     # A round is at least a micro-batch for each worker.
-    keys = {"cluster.workers_min": workers, "cluster.parking": "false", "cluster.micro_batch": min(32, batch // workers)}
+    keys = {"cluster.workers_min": workers, "cluster.parking": str(parking).lower(), "cluster.micro_batch": min(32, batch // workers)}
     started = []
 
     def start(name, *arguments, **streams):
@@ -83,6 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--workers", type=numbers, default=[1, 2, 4], help="how many, separated by commas")
     parser.add_argument("--batches", type=numbers, default=[128, 512, 2048], help="of all workers together")
+    parser.add_argument("--parking", action="store_true", help="leave out devices that hold up the others")
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--program", type=pathlib.Path, default=PROGRAM)
     parser.add_argument("--out", type=pathlib.Path)
@@ -93,8 +96,11 @@ def main():
             for workers in (0, *options.workers)]
     for _ in range(options.times):
         for run in runs:
-            what = (alone, options.program) if run["workers"] == 0 else (cluster, options.program, run["workers"])
-            run["results"].append(in_a_folder(what[0], *what[1:], run["batch"]))
+            if run["workers"] == 0:
+                result = in_a_folder(alone, options.program, run["batch"])
+            else:
+                result = in_a_folder(cluster, options.program, run["workers"], run["batch"], options.parking)
+            run["results"].append(result)
     print(f"{'batch':>6} {'workers':>8} {'samples/s':>10} {'accuracy':>9}")
     for run in runs:
         rate, accuracy = (statistics.median(result[key] for result in run["results"])

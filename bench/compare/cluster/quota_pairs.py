@@ -4,13 +4,16 @@
 Usage: sudo bench/compare/cluster/quota_pairs.py [--scenario FILE.toml] [--times N] [--out FILE.json]
 
 In turns: `eddl-node train` on every device of the scenario at once, each for itself and with the batch of all, whose
-rates are added up; then the cluster. The scenario says native_seconds_per_sample, so that quotas are the same in both.
+rates are added up, and have no tests in them; the cluster without test data; the cluster as it is, tests in its time.
+The scenario says native_seconds_per_sample, so that quotas are the same in all.
 """
 import argparse
 import json
 import pathlib
+import shutil
 import statistics
 import tempfile
+import tomllib
 
 from cluster_compare import ROOT, testbed
 
@@ -40,6 +43,26 @@ def alone(shown, scenario, logs):
     return sum(json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["samples_per_second"] for path in outputs)
 
 
+def without_tests(shown, scenario, folder):
+    """A copy of the scenario whose data are the training files alone."""
+    job = shown["settings"]["job"]
+    copy = folder / "testbed" / scenario.name
+    data = folder / "data"
+    for made in (copy.parent, data):
+        made.mkdir(parents=True)
+    shutil.copy(scenario.parent / job, copy.parent / job)
+    for file in pathlib.Path(tomllib.loads((scenario.parent / job).read_text(encoding="utf-8"))["data"]["path"]).iterdir():
+        if file.name.startswith("train-"):
+            (data / file.name).symlink_to(file)
+    copy.write_text(f'{scenario.read_text(encoding="utf-8")}\n[testbed.set]\ndata.path = "{data}"\n'
+                    "data.test_fraction = 0.0\n", encoding="utf-8")
+    return copy
+
+
+def cluster(scenario, logs):
+    return testbed("run", scenario, logs, "--no-prediction")["measured"]["samples_per_second"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--scenario", type=pathlib.Path, default=SCENARIO)
@@ -49,12 +72,16 @@ def main():
     logs = ROOT / "runs/compare" / options.scenario.stem
     shown = testbed("show", options.scenario, "unused")
     rows = []
-    for _ in range(options.times):
-        together = alone(shown, options.scenario, logs / "alone")
-        cluster = testbed("run", options.scenario, logs / "cluster", "--no-prediction")["measured"]["samples_per_second"]
-        rows.append({"alone": together, "cluster": cluster, "ratio": cluster / together})
-        print(f"alone {together:8,.0f}  cluster {cluster:8,.0f} samples/s  {cluster / together:.2f}", flush=True)
-    print(f"median of {len(rows)}: {statistics.median(row['ratio'] for row in rows):.2f} of the sum of the devices alone")
+    with tempfile.TemporaryDirectory() as folder:
+        untested = without_tests(shown, options.scenario, pathlib.Path(folder))
+        for _ in range(options.times):
+            rows.append({"alone": alone(shown, options.scenario, logs / "alone"),
+                         "cluster": cluster(untested, logs / "untested"),
+                         "cluster_with_tests": cluster(options.scenario, logs / "cluster")})
+            print("  ".join(f"{name} {rate:,.0f}" for name, rate in rows[-1].items()), "samples/s", flush=True)
+    for name in ("cluster", "cluster_with_tests"):
+        ratio = statistics.median(row[name] / row["alone"] for row in rows)
+        print(f"{name}, median of {len(rows)}: {ratio:.2f} of the sum of the devices alone")
     if options.out:
         options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
