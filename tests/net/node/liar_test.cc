@@ -135,6 +135,10 @@ TEST_F(ReturningManagerTest, ARecordThatUsesASampleAgainIsNotAdopted) {
 
 // Not a liar, but one that was away while its view was undone: the journal lacks the newest round, which leaders know.
 TEST_F(ReturningManagerTest, ARecordOfAnEarlierViewIsNotAdopted) {
+  const auto has_all = [&](uint32_t node) {
+    return cluster_.member(node).leader().version() == cluster_.manager().version();
+  };
+  ASSERT_TRUE(cluster_.Run([&] { return has_all(3) && has_all(4); }));
   const CommitRecord newest = cluster_.journal().records.back();
   CommitRecord undone = newest;
   undone.view = View{0};
