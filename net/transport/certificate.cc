@@ -140,6 +140,16 @@ absl::StatusOr<std::string> ReadPrivate(int fd, const std::string& path) {
   return text;
 }
 
+// A new name is durable when its folder is.
+absl::Status SyncFolder(const std::string& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // Some network file systems can't sync a folder, and need not.
+  const bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+  const int reason = errno;
+  if (fd >= 0) close(fd);
+  return synced ? absl::OkStatus() : FailedPrecondition("can't sync " + folder + ": " + std::strerror(reason));
+}
+
 }  // namespace
 
 std::string NameOfNode(NodeId node) { return kNodePrefix + std::to_string(ToInt(node)); }
@@ -215,6 +225,20 @@ absl::Status CheckDates(const std::string& pem) {
                             ", and this device's clock says " + TextOf(clock.get()));
 }
 
+absl::Status CheckPapers(const Papers& papers, const std::string& name) {
+  EDDL_ASSIGN_OR_RETURN(const CertificatePtr authority, ParseCertificate(papers.ca));
+  EDDL_ASSIGN_OR_RETURN(const CertificatePtr certificate, ParseCertificate(papers.certificate));
+  EDDL_ASSIGN_OR_RETURN(const KeyPtr key, ParseKey(papers.key));
+  const bool has_key = X509_check_private_key(certificate.get(), key.get()) == 1;
+  const bool is_issued = X509_verify(certificate.get(), X509_get0_pubkey(authority.get())) == 1;
+  const bool is_named = X509_check_host(certificate.get(), name.data(), name.size(), 0, nullptr) == 1;
+  ERR_clear_error();
+  if (!has_key) return FailedPrecondition("the key is not the certificate's");
+  if (!is_issued) return FailedPrecondition("the certificate is another authority's");
+  if (!is_named) return FailedPrecondition("the certificate is not that of " + name);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<CertificateAuthority> CertificateAuthority::Make() {
   EDDL_ASSIGN_OR_RETURN(const std::string key_pem, MakeKey());
   EDDL_ASSIGN_OR_RETURN(const KeyPtr key, ParseKey(key_pem));
@@ -280,7 +304,7 @@ absl::Status WriteSecret(const std::string& folder, const std::string& name, con
   bool written = fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0;
   written = written && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
   if (fd >= 0) close(fd);
-  if (written && rename(temporary.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  if (written && rename(temporary.c_str(), path.c_str()) == 0) return SyncFolder(folder);
   const int reason = errno;
   unlink(temporary.c_str());
   return FailedPrecondition("can't write " + path + ": " + std::strerror(reason));

@@ -35,6 +35,16 @@ absl::StatusOr<int64_t> SecondsLeft(const std::string& certificate);
 // device without a clock of its own may be years behind.
 absl::Status CheckDates(const std::string& certificate);
 
+// What a node keeps to show who it is. All PEM.
+struct Papers {
+  std::string ca;
+  std::string certificate;
+  std::string key;
+};
+// Whether they belong together, and to the node of that name. kFailedPrecondition says what does not fit: a kill
+// between two files leaves such. kInvalidArgument: one of them can't be read.
+absl::Status CheckPapers(const Papers& papers, const std::string& name);
+
 struct Lifetime {
   int64_t begin_seconds = -3600;                   // from now: clocks of devices differ
   int64_t end_seconds = int64_t{365} * 24 * 3600;  // from now

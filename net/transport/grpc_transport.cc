@@ -38,6 +38,8 @@ constexpr Duration kOpeningPatience{10'000'000'000};
 constexpr int kConnectPatienceMs = 5000;
 constexpr Duration kPingPeriod{1'000'000'000};
 constexpr Duration kRoundTripWindow{10'000'000'000};
+// Pings that may wait for their answer; the oldest are forgotten.
+constexpr size_t kPingsMax = 64;
 // What may come on one lane before the other is open.
 constexpr size_t kEarlyMax = 256;
 constexpr size_t kEarlyBytesMax = size_t{1} << 28;
@@ -99,8 +101,8 @@ std::string NodeText(NodeId node) { return "node " + std::to_string(ToInt(node))
 // A stream that this node opened.
 class ClientStream final : public Stream, public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  ClientStream(StreamOwner& owner, Lane lane, std::shared_ptr<grpc::Channel> channel)
-      : Stream(owner, lane), channel_(std::move(channel)), stub_(channel_) {}
+  ClientStream(StreamOwner& owner, Lane lane, uint64_t payload_bytes_max, std::shared_ptr<grpc::Channel> channel)
+      : Stream(owner, lane, payload_bytes_max), channel_(std::move(channel)), stub_(channel_) {}
 
   // REQUIRES: the owner keeps the stream until OnClosed.
   void Start() {
@@ -129,8 +131,8 @@ class ClientStream final : public Stream, public grpc::ClientBidiReactor<grpc::B
 // A stream that a peer opened.
 class ServerStream final : public Stream, public grpc::ServerGenericBidiReactor {
  public:
-  ServerStream(StreamOwner& owner, Lane lane, grpc::GenericCallbackServerContext* context)
-      : Stream(owner, lane), context_(context) {
+  ServerStream(StreamOwner& owner, Lane lane, uint64_t payload_bytes_max, grpc::GenericCallbackServerContext* context)
+      : Stream(owner, lane, payload_bytes_max), context_(context) {
     set_peer(PeerName(*context->auth_context()), context->peer());
   }
 
@@ -189,13 +191,14 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
  private:
   // Two lanes of one attempt to connect.
   struct Connection {
-    uint64_t id = 0;
+    uint64_t id = 0;  // 0: none
     std::array<std::shared_ptr<Stream>, 2> lanes;
     std::array<bool, 2> opened{};
     bool is_up = false;
     Instant since;
     std::vector<AssembledParcel> early;  // came on one lane before the other was open
     size_t early_bytes = 0;
+    std::deque<int64_t> pings;  // on the control lane, not answered yet: when they were sent
   };
   struct Peer {
     std::string address;  // empty: this node does not open the connection
@@ -229,6 +232,7 @@ class GrpcTransportImpl final : public GrpcTransport, public StreamOwner, public
   void OnOpened(Place& place, const Opened& opened) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string WhatIsWrong(const Stream& stream, const Opening& opening) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Deliver(NodeId from, Stream& stream, AssembledParcel& parcel) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnPong(Peer& peer, const Stream& stream, const Pong& pong) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GoUp(NodeId id, Peer& peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Both lanes end; if it was up, the observer hears of it.
   void Drop(NodeId id, Connection& connection, const std::string& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -319,7 +323,8 @@ grpc::ServerGenericBidiReactor* GrpcTransportImpl::CreateReactor(grpc::GenericCa
     Refuse(HostOf(context->peer()), "it opened a stream without a certificate of this cluster");
     return new Refusal({grpc::StatusCode::UNAUTHENTICATED, "a certificate of this cluster is needed"});
   }
-  auto stream = std::make_shared<ServerStream>(*this, is_control ? Lane::kControl : Lane::kBulk, context);
+  const Lane lane = is_control ? Lane::kControl : Lane::kBulk;
+  auto stream = std::make_shared<ServerStream>(*this, lane, options_.payload_bytes_max, context);
   places_[stream.get()] = {.stream = stream, .peer = kNobody, .since = Now()};
   stream->Start();
   return stream.get();
@@ -369,7 +374,14 @@ std::string GrpcTransportImpl::WhatIsWrong(const Stream& stream, const Opening& 
   if (options_.credentials && stream.peer_name() != NameOfNode(opening.from)) {
     return "its certificate is not that of node " + std::to_string(ToInt(opening.from));
   }
-  return "";
+  if (opening.connection == 0) return "its connection has no number";
+  const auto it = peers_.find(opening.from);
+  if (it == peers_.end()) return "";
+  // A stream whose place another took would belong to nobody, and never end.
+  const Connection& arriving = it->second.arriving;
+  const bool is_lane_taken = arriving.id == opening.connection && arriving.lanes[IndexOf(opening.lane)] != nullptr;
+  const bool is_up = it->second.connection.id == opening.connection;
+  return is_lane_taken || is_up ? "that lane of its connection is open already" : "";
 }
 
 void GrpcTransportImpl::OnOpening(Place& place, const Opening& opening) {
@@ -432,11 +444,19 @@ void GrpcTransportImpl::Deliver(NodeId from, Stream& stream, AssembledParcel& pa
   } else if (const auto* ping = std::get_if<Ping>(&parcel.parcel)) {
     stream.Send(Encode(Parcel(Pong{ping->sent_ns})), nullptr);
   } else if (const auto* pong = std::get_if<Pong>(&parcel.parcel)) {
-    const Instant now = Now();
-    std::deque<std::pair<Instant, Duration>>& trips = peers_[from].round_trips;
-    trips.emplace_back(now, Duration{std::max<int64_t>(now.ns - pong->sent_ns, 0)});
-    while (now - trips.front().first > kRoundTripWindow) trips.pop_front();
+    OnPong(peers_[from], stream, *pong);
   }
+}
+
+// An answer to no ping of ours would say what round trip it likes, as often as it likes.
+void GrpcTransportImpl::OnPong(Peer& peer, const Stream& stream, const Pong& pong) {
+  Connection& connection = peer.connection;
+  const auto ping = std::find(connection.pings.begin(), connection.pings.end(), pong.sent_ns);
+  if (ping == connection.pings.end() || connection.lanes[IndexOf(Lane::kControl)].get() != &stream) return;
+  connection.pings.erase(ping);
+  const Instant now = Now();
+  peer.round_trips.emplace_back(now, now - Instant{pong.sent_ns});
+  while (now - peer.round_trips.front().first > kRoundTripWindow) peer.round_trips.pop_front();
 }
 
 void GrpcTransportImpl::Drop(NodeId id, Connection& connection, const std::string& why) {
@@ -508,7 +528,7 @@ void GrpcTransportImpl::Dial(NodeId id, Peer& peer, Instant now) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_CHANNEL_ID, static_cast<int>(lane));
     auto channel = MakeChannelWith(peer.address, id, options_.credentials, arguments);
-    auto stream = std::make_shared<ClientStream>(*this, lane, std::move(channel));
+    auto stream = std::make_shared<ClientStream>(*this, lane, options_.payload_bytes_max, std::move(channel));
     peer.connection.lanes[IndexOf(lane)] = stream;
     places_[stream.get()] = {.stream = stream, .peer = id, .connection = peer.connection.id, .since = now};
     const Opening opening = {.protocol_min = kProtocolMin,
@@ -628,6 +648,9 @@ void GrpcTransportImpl::MaintainOnce(Instant now) {
       Drop(id, peer.connection, peer.failure);
     }
     if (ping && peer.connection.is_up) {
+      std::deque<int64_t>& pings = peer.connection.pings;
+      pings.push_back(now.ns);
+      if (pings.size() > kPingsMax) pings.pop_front();
       peer.connection.lanes[IndexOf(Lane::kControl)]->Send(Encode(Parcel(Ping{now.ns})), nullptr);
     }
     const bool is_lost = peer.connection.id == 0;

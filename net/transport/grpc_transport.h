@@ -16,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "net/transport/transport.h"
+#include "net/wire/frame.h"
 
 namespace eddl::net {
 
@@ -42,6 +43,9 @@ class GrpcTransport : public Transport {
     // Lines about who was turned away and why, limited as RefusalLog does it; from any thread, and as an observer's
     // calls: it must not block, nor call the transport.
     std::function<void(const std::string&)> on_refused = {};
+    // Of one payload that comes; a peer that begins a larger one is a bad peer. The job knows what its model needs; the
+    // default, and the most, is what a frame can say.
+    uint64_t payload_bytes_max = kPayloadSizeMax;
   };
   // Protocol versions that this program speaks.
   static constexpr uint32_t kProtocolMin = 2;

@@ -19,8 +19,8 @@ grpc::Slice SliceOf(const Bytes& payload, std::span<const std::byte> chunk) {
 
 }  // namespace
 
-Stream::Stream(StreamOwner& owner, Lane lane)
-    : owner_(owner), lane_(lane), assembler_(lane == Lane::kBulk ? kPayloadSizeMax : 0) {}
+Stream::Stream(StreamOwner& owner, Lane lane, uint64_t payload_bytes_max)
+    : owner_(owner), lane_(lane), assembler_(lane == Lane::kBulk ? std::min(payload_bytes_max, kPayloadSizeMax) : 0) {}
 
 void Stream::Begin() {
   const absl::MutexLock lock(&mutex_);

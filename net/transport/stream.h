@@ -38,7 +38,8 @@ class Stream {
   // Bytes of parcels and payloads that may wait; beyond, the stream is closed: a peer that does not read.
   static constexpr int64_t kQueuedBytesMax = int64_t{1} << 30;
 
-  Stream(StreamOwner& owner, Lane lane);
+  // `payload_bytes_max`: of one payload that comes; on a control lane none comes.
+  Stream(StreamOwner& owner, Lane lane, uint64_t payload_bytes_max);
   virtual ~Stream() = default;
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;

@@ -19,6 +19,7 @@ from cluster_case import PACE, TRAIN_SAMPLES
 
 # As kLeavePatience of member_node.h.
 LEAVE_PATIENCE_SECONDS = 15
+STOP_PATIENCE_SECONDS = 30
 
 
 class ClusterTest(cluster_case.ClusterCase):
@@ -155,6 +156,49 @@ class ClusterTest(cluster_case.ClusterCase):
             manager = self.manage("--resume", listen=f"127.0.0.1:{port}")
             self.assertEqual(self.status()["round"], status["round"])
             self.assertGreaterEqual(status["round"], before["round"])
+
+    def test_a_stop_does_not_wait_for_a_full_disk_for_ever(self):
+        self.write_job(epochs=1000)
+        manager = self.manage("--work")
+        node = self.join("node")
+        self.wait_for("samples of it", lambda s: self.member_or(s, "node")["samples"] > 500)
+        make_room = self.without_room()
+        begin = time.monotonic()
+        manager.send(signal.SIGINT)
+        self.assertEqual(manager.wait(), 130, "".join(manager.err))
+        self.assertLess(time.monotonic() - begin, STOP_PATIENCE_SECONDS + 20)
+        said = "".join(manager.err)
+        self.assertIn("can't save a checkpoint, trying again", said)
+        self.assertEqual(said.count("can't save a checkpoint, trying again"), 1, said)
+        self.assertIn("the disk did not take the last checkpoint", said)
+        self.assertEqual(json.loads((self.folder / "run/run.json").read_text())["status"], "stopped")
+        self.assertEqual(node.wait(), 0, "".join(node.err))
+        make_room()
+
+    def test_what_an_epoch_can_not_save_is_saved_later_or_is_an_error(self):
+        self.write_job(epochs=12)
+        for run in ("later", "never"):
+            manager = self.manage(run=run)
+            in_the_way = self.folder / run / "best.safetensors.tmp"
+            in_the_way.mkdir()
+            node = self.join(f"node-{run}")
+            self.wait_for("the third epoch", lambda s: s["epoch"] >= 3)
+            metrics = self.folder / run / "metrics.jsonl"
+            self.assertEqual(metrics.read_text(), "", "the best model is not saved, which a line would say")
+            if run == "later":
+                in_the_way.rmdir()
+                self.finished(manager, epochs=12)
+                lines = map(json.loads, metrics.read_text().splitlines())
+                self.assertEqual([line["epoch"] for line in lines if line["kind"] == "epoch"], list(range(1, 13)))
+                self.assertTrue((self.folder / run / "best.safetensors").exists())
+            else:
+                self.assertEqual(manager.wait(), 6)
+                self.assertIn("metrics.jsonl lacks 12 epochs, and the best model is not saved", "".join(manager.err))
+                self.assertTrue((self.folder / run / "model.safetensors").exists())
+            said = "".join(manager.err)
+            self.assertEqual(said.count("can't save what came of epoch 1"), 1, said)
+            self.assertEqual(json.loads((self.folder / run / "run.json").read_text())["status"], "finished")
+            self.assertEqual(node.wait(), 0, "".join(node.err))
 
     def member_or(self, status, name):
         return next((member for member in status["members"] if member["name"] == name), {"samples": 0})

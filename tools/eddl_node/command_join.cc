@@ -169,10 +169,13 @@ absl::Status JoinRun::Prepare() {
     }
   }
   if (!token_) {
-    return WithExitCode(ExitCode::kUsage,
-                        InvalidArgument("this device is not known at " + manager_.ToString() +
-                                        " yet: add --token, as the manager's join line has it (or --insecure, if the "
-                                        "manager runs so)"));
+    const bool torn = absl::IsDataLoss(earlier.status());
+    return WithExitCode(
+        ExitCode::kUsage,
+        InvalidArgument((torn ? "who this device was at " + manager_.ToString() + " can't be read any more, since " +
+                                    MessageOf(earlier.status())
+                              : "this device is not known at " + manager_.ToString() + " yet") +
+                        ": add --token, as the manager's join line has it (or --insecure, if the manager runs so)"));
   }
   auto ca = net::FetchCa(manager_.host, manager_.port, token_->fingerprint, kFetchPatience);
   if (!ca.ok()) return WithExitCode(ExitCode::kNetwork, ca.status());

@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -24,9 +23,11 @@
 #include "tools/eddl_node/commands.h"
 #include "tools/eddl_node/console.h"
 #include "tools/eddl_node/dashboard/manager_dashboard.h"
+#include "tools/eddl_node/epoch_saver.h"
 #include "tools/eddl_node/exit_code.h"
 #include "tools/eddl_node/job_file.h"
 #include "tools/eddl_node/metrics_log.h"
+#include "tools/eddl_node/own_worker.h"
 #include "tools/eddl_node/process_info.h"
 #include "tools/eddl_node/progress.h"
 #include "tools/eddl_node/report/run_report.h"
@@ -60,7 +61,6 @@ class ManageRun {
  public:
   ManageRun(const ManageArguments& arguments, const Console& console, JobConfig job, RunFolder folder)
       : arguments_(arguments), console_(console), job_(std::move(job)), folder_(std::move(folder)) {}
-  ~ManageRun();
 
   absl::Status Execute();
   ExitCode outcome() const { return outcome_; }
@@ -89,6 +89,9 @@ class ManageRun {
   void PrintBanner();
   void OnEpoch(const EpochReport& report, const Checkpoint& model);
   void OnEvent(const ClusterEvent& event);
+  // A line for people; from any thread.
+  void Say(const ClusterEvent& event);
+  void ClearProgress();
   absl::StatusOr<std::string> InitialPath();
   std::string cluster_folder() const { return folder_.File("cluster"); }
   std::string authority_folder() const { return folder_.File("authority"); }
@@ -124,30 +127,17 @@ class ManageRun {
   std::unique_ptr<Dashboard> dashboard_;
   std::string dashboard_address_;
   std::optional<MetricsLog> metrics_;
-  std::optional<ProgressPrinter> progress_;
+  std::optional<EpochSaver> epochs_;
+  absl::Mutex progress_mutex_;
+  std::optional<ProgressPrinter> progress_ ABSL_GUARDED_BY(progress_mutex_);  // set before others speak
   double seconds_before_ = 0;
   int64_t samples_before_ = 0;
   int64_t epochs_without_better_ = 0;
-  absl::Status save_failure_;
   FreeMemoryReturner memory_;  // of what bursts left: nodes that come and go, checkpoints
 
-  // With --work: a member of its own, beside the manager.
-  cluster::NoRows no_rows_;
-  std::optional<Log> worker_log_;
-  std::unique_ptr<cluster::SampleSource> worker_samples_;
-  std::unique_ptr<cluster::SampleSource> worker_tests_;
-  std::thread bring_thread_;  // says what the worker has, where data stay on their devices
-  std::unique_ptr<cluster::MemberSession> worker_;
-  std::atomic<bool> worker_stop_ = false;
-  std::thread worker_thread_;
+  std::unique_ptr<OwnWorker> worker_;  // with --work; uses most of the others
   ExitCode outcome_ = ExitCode::kOk;
 };
-
-ManageRun::~ManageRun() {
-  worker_stop_ = true;
-  if (bring_thread_.joinable()) bring_thread_.join();
-  if (worker_thread_.joinable()) worker_thread_.join();
-}
 
 absl::Status ManageRun::ReadEarlierRun() {
   if (!arguments_.resume) return absl::OkStatus();
@@ -359,12 +349,14 @@ absl::Status ManageRun::Listen() {
   service_->set_log(&console_.log());
   service_->set_test_rows(test_rows_.get());
   if (trace_) service_->set_trace(&*trace_);
+  const uint64_t payload_max = cluster::PayloadBytesMax(session_->model().layout(), packet_.options.optimizer);
   auto transport = net::GrpcTransport::Create({.self = net::kManager,
                                                .job_id = packet_.job_id,
                                                .listen = listen_.ToString(),
                                                .credentials = credentials_,
                                                .services = {service_.get()},
-                                               .on_refused = on_refused},
+                                               .on_refused = on_refused,
+                                               .payload_bytes_max = payload_max},
                                               *manager_);
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   transport_ = *std::move(transport);
@@ -373,67 +365,20 @@ absl::Status ManageRun::Listen() {
 
 absl::Status ManageRun::StartWorker() {
   if (!arguments_.work) return absl::OkStatus();
-  EDDL_ASSIGN_OR_RETURN(const auto pace, cluster::ParsePace(arguments_.pace));
-  // The same node again after a restart: the first that was called so.
-  constexpr char kName[] = "manager's device";
-  net::NodeId earlier{};
-  for (const cluster::MemberInfo& info : registry_->All()) {
-    if (info.name == kName && !info.revoked && ToInt(earlier) == 0) earlier = info.node;
-  }
-  EDDL_ASSIGN_OR_RETURN(auto runtime, cluster::NodeRuntime::Open(packet_, job_));
-  cluster::MemberInfo info = {.node = earlier, .name = kName, .device = DescribeDevice(runtime->device())};
-  const int port = cluster::FreePort();
-  info.address = ":" + std::to_string(port);
-  info.program_version = EDDL_VERSION;
-  auto node = registry_->Admit(info);
-  if (!node.ok()) return WithExitCode(ExitCode::kSave, node.status());
-  std::optional<net::Credentials> credentials;
-  if (!arguments_.insecure) {
-    const auto make = [&]() -> absl::Status {
-      EDDL_ASSIGN_OR_RETURN(const std::string key, net::MakeKey());
-      EDDL_ASSIGN_OR_RETURN(const std::string request, net::MakeSigningRequest(key));
-      EDDL_ASSIGN_OR_RETURN(const std::string certificate, authority_->Issue(request, net::NameOfNode(*node), {}));
-      credentials = net::Credentials{.ca = authority_->certificate(), .certificate = certificate, .key = key};
-      return absl::OkStatus();
-    };
-    EDDL_RETURN_IF_ERROR(make());
-  }
-  if (packet_.local_data) {
-    const Dataset& train = session_->data().train;
-    worker_samples_ =
-        std::make_unique<cluster::BlockSamples>(no_rows_, 0, [&train, self = *node](const net::DataBlock& block) {
-          return block.owner == self ? absl::StatusOr<std::unique_ptr<cluster::SampleSource>>(
-                                           std::make_unique<cluster::OwnRows>(train, train.labels()))
-                                     : FailedPrecondition("rows of another node, which stay there");
-        });
-    // Answered by the manager's loop, which has yet to run.
-    bring_thread_ = std::thread([this, &train, self = *node] {
-      const uint64_t hash = cluster::OwnRows(train, train.labels()).Hash();
-      auto brought = manager_->Bring(self, train.size(), hash);
-      while (!worker_stop_ && absl::IsUnavailable(brought.status()))
-        brought = manager_->Bring(self, train.size(), hash);
-      if (!brought.ok()) manager_->OnTrouble("the manager's own device has no data: " + MessageOf(brought.status()));
-    });
-  } else {
-    worker_samples_ = std::make_unique<cluster::TrainingRowsSource>(*rows_);
-  }
-  if (test_rows_ != nullptr) worker_tests_ = std::make_unique<cluster::TrainingRowsSource>(*test_rows_);
-  worker_log_.emplace(arguments_.log, /*to_stderr=*/console_.json());
-  worker_log_->set_node(*node);
-  cluster::MemberSessionOptions options = {.self = *node,
-                                           .manager_address = "127.0.0.1:" + std::to_string(transport_->port()),
-                                           .listen = HostPort{"0.0.0.0", std::to_string(port)}.ToString(),
-                                           .credentials = credentials,
-                                           .pace = pace,
-                                           .tests = worker_tests_.get(),
-                                           .log = &*worker_log_};
-  if (!initial_path_.empty()) options.initial = initial_;
-  EDDL_ASSIGN_OR_RETURN(worker_, cluster::MemberSession::Open(packet_, std::move(options), std::move(runtime),
-                                                              *worker_samples_, [](const cluster::MemberStatus&) {}));
-  worker_thread_ = std::thread([this] {
-    const auto end = worker_->Run(worker_stop_);
-    if (!end.ok()) manager_->OnTrouble("the manager's own device stopped: " + MessageOf(end.status()));
-  });
+  EDDL_ASSIGN_OR_RETURN(worker_,
+                        OwnWorker::Start({.job = job_,
+                                          .packet = packet_,
+                                          .pace = arguments_.pace,
+                                          .log = arguments_.log,
+                                          .log_to_stderr = console_.json(),
+                                          .train = session_->data().train,
+                                          .rows = *rows_,
+                                          .tests = test_rows_.get(),
+                                          .registry = *registry_,
+                                          .manager = *manager_,
+                                          .transport = *transport_,
+                                          .authority = authority_ ? &*authority_ : nullptr,
+                                          .initial = initial_path_.empty() ? std::vector<float>() : initial_}));
   return absl::OkStatus();
 }
 
@@ -495,7 +440,10 @@ void ManageRun::PrintBanner() {
 void ManageRun::OnStep(const StepReport& report) {
   const Instant now = Now();
   const int64_t round = report.state.step - 1;
-  progress_->OnStep(report, now);
+  {
+    const absl::MutexLock lock(&progress_mutex_);
+    progress_->OnStep(report, now);
+  }
   const Log& log = console_.log();
   log.set_round(round);
   if (log.Has(LogLevel::kDebug)) {
@@ -528,17 +476,11 @@ absl::Status ManageRun::WriteTrace() {
 }
 
 void ManageRun::OnEpoch(const EpochReport& report, const Checkpoint& model) {
-  progress_->OnEpoch(report, Now());
-  const std::optional<double> best = metrics_->best_test_accuracy();
-  const bool better = report.test_accuracy.has_value() && (!best.has_value() || *report.test_accuracy > *best);
-  if (save_failure_.ok() && better) {
-    Checkpoint use = model;
-    use.state.reset();
-    use.optimizer.clear();
-    save_failure_ = SaveCheckpoint(folder_.best_path(), use);
+  {
+    const absl::MutexLock lock(&progress_mutex_);
+    progress_->OnEpoch(report, Now());
   }
-  if (save_failure_.ok()) save_failure_ = metrics_->Write(report);
-  epochs_without_better_ = better ? 0 : epochs_without_better_ + 1;
+  epochs_without_better_ = epochs_->Add(report, model) ? 0 : epochs_without_better_ + 1;
   const int64_t patience = job_.cluster.patience_epochs;
   if (patience > 0 && epochs_without_better_ >= patience) {
     console_.Line("no better test accuracy for " + std::to_string(patience) + " epochs: stopping");
@@ -546,10 +488,19 @@ void ManageRun::OnEpoch(const EpochReport& report, const Checkpoint& model) {
   }
 }
 
+void ManageRun::ClearProgress() {
+  const absl::MutexLock lock(&progress_mutex_);
+  progress_->Clear();
+}
+
 void ManageRun::OnEvent(const ClusterEvent& event) {
   history_->AddExplained(event.seconds, event.topic, event.text);
   if (trace_) trace_->AddExplained(Now(), event.topic, event.text);
-  progress_->Clear();
+  if (event.topic != cluster::kDiskTopic) Say(event);  // which was said at once
+}
+
+void ManageRun::Say(const ClusterEvent& event) {
+  ClearProgress();
   const Log& log = console_.log();
   const bool bad = IsTrouble(event);
   char seconds[32] = "";
@@ -567,19 +518,23 @@ void ManageRun::WriteReportOfRun() {
 }
 
 absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
-  progress_->Clear();
+  ClearProgress();
   const double seconds = end.last ? end.last->state.seconds - seconds_before_ : 0.0;
   const int64_t samples = end.last ? end.last->state.samples - samples_before_ : 0;
   const double rate = seconds > 0 ? static_cast<double>(samples) / seconds : 0;
+  // What can't be written keeps nothing else from being so.
+  absl::Status failure = epochs_->Finish();
+  absl::Status saved;
   std::string hash;
   if (end.model != nullptr) {
     Checkpoint use = *end.model;
     hash = session_->model().layout().Hash(use.parameters);
     use.state.reset();
     use.optimizer.clear();
-    if (end.finished) EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, SaveCheckpoint(folder_.model_path(), use)));
+    if (end.finished) saved = WithExitCode(ExitCode::kSave, SaveCheckpoint(folder_.model_path(), use));
+    failure.Update(saved);
   }
-  const auto& last = metrics_->last_epoch();
+  const auto& last = epochs_->last_epoch();
   const std::string status = end.finished ? "finished" : "stopped";
   std::string text = status;
   if (end.last) {
@@ -590,13 +545,16 @@ absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
   if (!end.finished) console_.Line("why: " + end.why);
   console_.Line(Grouped(static_cast<int64_t>(rate + 0.5)) + " samples/s, training " + SecondsText(seconds) +
                 (hash.empty() ? "" : ", parameters " + hash));
-  if (end.finished) console_.Line("model saved: " + folder_.model_path());
+  if (end.finished && saved.ok()) console_.Line("model saved: " + folder_.model_path());
   if (!end.finished) console_.Line("to go on: " + arguments_.resume_command);
-  EDDL_RETURN_IF_ERROR(save_failure_);
-  EDDL_RETURN_IF_ERROR(folder_.WriteRecord({.status = status,
-                                            .device = session_->compute().device->info().Id(),
-                                            .threads = session_->threads(),
-                                            .data = FingerprintOf(session_->data())}));
+  failure.Update(folder_.WriteRecord({.status = saved.ok() ? status : "error",
+                                      .device = session_->compute().device->info().Id(),
+                                      .threads = session_->threads(),
+                                      .data = FingerprintOf(session_->data())}));
+  if (!failure.ok()) {
+    WriteReportOfRun();
+    return failure;
+  }
   nlohmann::ordered_json json = {{"schema", kManageSchema},
                                  {"status", status},
                                  {"why", end.why},
@@ -610,8 +568,8 @@ absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
                                  {"run_dir", folder_.path()}};
   json["test_accuracy"] =
       last && last->test_accuracy ? nlohmann::ordered_json(*last->test_accuracy) : nlohmann::ordered_json();
-  json["best_test_accuracy"] = metrics_->best_test_accuracy() ? nlohmann::ordered_json(*metrics_->best_test_accuracy())
-                                                              : nlohmann::ordered_json();
+  const std::optional<double> best = epochs_->best_test_accuracy();
+  json["best_test_accuracy"] = best ? nlohmann::ordered_json(*best) : nlohmann::ordered_json();
   console_.Json(json);
   WriteReportOfRun();
   outcome_ = end.finished ? ExitCode::kOk : StopCode();
@@ -635,8 +593,13 @@ absl::Status ManageRun::Execute() {
   cluster::ManagerObserver observer = {
       .on_step = [this](const StepReport& report) { OnStep(report); },
       .on_epoch = [this](const EpochReport& report, const Checkpoint& model) { OnEpoch(report, model); },
-      .on_growth = [this](int64_t samples) { progress_->SetSamples(samples); },
+      .on_growth =
+          [this](int64_t samples) {
+            const absl::MutexLock lock(&progress_mutex_);
+            progress_->SetSamples(samples);
+          },
       .on_event = [this](const ClusterEvent& event) { OnEvent(event); },
+      .on_trouble = [this](const ClusterEvent& event) { Say(event); },
       .on_sample =
           [this](const RunSample& sample) {
             history_->Add(sample);
@@ -652,12 +615,16 @@ absl::Status ManageRun::Execute() {
   const auto& records = journal_->started().records;
   for (const net::CommitRecord& record : records) samples_before_ += record.samples;
   EDDL_ASSIGN_OR_RETURN(metrics_, MetricsLog::Open(folder_.metrics_path(), static_cast<int64_t>(records.size())));
-  progress_.emplace(
-      ProgressOptions{.terminal = console_.is_terminal(),
-                      .epochs = packet_.options.epochs,
-                      .samples = packet_.options.epochs * packet_.sample_count},
-      [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); },
-      TrainState{.step = static_cast<int64_t>(records.size()), .samples = samples_before_}, Now());
+  epochs_.emplace(*metrics_, folder_.best_path(), [this](const std::string& text) { manager_->OnTrouble(text); });
+  {
+    const absl::MutexLock lock(&progress_mutex_);
+    progress_.emplace(
+        ProgressOptions{.terminal = console_.is_terminal(),
+                        .epochs = packet_.options.epochs,
+                        .samples = packet_.options.epochs * packet_.sample_count},
+        [this](std::string_view text) { console_.Write(text); }, [this] { return console_.width(); },
+        TrainState{.step = static_cast<int64_t>(records.size()), .samples = samples_before_}, Now());
+  }
   EDDL_RETURN_IF_ERROR(StartTrace());
   EDDL_RETURN_IF_ERROR(Listen());
   EDDL_RETURN_IF_ERROR(SaveOperator());
@@ -667,13 +634,13 @@ absl::Status ManageRun::Execute() {
   const cluster::ManagerEnd end =
       manager_->Run(*transport_, *journal_, *keeper_, seconds_before_,
                     metrics_->last_epoch() ? metrics_->last_epoch()->epoch : 0, InstallStopSignals());
-  worker_stop_ = true;
-  if (worker_thread_.joinable()) worker_thread_.join();
+  worker_.reset();
   dashboard_.reset();
-  EDDL_RETURN_IF_ERROR(WithExitCode(ExitCode::kSave, history_->Save()));
-  const absl::Status finished = Finish(end);
-  const absl::Status traced = WriteTrace();
-  return finished.ok() ? traced : finished;
+  const absl::Status kept = WithExitCode(ExitCode::kSave, history_->Save());
+  absl::Status finished = Finish(end);
+  finished.Update(kept);
+  finished.Update(WriteTrace());
+  return finished;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "tools/eddl_node/metrics_log.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -67,17 +69,25 @@ absl::StatusOr<MetricsLog> MetricsLog::Open(const std::string& path, int64_t kee
   if (file == nullptr) {
     return WithExitCode(ExitCode::kSave, FailedPrecondition("can't append to " + path + ": " + std::strerror(errno)));
   }
-  MetricsLog log(path, std::unique_ptr<FILE, Closer>(file));
+  // What a buffer keeps of a write that failed would come with the next one.
+  std::setvbuf(file, nullptr, _IONBF, 0);
+  MetricsLog log(path, std::unique_ptr<FILE, Closer>(file), kept.text.size());
   for (const EpochReport& epoch : kept.epochs) log.Note(epoch);
   return log;
 }
 
 absl::Status MetricsLog::WriteLine(const std::string& line) {
   const std::string text = line + "\n";
-  if (std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size() && std::fflush(file_.get()) == 0) {
+  if (std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size()) {
+    size_ += text.size();
     return absl::OkStatus();
   }
-  return WithExitCode(ExitCode::kSave, ResourceExhausted("can't append to " + path_ + ": " + std::strerror(errno)));
+  const int error = errno;
+  std::clearerr(file_.get());
+  // Half a line may be there.
+  const bool cut = ftruncate(fileno(file_.get()), static_cast<off_t>(size_)) == 0;
+  return WithExitCode(ExitCode::kSave, ResourceExhausted("can't append to " + path_ + ": " + std::strerror(error) +
+                                                         (cut ? "" : ", and its last line is not whole")));
 }
 
 void MetricsLog::Note(const EpochReport& report) {
@@ -102,8 +112,9 @@ absl::Status MetricsLog::Write(const EpochReport& report) {
   json["test_loss"] = OrNull(report.test_loss);
   json["test_accuracy"] = OrNull(report.test_accuracy);
   json["seconds"] = report.state.seconds;
+  EDDL_RETURN_IF_ERROR(WriteLine(json.dump()));
   Note(report);
-  return WriteLine(json.dump());
+  return absl::OkStatus();
 }
 
 }  // namespace eddl

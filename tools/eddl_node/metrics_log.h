@@ -1,5 +1,5 @@
-// MetricsLog: metrics.jsonl, one JSON object a line, each flushed as it is written: a crash loses at most the last
-// line.
+// MetricsLog: metrics.jsonl, one JSON object a line, each given to the system as it is written: a crash loses at most
+// the last line, and a full disk gets whole lines or none.
 //
 //   {"kind":"step","step":100,"epoch":1,"samples":12800,"loss":0.71,"learning_rate":0.05,"seconds":0.9}
 //   {"kind":"epoch","step":469,"epoch":1,"samples":60000,"train_loss":...,"train_accuracy":...,"test_loss":...,
@@ -8,6 +8,7 @@
 // Losses are means a sample; seconds are of training, over all resumed parts. One thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -26,6 +27,7 @@ class MetricsLog {
   // appends after it. Exit code kSave.
   static absl::StatusOr<MetricsLog> Open(const std::string& path, int64_t keep_steps);
 
+  // An error leaves nothing in the file, so that the same report can be written later.
   absl::Status Write(const StepReport& report);
   absl::Status Write(const EpochReport& report);
   // The best of all epochs in the file; nothing if none was tested.
@@ -38,12 +40,14 @@ class MetricsLog {
     void operator()(FILE* file) const { std::fclose(file); }
   };
 
-  MetricsLog(std::string path, std::unique_ptr<FILE, Closer> file) : path_(std::move(path)), file_(std::move(file)) {}
+  MetricsLog(std::string path, std::unique_ptr<FILE, Closer> file, size_t size)
+      : path_(std::move(path)), file_(std::move(file)), size_(size) {}
   absl::Status WriteLine(const std::string& line);
   void Note(const EpochReport& report);
 
   std::string path_;
-  std::unique_ptr<FILE, Closer> file_;
+  std::unique_ptr<FILE, Closer> file_;  // without a buffer
+  size_t size_ = 0;                     // of whole lines
   std::optional<double> best_test_accuracy_;
   std::optional<EpochReport> last_epoch_;
 };

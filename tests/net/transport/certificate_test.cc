@@ -117,6 +117,27 @@ TEST(CertificateTest, SaysWhenItIsNotValid) {
   EXPECT_NEAR(static_cast<double>(*SecondsLeft(late)), -1.0 * kHour, 60);
 }
 
+TEST(CertificateTest, SaysWhatOfANodesPapersDoesNotFit) {
+  const auto authority = *CertificateAuthority::Make(), other = *CertificateAuthority::Make();
+  const auto papers = [](const CertificateAuthority& from) {
+    const std::string key = *MakeKey();
+    const std::string certificate = *from.Issue(*MakeSigningRequest(key), "eddl-node-7", {});
+    return Papers{.ca = from.certificate(), .certificate = certificate + from.certificate(), .key = key};
+  };
+  const auto said = [](const Papers& kept, const char* name) { return MessageOf(CheckPapers(kept, name)); };
+  const Papers good = papers(authority);
+  EXPECT_EQ(said(good, "eddl-node-7"), "");
+  EXPECT_EQ(said(good, "eddl-node-8"), "the certificate is not that of eddl-node-8");
+  Papers torn = good;
+  torn.key = papers(authority).key;
+  EXPECT_EQ(said(torn, "eddl-node-7"), "the key is not the certificate's");
+  torn = good;
+  torn.ca = other.certificate();
+  EXPECT_EQ(said(torn, "eddl-node-7"), "the certificate is another authority's");
+  torn.key.resize(40);
+  EXPECT_EQ(CheckPapers(torn, "eddl-node-7").code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(CertificateTest, EverySerialNumberIsAnother) {
   const auto authority = *CertificateAuthority::Make();
   std::set<std::string> fingerprints;

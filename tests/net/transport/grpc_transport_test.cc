@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -120,10 +121,110 @@ TEST_F(GrpcTransportTest, RefusesWrongOpeningsAndSaysWhy) {
   EXPECT_EQ(with([](Opening& o) { o.to = kOther; }), "that is another node");
   EXPECT_EQ(with([](Opening& o) { o.from = kServer; }), "it has an impossible id");
   EXPECT_EQ(with([](Opening& o) { o.lane = Lane::kBulk; }), "that is another lane");
-  EXPECT_EQ(server_->refused_count(), 5);
+  EXPECT_EQ(with([](Opening& o) { o.connection = 0; }), "its connection has no number");
+  EXPECT_EQ(server_->refused_count(), 6);
   EXPECT_EQ(answer(opening), "") << "what is right is taken";
   EXPECT_TRUE(heard_server_.story().peers.empty());
   ExpectServerIsWell();
+}
+
+// A stream whose place another took would stay open for ever, and thousands of them would lock everybody out.
+TEST_F(GrpcTransportTest, RefusesASecondStreamOfALaneAndEndsIt) {
+  StartServer(std::nullopt);
+  const auto second = [&](const char* method, Lane lane) {
+    Stranger stranger(address_, kServer, std::nullopt, method);
+    stranger.Send(FrameOf(0, OpeningOf(lane)));
+    const std::optional<Parcel> answer = stranger.Read();
+    const Instant begin = Now();
+    stranger.End();
+    EXPECT_LT((Now() - begin).seconds(), Witness::kPatienceSeconds - 5) << "not by the stranger's own deadline";
+    return answer && std::holds_alternative<Opened>(*answer) ? std::get<Opened>(*answer).error : "no answer";
+  };
+  const std::string refusal = "that lane of its connection is open already";
+  Stranger control(address_, kServer, std::nullopt, Stranger::kControl);
+  control.Send(FrameOf(0, OpeningOf(Lane::kControl)));
+  ASSERT_TRUE(control.Read());
+  EXPECT_EQ(second(Stranger::kControl, Lane::kControl), refusal);
+  Stranger bulk(address_, kServer, std::nullopt, Stranger::kBulk);
+  bulk.Send(FrameOf(0, OpeningOf(Lane::kBulk)));
+  ASSERT_TRUE(heard_server_.AwaitUp(kClient)) << "the first one is not harmed";
+  EXPECT_EQ(second(Stranger::kControl, Lane::kControl), refusal);
+  EXPECT_EQ(second(Stranger::kBulk, Lane::kBulk), refusal);
+  EXPECT_EQ(server_->refused_count(), 3);
+  control.Send(FrameOf(1, Control(5)));
+  ASSERT_TRUE(heard_server_.AwaitMessages(1)) << "nor is the connection that is up";
+  EXPECT_EQ(heard_server_.story().peers, std::vector<std::string>{"up 2"});
+}
+
+TEST_F(GrpcTransportTest, BelievesNoRoundTripOfAPingThatItDidNotSend) {
+  StartServer(std::nullopt);
+  Stranger control(address_, kServer, std::nullopt, Stranger::kControl);
+  Stranger bulk(address_, kServer, std::nullopt, Stranger::kBulk);
+  control.Send(FrameOf(0, OpeningOf(Lane::kControl)));
+  bulk.Send(FrameOf(0, OpeningOf(Lane::kBulk)));
+  std::optional<Parcel> ping;
+  do ping = control.Read();
+  while (ping && !std::holds_alternative<Ping>(*ping));
+  ASSERT_TRUE(ping);
+  const int64_t sent_ns = std::get<Ping>(*ping).sent_ns;
+  uint64_t sequence = 1;
+  for (const int64_t wrong : {int64_t{1}, sent_ns - 1, sent_ns + 1, -sent_ns}) {
+    control.Send(FrameOf(sequence++, Pong{wrong}));
+  }
+  // On the lane that it did not come by.
+  bulk.Send(FrameOf(1, Pong{sent_ns}));
+  const Message push = {.view = View{1}, .body = Push{.round = Version{1}, .samples = 5}};
+  bulk.Send(FrameOf(2, push));
+  control.Send(FrameOf(sequence++, Control(5)));
+  ASSERT_TRUE(heard_server_.AwaitMessages(2));
+  EXPECT_EQ(server_->Counters(kClient).round_trip.ns, 0);
+  control.Send(FrameOf(sequence++, Pong{sent_ns}));
+  ASSERT_TRUE(Eventually([&] { return server_->Counters(kClient).round_trip.ns > 0; }));
+}
+
+// An answer that can't be subtracted from any time.
+TEST_F(GrpcTransportTest, OutlivesAPongFromTheBeginningOfTime) {
+  StartServer(std::nullopt);
+  Stranger control(address_, kServer, std::nullopt, Stranger::kControl);
+  Stranger bulk(address_, kServer, std::nullopt, Stranger::kBulk);
+  control.Send(FrameOf(0, OpeningOf(Lane::kControl)));
+  bulk.Send(FrameOf(0, OpeningOf(Lane::kBulk)));
+  control.Send(FrameOf(1, Pong{std::numeric_limits<int64_t>::min()}));
+  control.Send(FrameOf(2, Control(5)));
+  ASSERT_TRUE(heard_server_.AwaitMessages(1));
+  EXPECT_EQ(heard_server_.story().peers, std::vector<std::string>{"up 2"});
+}
+
+// On a stream that the node took, and on one that it opened.
+TEST_F(GrpcTransportTest, TakesNoLargerPayloadThanTheJobHas) {
+  constexpr uint64_t kMost = 1000;
+  const auto start = [&](NodeId self, Witness& witness) {
+    auto transport = GrpcTransport::Create(
+        {.self = self, .job_id = "job", .listen = "127.0.0.1:0", .payload_bytes_max = kMost}, witness);
+    EXPECT_TRUE(transport.ok());
+    return *std::move(transport);
+  };
+  server_ = start(kServer, heard_server_);
+  client_ = start(kClient, heard_client_);
+  client_->Connect(kServer, AddressOf(*server_));
+  ASSERT_TRUE(heard_client_.AwaitUp(kServer));
+  ASSERT_TRUE(heard_server_.AwaitUp(kClient));
+  const Message push = {.view = View{1}, .body = Push{.round = Version{1}, .samples = 5}};
+  const auto send = [&](GrpcTransport& from, NodeId to, uint64_t size) {
+    from.Send(to, push, std::make_shared<const std::vector<std::byte>>(size));
+  };
+  send(*client_, kServer, kMost);
+  send(*server_, kClient, kMost);
+  ASSERT_TRUE(heard_server_.AwaitMessages(1));
+  ASSERT_TRUE(heard_client_.AwaitMessages(1));
+  send(*client_, kServer, kMost + 1);
+  ASSERT_TRUE(heard_server_.AwaitLine("bad 2: a payload of 1001 bytes, where 1000 are the most"));
+  ASSERT_TRUE(heard_client_.Await([](const Witness::Story& story) { return story.Count("up 1") == 2; }));
+  ASSERT_TRUE(heard_server_.Await([](const Witness::Story& story) { return story.Count("up 2") == 2; }));
+  send(*server_, kClient, kMost + 1);
+  ASSERT_TRUE(heard_client_.AwaitLine("bad 1: a payload of 1001 bytes, where 1000 are the most"));
+  EXPECT_EQ(heard_server_.story().messages.size(), 1u);
+  EXPECT_EQ(heard_client_.story().messages.size(), 1u);
 }
 
 TEST_F(GrpcTransportTest, TellsTheDiallingSideWhyItIsRefused) {

@@ -106,9 +106,9 @@ absl::StatusOr<net::Bytes> CheckpointKeeper::PartOf(net::Version version, const 
   return bytes;
 }
 
-void CheckpointKeeper::Wait() {
+bool CheckpointKeeper::Wait(Duration limit) {
   const absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(this, &CheckpointKeeper::IsIdle));
+  return mutex_.AwaitWithTimeout(absl::Condition(this, &CheckpointKeeper::IsIdle), absl::Nanoseconds(limit.ns));
 }
 
 void CheckpointKeeper::Work() {

@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "net/node/event.h"
 #include "net/wire/parcel.h"
+#include "runtime/base/time.h"
 #include "runtime/data/dataset.h"
 #include "runtime/train/checkpoint.h"
 #include "runtime/train/replica.h"
@@ -70,8 +71,8 @@ class CheckpointKeeper {
   // The bytes of a Move from the checkpoint of that version. REQUIRES: saved or loaded, and the newest.
   absl::StatusOr<net::Bytes> PartOf(net::Version version, const net::Move& move);
 
-  // Blocks until all that was asked for is saved and tested.
-  void Wait();
+  // Blocks until all that was asked for is saved and tested, or so long. False: it is not.
+  bool Wait(Duration limit);
   // Files of versions before this one go, but for the newest two of all. Thread-safe.
   void RemoveOlder(net::Version version) const;
   std::string PathOf(net::Version version) const;

@@ -109,6 +109,10 @@ absl::StatusOr<Identity> LoadIdentity(const std::string& folder) {
   const auto [end, error] = std::from_chars(node.data(), node.data() + node.size(), number);
   if (error != std::errc() || end != node.data() + node.size()) return DataLoss(folder + "/node is damaged");
   identity.node = net::NodeId{number};
+  const net::Credentials& kept = identity.credentials;
+  const absl::Status fits = net::CheckPapers({.ca = kept.ca, .certificate = kept.certificate, .key = kept.key},
+                                             number == 0 ? net::kOperatorName : net::NameOfNode(identity.node));
+  if (!fits.ok()) return DataLoss(folder + " is damaged: " + MessageOf(fits));
   return identity;
 }
 

@@ -44,7 +44,8 @@ absl::Status SaveIdentity(const std::string& folder, const Identity& identity);
 // Nobody else may use the identity in this folder for as long as this process lives: two that are the same node would
 // take each other's place for ever. kUsage if somebody does; a folder that can't be locked is nobody's fault.
 absl::Status ClaimIdentity(const std::string& folder);
-// kNotFound: this device is not known there.
+// kNotFound: this device is not known there. kDataLoss: what is there does not belong together, since a process was
+// killed while it wrote it: as good as nothing.
 absl::StatusOr<Identity> LoadIdentity(const std::string& folder);
 
 // This machine's first address that others may reach; the loopback's if there is none.

@@ -35,7 +35,7 @@ bool EqualSecrets(const std::string& a, const std::string& b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-grpc::Status SendFile(const std::string& path, grpc::ServerWriter<v1::FilePiece>* writer) {
+grpc::Status SendFile(const std::string& path, CallWatch::Call& call, grpc::ServerWriter<v1::FilePiece>* writer) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return ToGrpc(NotFound("can't read " + path));
   std::string piece(kFilePieceBytes, '\0');
@@ -44,6 +44,7 @@ grpc::Status SendFile(const std::string& path, grpc::ServerWriter<v1::FilePiece>
     if (file.gcount() == 0) break;
     v1::FilePiece message;
     message.set_bytes(piece.data(), static_cast<size_t>(file.gcount()));
+    call.Await(Now());
     if (!writer->Write(message)) return ToGrpc(MakeStatus(absl::StatusCode::kCancelled, "the receiver went away"));
   }
   return grpc::Status::OK;
@@ -87,7 +88,13 @@ ClusterService::ClusterService(Admission admission, const JobPacket& job, Member
       manager_(manager),
       train_(train),
       files_(std::move(files)) {
-  manager_.set_on_tick([this](Instant now) { contributions_.Expire(now); });
+  manager_.set_on_tick([this](Instant now) { OnTick(now); });
+}
+
+void ClusterService::OnTick(Instant now) {
+  contributions_.Expire(now);
+  fetches_.Expire(now);
+  link_probes_.Expire(now);
 }
 
 absl::StatusOr<ClusterService::Caller> ClusterService::CallerOf(const grpc::ServerContext& context) const {
@@ -104,6 +111,23 @@ absl::StatusOr<ClusterService::Caller> ClusterService::CallerOf(const grpc::Serv
   const auto info = registry_.Find(node);
   if (!info || info->revoked) return PermissionDenied("node " + std::to_string(ToInt(node)) + " is not welcome here");
   return Caller{.node = node};
+}
+
+std::string ClusterService::NameOf(const Caller& caller, const grpc::ServerContext& context) const {
+  if (ToInt(caller.node) > 0) return "node " + std::to_string(ToInt(caller.node));
+  return admission_.insecure ? context.peer() : "the operator";
+}
+
+absl::StatusOr<std::unique_ptr<CallWatch::Call>> ClusterService::BeginFetch(grpc::ServerContext& context) {
+  EDDL_ASSIGN_OR_RETURN(const Caller caller, CallerOf(context));
+  return fetches_.Enter(NameOf(caller, context), [&context] { context.TryCancel(); });
+}
+
+grpc::Status ClusterService::EndFetch(const CallWatch::Call& call, const grpc::Status& status) {
+  const absl::Status given_up = call.status();
+  if (given_up.ok()) return status;
+  manager_.OnRefused(MessageOf(given_up));
+  return ToGrpc(given_up);
 }
 
 absl::Status ClusterService::CheckJoin(const v1::JoinRequest& request, const Caller* caller) const {
@@ -252,24 +276,32 @@ grpc::Status ClusterService::Report(grpc::ServerContext* context, const v1::Repo
 
 grpc::Status ClusterService::GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
                                       grpc::ServerWriter<v1::FilePiece>* writer) {
-  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  const auto call = BeginFetch(*context);
+  if (!call.ok()) return ToGrpc(call.status());
   if (request->kind() == "initial") {
     if (files_.initial.empty()) return ToGrpc(NotFound("the job starts from its seed"));
-    return SendFile(files_.initial, writer);
+    return EndFetch(**call, SendFile(files_.initial, **call, writer));
   }
   if (request->kind() != "newest") return ToGrpc(InvalidArgument("kind is initial or newest"));
   const std::string path = files_.model();
   if (path.empty()) return ToGrpc(NotFound("no model is saved yet: the first one is, after the first epoch"));
-  return SendFile(path, writer);
+  return EndFetch(**call, SendFile(path, **call, writer));
 }
 
 grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::GetSamplesRequest* request,
                                         grpc::ServerWriter<v1::SamplesPiece>* writer) {
-  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
+  const auto call = BeginFetch(*context);
+  if (!call.ok()) return ToGrpc(call.status());
   if (job_.local_data) return ToGrpc(FailedPrecondition("data.policy is \"local\": no entries leave their device"));
   if (request->test() && test_ == nullptr) return ToGrpc(NotFound("this job has no test set"));
   const TrainingRows& rows = request->test() ? *test_ : train_;
-  return ServeSamples(rows, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
+  // From the first piece to the last: members give up a fetch sooner (MakeFetcher), and others wait for its end.
+  bool has_begun = false;
+  const auto write = [&](const v1::SamplesPiece& piece) {
+    if (!std::exchange(has_begun, true)) (*call)->Await(Now());
+    return writer->Write(piece);
+  };
+  return EndFetch(**call, ServeSamples(rows, turns_, *request, write));
 }
 
 grpc::Status ClusterService::Contribute(grpc::ServerContext* context, grpc::ServerReader<v1::SamplesPiece>* reader,
@@ -338,8 +370,11 @@ grpc::Status ClusterService::Bring(grpc::ServerContext* context, const v1::Bring
 }
 
 grpc::Status ClusterService::ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) {
-  if (const auto caller = CallerOf(*context); !caller.ok()) return ToGrpc(caller.status());
-  return link_probes_.Serve(*context, *stream);
+  const auto caller = CallerOf(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const grpc::Status status = link_probes_.Serve(*context, NameOf(*caller, *context), *stream);
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) manager_.OnRefused(status.error_message());
+  return status;
 }
 
 }  // namespace eddl::cluster

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "net/ids.h"
 #include "net/wire/cluster.grpc.pb.h"
+#include "tools/eddl_node/cluster/call_watch.h"
 #include "tools/eddl_node/cluster/contribution_gate.h"
 #include "tools/eddl_node/cluster/job_packet.h"
 #include "tools/eddl_node/cluster/link_probe.h"
@@ -76,6 +77,9 @@ class ClusterService final : public v1::Cluster::Service {
                           v1::ContributeReply* reply) override;
   grpc::Status ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) override;
 
+  // Gives up calls whose callers take too long. The manager's loop calls it.
+  void OnTick(Instant now);
+
  private:
   // Who calls, by certificate. In an insecure cluster everybody is the operator.
   struct Caller {
@@ -83,6 +87,12 @@ class ClusterService final : public v1::Cluster::Service {
     net::NodeId node{};  // 0: no member
   };
   absl::StatusOr<Caller> CallerOf(const grpc::ServerContext& context) const;
+  // Who is counted: in an insecure cluster a connection, since there everybody is who it says.
+  std::string NameOf(const Caller& caller, const grpc::ServerContext& context) const;
+  // A place for a call that sends files or rows.
+  absl::StatusOr<std::unique_ptr<CallWatch::Call>> BeginFetch(grpc::ServerContext& context);
+  // How the call ended; says so if it was given up, as its caller only sees that it was cancelled.
+  grpc::Status EndFetch(const CallWatch::Call& call, const grpc::Status& status);
   // Reads the entries, keeps them, and adds them to the job.
   absl::StatusOr<net::DataBlock> TakeContribution(grpc::ServerContext& context, const std::string& peer,
                                                   grpc::ServerReader<v1::SamplesPiece>& reader);
@@ -96,6 +106,7 @@ class ClusterService final : public v1::Cluster::Service {
   const TrainingRows* test_ = nullptr;  // null: there are none for members
   TrainingRows& train_;
   SampleTurns turns_;
+  CallWatch fetches_{"fetches"};
   ContributionGate contributions_;
   Files files_;
   LinkProbeService link_probes_;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "net/wire/journal_codec.h"
 #include "runtime/base/check.h"
@@ -195,7 +196,7 @@ absl::Status JournalFile::Read(const std::string& job) {
   return absl::OkStatus();
 }
 
-bool JournalFile::HasRoom() const { return stopped_ || pending_count_ < kPendingMax; }
+bool JournalFile::HasRoom() const { return stopped_ || given_up_ || pending_count_ < kPendingMax; }
 
 absl::Status JournalFile::WriteAll(const std::string& bytes) {
   size_t written = 0;
@@ -286,12 +287,20 @@ void JournalFile::Queue(const std::string& entry) {
 absl::Status JournalFile::QueueAndWait(const std::string& entry) {
   Queue(entry);
   const uint64_t number = queued_;
-  const auto done = [this, number]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return written_ >= number || stopped_; };
+  const auto done = [this, number]()
+                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return written_ >= number || stopped_ || given_up_; };
   mutex_.Await(absl::Condition(&done));
-  return written_ >= number ? absl::OkStatus() : Unavailable("the journal was closed");
+  return written_ >= number ? absl::OkStatus() : Unavailable("the disk did not take what the journal has to say");
+}
+
+void JournalFile::LimitWait(std::function<bool()> is_stopping, absl::Duration patience) {
+  const absl::MutexLock lock(&mutex_);
+  is_stopping_ = std::move(is_stopping);
+  patience_ = patience;
 }
 
 bool JournalFile::WriteUntilDone(const std::string& bytes) {
+  std::optional<absl::Time> stopping_since;
   for (bool told = false;; told = true) {
     const absl::Status status = WriteAll(bytes);
     if (status.ok()) {
@@ -301,6 +310,10 @@ bool JournalFile::WriteUntilDone(const std::string& bytes) {
     if (!told) on_trouble_(MessageOf(status) + "; training goes on when there is room");
     const absl::MutexLock lock(&mutex_);
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), retry_)) return false;
+    if (!is_stopping_ || !is_stopping_()) continue;
+    if (!stopping_since) stopping_since = absl::Now();
+    given_up_ = absl::Now() - *stopping_since >= patience_;
+    if (given_up_) return false;
   }
 }
 

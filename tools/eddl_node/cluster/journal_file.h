@@ -36,6 +36,9 @@ class JournalFile {
                                                            std::function<void(net::Version below)> on_durable,
                                                            std::function<void(const std::string&)> on_trouble,
                                                            absl::Duration retry = kJournalRetry);
+  // Once `is_stopping` is true, a disk that takes nothing is waited for so much longer, and then no more: what waits is
+  // not written, and appends return at once. Called from the journal's thread; an empty one: never.
+  void LimitWait(std::function<bool()> is_stopping, absl::Duration patience);
   // What is queued is still written, if the disk takes it at once.
   ~JournalFile();
   JournalFile(const JournalFile&) = delete;
@@ -53,7 +56,8 @@ class JournalFile {
   // Durable after the records before it. False, and nothing, if a start has undone rounds below.
   bool Append(const net::Checkpointed& checkpoint);
   void Append(const net::JournalAway& away);
-  // Return when durable; wait while the disk is full.
+  // Return when durable; wait while the disk is full. kUnavailable: it is not waited for any more (LimitWait), and this
+  // may not be acted on.
   absl::Status Append(const net::JournalView& view);
   absl::Status Append(const net::JournalStart& start);
   absl::Status Append(const net::JournalBlock& block);
@@ -67,7 +71,7 @@ class JournalFile {
   void Queue(const std::string& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status QueueAndWait(const std::string& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work();
-  // False: stopped while the disk did not take them.
+  // False: stopped, or given up, while the disk did not take them.
   bool WriteUntilDone(const std::string& bytes);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !pending_.empty(); }
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -89,7 +93,10 @@ class JournalFile {
   net::Version durable_checkpoint_ ABSL_GUARDED_BY(mutex_){};
   uint64_t queued_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t written_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::function<bool()> is_stopping_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration patience_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  bool given_up_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -176,7 +176,9 @@ absl::StatusOr<LinkRates> ProbeLink(const std::shared_ptr<grpc::Channel>& channe
   return Unavailable("the link could not be measured: " + MessageOf(status));
 }
 
-grpc::Status LinkProbeService::Serve(grpc::ServerContext& context, Stream& stream) {
+grpc::Status LinkProbeService::Serve(grpc::ServerContext& context, const std::string& caller, Stream& stream) {
+  const auto call = calls_.Enter(caller, [&context] { context.TryCancel(); });
+  if (!call.ok()) return ToGrpc(call.status());
   {
     const absl::MutexLock lock(&mutex_);
     if (waiting_ >= kWaitingMax) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "many devices wait for this already"};
@@ -187,6 +189,7 @@ grpc::Status LinkProbeService::Serve(grpc::ServerContext& context, Stream& strea
     if (!free) return {grpc::StatusCode::UNAVAILABLE, "other devices took too long"};
     busy_ = true;
   }
+  (*call)->Await(Now());
   const auto serve = [&] {
     v1::LinkProbePiece piece;
     for (int burst = 0; burst < kBurstsMax && !context.IsCancelled() && stream.Read(&piece); ++burst) {
@@ -203,9 +206,11 @@ grpc::Status LinkProbeService::Serve(grpc::ServerContext& context, Stream& strea
     }
   };
   serve();
-  const absl::MutexLock lock(&mutex_);
-  busy_ = false;
-  return grpc::Status::OK;
+  {
+    const absl::MutexLock lock(&mutex_);
+    busy_ = false;
+  }
+  return ToGrpc((*call)->status());
 }
 
 LinkProber::LinkProber(OpenChannel open_channel, const std::string& manager_address,

@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "net/wire/cluster.grpc.pb.h"
 #include "runtime/base/time.h"
+#include "tools/eddl_node/cluster/call_watch.h"
 #include "tools/eddl_node/cluster/interface_counters.h"
 #include "tools/eddl_node/cluster/link_estimate.h"
 
@@ -34,10 +35,17 @@ absl::StatusOr<LinkRates> ProbeLink(const std::shared_ptr<grpc::Channel>& channe
 class LinkProbeService {
  public:
   using Stream = grpc::ServerReaderWriter<v1::LinkProbePiece, v1::LinkProbePiece>;
-  // Until the device ends it. Waits for its turn.
-  grpc::Status Serve(grpc::ServerContext& context, Stream& stream);
+  // Of a turn, however much is sent in it: others wait.
+  static constexpr CallLimits kLimits{.per_caller = 1, .patience = {20'000'000'000}};
+
+  // Until the device ends it. Waits for its turn. `caller`: who has one probe at a time. RESOURCE_EXHAUSTED: it has one
+  // already, or many wait; DEADLINE_EXCEEDED: its turn was over before it was.
+  grpc::Status Serve(grpc::ServerContext& context, const std::string& caller, Stream& stream);
+  // Ends a turn that takes too long. To be called now and then.
+  void Expire(Instant now) { calls_.Expire(now); }
 
  private:
+  CallWatch calls_{"link probes", kLimits};
   absl::Mutex mutex_;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   int waiting_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -29,14 +29,16 @@ std::string NodeTopic(net::NodeId node) { return "node " + std::to_string(ToInt(
 }  // namespace
 
 ManagerNode::ManagerNode(ManagerNodeOptions options, MemberRegistry& registry, ManagerObserver observer,
-                         std::function<bool(net::NodeId, const std::string&)> dial_back)
+                         DialBack::Dial dial_back)
     : options_(std::move(options)),
       registry_(registry),
       observer_(std::move(observer)),
-      dial_back_(std::move(dial_back)),
       manager_(WithRecord(options_.manager)),
       progress_(options_.manager.ledger),
-      dial_thread_([this] { DialLoop(); }) {}
+      begin_(Now()),
+      dial_back_(std::move(dial_back), [this](net::NodeId node, const std::string& address, bool reached) {
+        loop_.Post([this, node, address, reached] { OnDialled(node, address, reached); });
+      }) {}
 
 net::ManagerOptions ManagerNode::WithRecord(net::ManagerOptions options) {
   if (options_.record_path.empty()) return options;
@@ -50,14 +52,7 @@ net::ManagerOptions ManagerNode::WithRecord(net::ManagerOptions options) {
   return options;
 }
 
-ManagerNode::~ManagerNode() {
-  loop_.Stop();
-  {
-    const absl::MutexLock lock(&dial_mutex_);
-    dialling_stopped_ = true;
-  }
-  dial_thread_.join();
-}
+ManagerNode::~ManagerNode() { loop_.Stop(); }
 
 ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper,
                             double seconds_before, int64_t epochs_reported, const std::atomic<bool>& stop) {
@@ -66,10 +61,13 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   keeper_ = &keeper;
   stop_ = &stop;
   begin_ = Now();
+  // Those of an earlier life, too.
+  transport.Revoke(registry_.ToDirectory().revoked);
+  journal.LimitWait([this] { return IsStopping(); }, absl::Nanoseconds(options_.stop_patience.ns));
   for (const net::DataBlock& block : journal.started().blocks) progress_.Add(block);
   progress_.Restore(journal.started(), seconds_before);
   epochs_reported_ = epochs_reported;
-  loop_.SetTimer(Loop::TimerKind::kDriver, begin_ + kDriverPeriod);
+  loop_.SetTimer(Loop::TimerKind::kDriver, Now() + kDriverPeriod);
   // Before all that others have posted since they can reach it: what they say goes on from the journal.
   Handle(Restore(journal.started()));
   TellGrowth();
@@ -80,7 +78,8 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
       OnDriverTimer();
     }
   });
-  keeper.Wait();
+  AwaitKeeper();
+  journal.LimitWait({}, absl::ZeroDuration());
   // As the job ended, not as its devices left; but the last test came later.
   if (last_sample_) {
     last_sample_->test_accuracy = TestAccuracy();
@@ -118,6 +117,7 @@ void ManagerNode::OnPeerUp(net::NodeId peer) {
   loop_.Post([this, peer] {
     peers_[peer] = {.up = true, .last_heard = Now(), .bad_count = peers_[peer].bad_count};
     Handle(net::PeerUp{peer});
+    if (over_) SayGoodbye();
   });
 }
 
@@ -225,6 +225,7 @@ ManagerNode::Growth ManagerNode::TryAddBlock(net::DataBlock block,
   if (!manager_.CanGrow()) return {};
   if (const absl::Status kept = keep(block); !kept.ok()) return {.status = kept};
   Handle(net::Contributed{block});
+  if (given_up_) return {.status = Unavailable("the manager ends: " + end_.why)};
   return {.block = block};
 }
 
@@ -233,8 +234,30 @@ void ManagerNode::OnBadPeer(net::NodeId peer, const std::string& why) {
     AddEvent(NodeTopic(peer), "sent what no node sends: " + why);
     if (++peers_[peer].bad_count < kBadMax) return;
     AddEvent(NodeTopic(peer), "quarantined: its certificate is revoked");
-    if (registry_.Revoke(peer).ok()) transport_->Revoke({peer});
+    Revoke(peer);
   });
+}
+
+void ManagerNode::Revoke(net::NodeId node) {
+  const absl::Status saved = registry_.Revoke(node);
+  // Whatever the disk says: it has to go now.
+  transport_->Revoke({node});
+  // A node that leads nothing starts no view, with which others would hear of it.
+  for (const auto& [other, peer] : peers_) {
+    if (peer.up && other != node) TellDirectory(other);
+  }
+  if (saved.ok()) return;
+  members_unsaved_ = true;
+  OnTrouble("can't save that " + NodeTopic(node) + " is revoked: " + MessageOf(saved) +
+            "; tried again, since a manager that is started anew would let it in");
+}
+
+void ManagerNode::SaveMembers(Instant now) {
+  if (!members_unsaved_ || now - members_tried_ < kSaveMembersAgain) return;
+  members_tried_ = now;
+  if (!registry_.SaveAgain().ok()) return;
+  members_unsaved_ = false;
+  OnTrouble("");
 }
 
 void ManagerNode::OnSaved(const SavedCheckpoint& saved, std::shared_ptr<const Checkpoint> model) {
@@ -268,7 +291,11 @@ void ManagerNode::OnDurable(net::Version) {
 }
 
 void ManagerNode::OnTrouble(const std::string& text) {
-  loop_.Post([this, text] { AddEvent("disk", text.empty() ? "can be written again" : text); });
+  const std::string said = text.empty() ? "can be written again" : text;
+  if (observer_.on_trouble) {
+    observer_.on_trouble({.seconds = (Now() - begin_).seconds(), .topic = kDiskTopic, .text = said});
+  }
+  loop_.Post([this, said] { AddEvent(kDiskTopic, said); });
 }
 
 void ManagerNode::OnRefused(const std::string& text) {
@@ -276,15 +303,53 @@ void ManagerNode::OnRefused(const std::string& text) {
 }
 
 void ManagerNode::Stop() {
-  loop_.Post([this] {
-    if (stopping_since_.ns >= 0) return;
-    stopping_since_ = Now();
-    AddEvent("stop", "asked to stop: taking a checkpoint first");
-    Handle(net::Command{.kind = net::Command::Kind::kCheckpoint});
-  });
+  stop_asked_ = true;  // at once: the loop may wait for the disk
+  loop_.Post([this] { BeginStop(); });
 }
 
 // On the loop's thread.
+
+void ManagerNode::BeginStop() {
+  if (stopping_since_.ns >= 0) return;
+  stopping_since_ = Now();
+  if (over_) return;
+  AddEvent("stop", "asked to stop: taking a checkpoint first");
+  Handle(net::Command{.kind = net::Command::Kind::kCheckpoint});
+}
+
+void ManagerNode::End(const std::string& why, const std::string& goodbye) {
+  if (!over_ && observer_.on_sample) {
+    last_sample_ = Sample(Now());
+    watch_.Fill(*last_sample_);
+  }
+  over_ = true;
+  over_since_ = Now();
+  end_.finished = why.empty();
+  end_.why = why;
+  goodbye_ = goodbye;
+  SayGoodbye();
+}
+
+void ManagerNode::GiveUp(const std::string& why, const std::string& goodbye) {
+  if (given_up_) return;
+  given_up_ = true;
+  End(why, goodbye);
+}
+
+void ManagerNode::SayGoodbye() {
+  for (const auto& [node, peer] : peers_) {
+    if (peer.up && !peer.told_bye) SendOne(node, {.view = manager_.view(), .body = net::Bye{goodbye_}});
+  }
+}
+
+void ManagerNode::AwaitKeeper() {
+  while (!keeper_->Wait(kDriverPeriod)) {
+    const Instant now = Now();
+    if (IsStopping() && stopping_since_.ns < 0) stopping_since_ = now;
+    const bool is_late = stopping_since_.ns >= 0 && now - stopping_since_ > options_.stop_patience;
+    if (is_late || (given_up_ && now - over_since_ > kFarewell)) return;
+  }
+}
 
 void ManagerNode::AddEvent(const std::string& topic, const std::string& text) {
   events_.push_back({.seconds = (Now() - begin_).seconds(), .topic = topic, .text = text});
@@ -293,6 +358,7 @@ void ManagerNode::AddEvent(const std::string& topic, const std::string& text) {
 }
 
 void ManagerNode::Handle(const net::Event& event) {
+  if (given_up_) return SettleTests();
   net::Actions actions;
   const Instant now = Now();
   manager_.Handle(now, event, actions);
@@ -389,40 +455,21 @@ void ManagerNode::TakeHello(net::NodeId from, net::Message message) {
     registry_.SetReachable(from, false);
     return Handle(net::Received{.from = from, .message = std::move(message)});
   }
-  Peer& peer = peers_[from];
-  peer.hello = std::move(message);
-  if (!std::exchange(peer.dialling, true)) DialBack(from, info->address);
+  peers_[from].hello = std::move(message);
+  if (!dial_back_.Ask(Now(), from, info->address)) OnDialled(from, info->address, /*reached=*/false);
 }
 
-void ManagerNode::DialBack(net::NodeId node, const std::string& address) {
-  const absl::MutexLock lock(&dial_mutex_);
-  dials_.emplace_back(node, address);
-}
-
-void ManagerNode::DialLoop() {
-  const auto ready = [this]()
-                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(dial_mutex_) { return dialling_stopped_ || !dials_.empty(); };
-  while (true) {
-    std::pair<net::NodeId, std::string> dial;
-    {
-      const absl::MutexLock lock(&dial_mutex_);
-      dial_mutex_.Await(absl::Condition(&ready));
-      if (dialling_stopped_) return;
-      dial = std::move(dials_.front());
-      dials_.pop_front();
-    }
-    const bool reachable = dial_back_(dial.first, dial.second);
-    loop_.Post([this, node = dial.first, reachable] { OnDialled(node, reachable); });
-  }
-}
-
-void ManagerNode::OnDialled(net::NodeId node, bool reachable) {
+void ManagerNode::OnDialled(net::NodeId node, const std::string& address, bool reached) {
   Peer& peer = peers_[node];
-  peer.dialling = false;
-  registry_.SetReachable(node, reachable);
+  const std::optional<MemberInfo> info = registry_.Find(node);
+  // It joined anew while the address that it had was tried.
+  const bool is_old = info && info->address != address && !info->address.empty();
+  if (is_old && (!peer.hello || dial_back_.Ask(Now(), node, info->address))) return;
+  reached = reached && !is_old;
+  registry_.SetReachable(node, reached);
   if (!peer.hello) return;
   net::Message message = *std::exchange(peer.hello, std::nullopt);
-  if (!reachable) {
+  if (!reached) {
     std::get<net::Hello>(message.body).capabilities.can_lead = false;
     AddEvent(NodeTopic(node), "can't be reached at its address: it will not lead");
   }
@@ -435,16 +482,19 @@ void ManagerNode::OnDriverTimer() {
   Watch(now);
   TryBrought();
   if (on_tick_) on_tick_(now);
+  SaveMembers(now);
   if (stop_->load()) Stop();
   if (over_) {
-    const bool sent = transport_->Total().queued_bytes == 0 || now - stopping_since_ > kFarewell;
-    if (saving_ == 0 && sent) loop_.Stop();
+    const bool sent = transport_->Total().queued_bytes == 0 || now - over_since_ > kFarewell;
+    const bool is_late = stopping_since_.ns >= 0 && now - stopping_since_ > options_.stop_patience;
+    if (saving_ > 0 && is_late && sent) AddEvent("stop", "the disk did not take the last checkpoint: ends without it");
+    if ((saving_ == 0 || is_late || given_up_) && sent) loop_.Stop();
     return;
   }
   if (stopping_since_.ns < 0) return;
   const bool saved = newest_saved_ && saving_ == 0 && *newest_saved_ >= manager_.version() && saved_.empty();
   const bool can_save = manager_.phase() == net::Manager::Phase::kRunning;
-  if (saved || !can_save || now - stopping_since_ > kStopPatience) {
+  if (saved || !can_save || now - stopping_since_ > options_.stop_patience) {
     Handle(net::Command{.kind = net::Command::Kind::kStop});
   }
 }
@@ -477,6 +527,7 @@ void ManagerNode::ReportEpochs(net::Version version, const std::optional<BatchSu
 
 void ManagerNode::CarryOut(net::Actions& actions) {
   for (net::Action& action : actions) {
+    if (given_up_) return;
     std::visit([this](auto& a) { Do(a); }, action);
   }
 }
@@ -484,23 +535,25 @@ void ManagerNode::CarryOut(net::Actions& actions) {
 void ManagerNode::SendOne(net::NodeId to, const net::Message& message) {
   const bool tells_map =
       std::holds_alternative<net::Start>(message.body) || std::holds_alternative<net::Welcome>(message.body);
-  Peer& peer = peers_[to];
-  if (const uint64_t generation = registry_.generation(); tells_map && peer.directory_generation != generation) {
-    peer.directory_generation = generation;
-    transport_->Send(to, registry_.ToDirectory());
-  }
+  if (std::holds_alternative<net::Bye>(message.body)) peers_[to].told_bye = true;
+  if (tells_map) TellDirectory(to);
   if (tells_map || std::holds_alternative<net::Grant>(message.body)) TellBlocks(to);
   net::Bytes bytes;
   if (const auto* move = std::get_if<net::Move>(&message.body)) {
     auto part = keeper_->PartOf(move->version, *move);
     // A checkpoint that the journal says is here, and is not: nothing can go on from it.
-    if (!part.ok()) {
-      end_ = {.why = MessageOf(part.status())};
-      return loop_.Stop();
-    }
+    if (!part.ok()) return GiveUp(MessageOf(part.status()), "the manager can't go on: " + MessageOf(part.status()));
     bytes = *std::move(part);
   }
   transport_->Send(to, message, std::move(bytes));
+}
+
+void ManagerNode::TellDirectory(net::NodeId to) {
+  Peer& peer = peers_[to];
+  const uint64_t generation = registry_.generation();
+  if (peer.directory_generation == generation) return;
+  peer.directory_generation = generation;
+  transport_->Send(to, registry_.ToDirectory());
 }
 
 void ManagerNode::TellBlocks(net::NodeId to) {
@@ -535,12 +588,16 @@ void ManagerNode::Do(const net::Journal& action) {
   if (observer_.on_step) observer_.on_step(report);
 }
 
-void ManagerNode::Do(const net::JournalView& action) {
-  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+void ManagerNode::CheckDurable(const absl::Status& appended) {
+  // Only so after a stop: the devices are told what they are told then.
+  if (!appended.ok()) GiveUp("stopped by a person: " + MessageOf(appended), "");
 }
 
+void ManagerNode::Do(const net::JournalView& action) { CheckDurable(journal_->Append(action)); }
+
 void ManagerNode::Do(const net::JournalStart& action) {
-  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+  CheckDurable(journal_->Append(action));
+  if (given_up_) return;
   progress_.OnRollback(action.version);
   epoch_ends_.erase(epoch_ends_.upper_bound(action.version), epoch_ends_.end());
   // Of versions that are undone: others will have their numbers.
@@ -560,7 +617,8 @@ void ManagerNode::Do(const net::Checkpointed& action) {
 }
 
 void ManagerNode::Do(const net::JournalBlock& action) {
-  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
+  CheckDurable(journal_->Append(action));
+  if (given_up_) return;
   progress_.Add(action.block);
   TellGrowth();
   // Long before they are leased, so that rows are fetched behind what is needed now.
@@ -574,9 +632,7 @@ void ManagerNode::Do(const net::Evaluated& action) {
   results_[action.version] = {.loss = action.loss, .correct = action.correct, .count = action.samples};
 }
 
-void ManagerNode::Do(const net::JournalEpoch& action) {
-  if (const absl::Status status = journal_->Append(action); !status.ok()) OnTrouble(MessageOf(status));
-}
+void ManagerNode::Do(const net::JournalEpoch& action) { CheckDurable(journal_->Append(action)); }
 
 void ManagerNode::Do(const net::EpochsOver& action) {
   progress_.EndEpochs(action.count);
@@ -593,15 +649,6 @@ void ManagerNode::Do(const net::JournalAway& action) { journal_->Append(action);
 
 void ManagerNode::Do(const net::Explain& action) { AddEvent(action.topic, action.text); }
 
-void ManagerNode::Do(const net::Halt& action) {
-  if (!over_ && observer_.on_sample) {
-    last_sample_ = Sample(Now());
-    watch_.Fill(*last_sample_);
-  }
-  over_ = true;
-  end_.finished = action.why.empty();
-  end_.why = action.why;
-  if (stopping_since_.ns < 0) stopping_since_ = Now();
-}
+void ManagerNode::Do(const net::Halt& action) { End(action.why, ""); }
 
 }  // namespace eddl::cluster

@@ -2,7 +2,7 @@
 //
 // The driver of net/node's contract, as MemberNode is for members. It decides nothing, but for one fact that only it
 // can find out: whether a device that says it can lead is reached by dialling back. Threads: the loop (whoever calls
-// Run), the journal's, the checkpoint keeper's, one for dialling back, the transport's.
+// Run), the journal's, the checkpoint keeper's, a few for dialling back, the transport's.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -28,6 +27,7 @@
 #include "runtime/base/status.h"
 #include "runtime/train/trainer.h"
 #include "tools/eddl_node/cluster/checkpoint_keeper.h"
+#include "tools/eddl_node/cluster/dial_back.h"
 #include "tools/eddl_node/cluster/journal_file.h"
 #include "tools/eddl_node/cluster/loop.h"
 #include "tools/eddl_node/cluster/member_registry.h"
@@ -39,8 +39,10 @@ namespace eddl::cluster {
 
 // How many past events are kept for `why`, and sent with `status`.
 constexpr size_t kEventsKept = 1000;
-// A stop waits so long for a last checkpoint.
+// A stop waits so long for a last checkpoint, and for a disk that takes nothing.
 constexpr Duration kStopPatience{30'000'000'000};
+// What of the members could not be saved is tried again so often.
+constexpr Duration kSaveMembersAgain{5'000'000'000};
 // So long a question of a person waits for its turn.
 constexpr Duration kAskPatience{10'000'000'000};
 // So long rows that come wait for nodes to agree on a view, and so often they are tried.
@@ -49,6 +51,9 @@ constexpr absl::Duration kGrowPause = absl::Milliseconds(100);
 // Between two samples for the run's history.
 constexpr Duration kSamplePeriod{500'000'000};
 
+// The topic of what disks do not take.
+inline constexpr char kDiskTopic[] = "disk";
+
 // Something that happened, for people.
 struct ClusterEvent {
   double seconds = 0;  // since this process began to manage
@@ -56,12 +61,14 @@ struct ClusterEvent {
   std::string text;
 };
 
-// What the command that runs a manager is told. Called on the loop's thread.
+// What the command that runs a manager is told. Called on the loop's thread, but for on_trouble.
 struct ManagerObserver {
   std::function<void(const StepReport&)> on_step;
   std::function<void(const EpochReport&, const Checkpoint& model)> on_epoch;
   std::function<void(int64_t samples)> on_growth;  // entries came: what the job has now, in all epochs
   std::function<void(const ClusterEvent&)> on_event;
+  // Of topic kDiskTopic, at once and from any thread: it may be what the loop waits for. on_event follows.
+  std::function<void(const ClusterEvent&)> on_trouble;
   std::function<void(const RunSample&)> on_sample;  // every kSamplePeriod
 };
 
@@ -69,6 +76,7 @@ struct ManagerNodeOptions {
   net::ManagerOptions manager;
   int64_t epochs = 1;
   std::string record_path;  // as in MemberNodeOptions
+  Duration stop_patience = kStopPatience;
 };
 
 // How a job ended.
@@ -81,13 +89,12 @@ struct ManagerEnd {
 
 class ManagerNode final : public net::TransportObserver {
  public:
-  // `keeper`, `registry` and `journal` outlive the node. `dial_back`: true if the address leads to that node; blocks
-  // for a few seconds at most.
-  ManagerNode(ManagerNodeOptions options, MemberRegistry& registry, ManagerObserver observer,
-              std::function<bool(net::NodeId, const std::string& address)> dial_back);
+  // `keeper`, `registry` and `journal` outlive the node.
+  ManagerNode(ManagerNodeOptions options, MemberRegistry& registry, ManagerObserver observer, DialBack::Dial dial_back);
   ~ManagerNode() override;
 
-  // Until the job is over. `stop` true: takes a checkpoint and ends.
+  // Until the job is over. `stop` true: takes a checkpoint and ends; without one if it can't be had, or the disk does
+  // not take it, for as long as the options say.
   // `seconds_before`: of training, of earlier parts of the run; `epochs_reported`: by those.
   ManagerEnd Run(net::Transport& transport, JournalFile& journal, CheckpointKeeper& keeper, double seconds_before,
                  int64_t epochs_reported, const std::atomic<bool>& stop);
@@ -136,11 +143,11 @@ class ManagerNode final : public net::TransportObserver {
  private:
   struct Peer {
     bool up = false;
+    bool told_bye = false;
     uint64_t directory_generation = 0;  // that it was told
     size_t block_count = 0;             // likewise
     Instant last_heard;
     int32_t bad_count = 0;
-    bool dialling = false;
     std::optional<net::Message> hello;  // waits for the dial
     NodeVitals vitals;
     Instant vitals_at;
@@ -151,10 +158,22 @@ class ManagerNode final : public net::TransportObserver {
   void Handle(const net::Event& event);
   void Take(net::NodeId from, net::Message message, const net::Bytes& payload, bool intact);
   void TakeHello(net::NodeId from, net::Message message);
-  void DialBack(net::NodeId node, const std::string& address);
-  void OnDialled(net::NodeId node, bool reachable);
-  void DialLoop();
+  void OnDialled(net::NodeId node, const std::string& address, bool reached);
+  void Revoke(net::NodeId node);
+  // What could not be saved when it changed.
+  void SaveMembers(Instant now);
   void OnDriverTimer();
+  // Whether somebody wants it to end, as any thread may ask.
+  bool IsStopping() const { return stop_asked_ || stop_->load(); }
+  void BeginStop();
+  // The job is over here: empty: it is finished. What devices are told: empty: so it is for them.
+  void End(const std::string& why, const std::string& goodbye);
+  // Nothing may be told any more of what the machine did last.
+  void GiveUp(const std::string& why, const std::string& goodbye);
+  // To all who are connected and were not told.
+  void SayGoodbye();
+  // After the loop: what is being saved and tested, for as long as it may take.
+  void AwaitKeeper();
   void AddEvent(const std::string& topic, const std::string& text);
   // The journal's word, and the checkpoint whose test was not over when an earlier process ended.
   net::Started Restore(const net::Started& started);
@@ -185,6 +204,10 @@ class ManagerNode final : public net::TransportObserver {
   template <typename Other>
   void Do(const Other&) {}
   void SendOne(net::NodeId to, const net::Message& message);
+  // To a node that does not know the newest.
+  void TellDirectory(net::NodeId to);
+  // Nothing of what it says may be told if it is not on disk.
+  void CheckDurable(const absl::Status& appended);
   // What came to the data, to a node that does not know all of it.
   void TellBlocks(net::NodeId to);
   void TellGrowth();
@@ -219,7 +242,6 @@ class ManagerNode final : public net::TransportObserver {
   ManagerNodeOptions options_;
   MemberRegistry& registry_;
   ManagerObserver observer_;
-  std::function<bool(net::NodeId, const std::string&)> dial_back_;
   std::function<void(Instant)> on_tick_;
   Loop loop_;
   std::ofstream record_;
@@ -234,7 +256,8 @@ class ManagerNode final : public net::TransportObserver {
   JournalFile* journal_ = nullptr;
   CheckpointKeeper* keeper_ = nullptr;
   const std::atomic<bool>* stop_ = nullptr;
-  Instant begin_;
+  std::atomic<bool> stop_asked_ = false;
+  std::atomic<Instant> begin_;
   std::map<net::NodeId, Peer> peers_;
   std::map<net::NodeId, net::DataBlock> brought_;  // not part of the job yet
   std::map<net::Payload, net::Bytes> payloads_;    // parts of checkpoints that just came
@@ -253,14 +276,16 @@ class ManagerNode final : public net::TransportObserver {
   std::set<net::Version> tests_here_;          // which this device has to do, once the checkpoint is on disk
   std::set<net::Version> failed_tests_;        // of those
   std::optional<net::Version> newest_saved_;
+  bool members_unsaved_ = false;
+  Instant members_tried_;
   bool over_ = false;
-  Instant stopping_since_{-1};
+  bool given_up_ = false;
+  Instant over_since_;
+  Instant stopping_since_{-1};  // as a person asked; < 0: nobody did
+  std::string goodbye_;
   ManagerEnd end_;
 
-  absl::Mutex dial_mutex_;
-  std::deque<std::pair<net::NodeId, std::string>> dials_ ABSL_GUARDED_BY(dial_mutex_);
-  bool dialling_stopped_ ABSL_GUARDED_BY(dial_mutex_) = false;
-  std::thread dial_thread_;  // last: it uses the others
+  DialBack dial_back_;  // last: its threads use the others
 };
 
 template <typename T>

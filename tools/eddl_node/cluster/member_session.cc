@@ -1,5 +1,6 @@
 #include "tools/eddl_node/cluster/member_session.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <utility>
@@ -27,6 +28,12 @@ absl::StatusOr<std::optional<Pace>> ParsePace(const std::string& text) {
   return WithExitCode(ExitCode::kUsage, InvalidArgument("--pace " + text +
                                                         ": expected A,C: seconds a lease and seconds a sample, such as "
                                                         "0.01,0.009"));
+}
+
+uint64_t PayloadBytesMax(const ParamLayout& layout, const OptimizerSpec& optimizer) {
+  const uint64_t states = optimizer.kind == OptimizerKind::kSgd ? 1 : 2;
+  const uint64_t element = std::max(sizeof(int64_t), sizeof(float) * (1 + states));
+  return static_cast<uint64_t>(layout.total()) * element;
 }
 
 absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPacket& job, MemberSessionOptions options,
@@ -63,13 +70,15 @@ absl::StatusOr<std::unique_ptr<MemberSession>> MemberSession::Open(const JobPack
                                      .pace = options.pace};
   session->node_ = std::make_unique<MemberNode>(node, std::move(store), session->runtime_->replica(), samples, runner,
                                                 std::move(on_status));
-  auto transport = net::GrpcTransport::Create({.self = options.self,
-                                               .job_id = job.job_id,
-                                               .listen = options.listen,
-                                               .credentials = options.credentials,
-                                               .services = {session->service_.get()},
-                                               .on_refused = options.on_refused},
-                                              *session->node_);
+  auto transport = net::GrpcTransport::Create(
+      {.self = options.self,
+       .job_id = job.job_id,
+       .listen = options.listen,
+       .credentials = options.credentials,
+       .services = {session->service_.get()},
+       .on_refused = options.on_refused,
+       .payload_bytes_max = PayloadBytesMax(session->runtime_->replica().layout(), job.options.optimizer)},
+      *session->node_);
   if (!transport.ok()) return WithExitCode(ExitCode::kNetwork, transport.status());
   session->transport_ = *std::move(transport);
   session->open_manager_ = [address = options.manager_address, credentials = options.credentials] {

@@ -13,6 +13,8 @@
 
 #include "absl/status/statusor.h"
 #include "net/transport/grpc_transport.h"
+#include "runtime/graph/param_layout.h"
+#include "runtime/train/param_shard.h"
 #include "tools/eddl_node/cluster/job_packet.h"
 #include "tools/eddl_node/cluster/lease_runner.h"
 #include "tools/eddl_node/cluster/link_probe.h"
@@ -40,6 +42,10 @@ struct MemberSessionOptions {
 
 // "0.5,0.01" as --pace is written. kUsage says what was expected.
 absl::StatusOr<std::optional<Pace>> ParsePace(const std::string& text);
+
+// The largest payload that a node of this job is sent: all parameters in the widest form that travels, sums of exact
+// mode or values with the optimizer's state (net/wire/FORMAT.md). For GrpcTransport's payload_bytes_max.
+uint64_t PayloadBytesMax(const ParamLayout& layout, const OptimizerSpec& optimizer);
 
 class MemberSession {
  public:

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -334,6 +335,30 @@ TEST_F(JournalFileTest, EndsThoughTheDiskIsFull) {
     SetFileSizeLimit(std::filesystem::file_size(path_) + 11);
     (*journal)->Append(RecordOf(3, 3));
     full.WaitForNotification();
+  }
+  SetFileSizeLimit(RLIM_INFINITY);
+  EXPECT_EQ(Reopened(), kStory);
+}
+
+TEST_F(JournalFileTest, AFullDiskIsNotWaitedForWhenTheManagerStops) {
+  WriteStory();
+  absl::Notification full;
+  std::atomic<bool> stopping = false;
+  {
+    auto journal = JournalFile::Open(
+        path_, kJob, [](net::Version) {},
+        [&](const std::string&) {
+          full.Notify();
+          stopping = true;
+        },
+        absl::Milliseconds(1));
+    ASSERT_TRUE(journal.ok());
+    (*journal)->LimitWait([&] { return stopping.load(); }, absl::ZeroDuration());
+    SetFileSizeLimit(std::filesystem::file_size(path_) + 11);
+    EXPECT_TRUE(absl::IsUnavailable((*journal)->Append(net::JournalView{net::View{4}})));
+    EXPECT_TRUE(full.HasBeenNotified()) << "who waits can't be told, others are";
+    EXPECT_TRUE(absl::IsUnavailable((*journal)->Append(StartOf(4, 2))));
+    (*journal)->Append(RecordOf(2, 4));
   }
   SetFileSizeLimit(RLIM_INFINITY);
   EXPECT_EQ(Reopened(), kStory);

@@ -29,8 +29,12 @@ class Server final : public v1::Cluster::Service {
   ~Server() override { server_->Shutdown(std::chrono::system_clock::now()); }
 
   grpc::Status ProbeLink(grpc::ServerContext* context, LinkProbeService::Stream* stream) override {
-    return service_.Serve(*context, *stream);
+    const std::string caller = caller_.empty() ? "device " + std::to_string(++calls_) : caller_;
+    return service_.Serve(*context, caller, *stream);
   }
+  // All calls are this one's from now on.
+  void set_caller(const std::string& caller) { caller_ = caller; }
+  LinkProbeService& service() { return service_; }
   const std::string& address() const { return address_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   LinkProber::OpenChannel open_channel() const {
@@ -39,6 +43,8 @@ class Server final : public v1::Cluster::Service {
 
  private:
   LinkProbeService service_;
+  std::string caller_;  // empty: another one each time
+  std::atomic<int> calls_ = 0;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -101,6 +107,68 @@ TEST(LinkProbeTest, WhoAsksForTooMuchIsSentAwayAndHoldsUpNobody) {
     stream->Finish();
   }
   EXPECT_TRUE(Probe(server).ok());
+}
+
+// Whose turn it is, and who says no more.
+class SilentDevice {
+ public:
+  explicit SilentDevice(const Server& server) : stub_(v1::Cluster::NewStub(server.channel())) {
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    stream_ = stub_->ProbeLink(&context_);
+  }
+  ~SilentDevice() {
+    context_.TryCancel();
+    if (!is_over_) stream_->Finish();
+  }
+
+  // One byte there, and what was measured back.
+  bool Ask() {
+    v1::LinkProbePiece piece;
+    piece.set_data("x");
+    piece.set_end(true);
+    return stream_->Write(piece) && stream_->Read(&piece);
+  }
+  // How the manager ended it. Waits for that.
+  grpc::Status End() {
+    v1::LinkProbePiece piece;
+    while (stream_->Read(&piece)) {
+    }
+    is_over_ = true;
+    return stream_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  const std::unique_ptr<v1::Cluster::Stub> stub_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::LinkProbePiece, v1::LinkProbePiece>> stream_;
+  bool is_over_ = false;
+};
+
+TEST(LinkProbeTest, WhoSaysNothingIsThrownOutAndTheNextIsServed) {
+  Server server;
+  SilentDevice silent(server);
+  ASSERT_TRUE(silent.Ask());
+  std::thread next([&] {
+    const auto rates = Probe(server);
+    EXPECT_TRUE(rates.ok()) << rates.status().ToString();
+  });
+  server.service().Expire(Now() + Duration{LinkProbeService::kLimits.patience.ns / 2});
+  ASSERT_TRUE(silent.Ask()) << "its turn is not over";
+  server.service().Expire(Now() + LinkProbeService::kLimits.patience);
+  EXPECT_EQ(silent.End().error_code(), grpc::StatusCode::CANCELLED);
+  next.join();
+}
+
+TEST(LinkProbeTest, NobodyHasTwoProbesAtOnce) {
+  Server server;
+  server.set_caller("node 7");
+  SilentDevice silent(server);
+  ASSERT_TRUE(silent.Ask());
+  const grpc::Status second = SilentDevice(server).End();
+  EXPECT_EQ(second.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(second.error_message(),
+            "node 7 has as many link probes under way as are served at once (1); try again in a while");
+  EXPECT_TRUE(silent.Ask()) << "the first one goes on";
 }
 
 TEST(LinkProbeTest, AManagerThatIsAwayIsAnError) {
