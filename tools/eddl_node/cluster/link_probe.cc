@@ -232,20 +232,28 @@ LinkProber::~LinkProber() {
 void LinkProber::Work() {
   LinkEstimate estimate;
   while (true) {
-    grpc::ClientContext context;
-    {
-      const absl::MutexLock lock(&mutex_);
-      if (stopped_) return;
-      context_ = &context;
-    }
-    const auto rates = ProbeLink(open_channel_(), counters_.get(), context);
-    rates.ok() ? estimate.Add(*rates) : estimate.AddFailure();
+    const bool measured = MeasureOnce(estimate);
     on_estimate_(estimate);
+    const Duration pause = measured ? estimate.pause() : kRetry;
     const absl::MutexLock lock(&mutex_);
-    context_ = nullptr;
-    const Duration pause = rates.ok() ? estimate.pause() : kRetry;
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopped_), absl::Nanoseconds(pause.ns))) return;
   }
+}
+
+// A function of its own, since a context keeps its connection, and a connection what it has read into: with the end of
+// the probe they go.
+bool LinkProber::MeasureOnce(LinkEstimate& estimate) {
+  grpc::ClientContext context;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (stopped_) return false;
+    context_ = &context;
+  }
+  const auto rates = ProbeLink(open_channel_(), counters_.get(), context);
+  rates.ok() ? estimate.Add(*rates) : estimate.AddFailure();
+  const absl::MutexLock lock(&mutex_);
+  context_ = nullptr;
+  return rates.ok();
 }
 
 }  // namespace eddl::cluster

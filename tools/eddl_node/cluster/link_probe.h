@@ -69,6 +69,8 @@ class LinkProber {
 
  private:
   void Work();
+  // False if the link could not be measured.
+  bool MeasureOnce(LinkEstimate& estimate);
 
   const OpenChannel open_channel_;
   const std::function<void(const LinkEstimate&)> on_estimate_;

@@ -184,14 +184,18 @@ TEST(LinkProberTest, ProbesUntilTheLinkIsKnownAndEndsAtOnce) {
   absl::Notification known;
   int told = 0;
   std::atomic<int> opened = 0;
+  std::weak_ptr<grpc::Channel> last;  // of the prober's thread
   const auto open_channel = [&, open = server.open_channel()] {
     ++opened;
-    return open();
+    const auto channel = open();
+    last = channel;
+    return channel;
   };
   {
     const LinkProber prober(open_channel, server.address(), [&](const LinkEstimate& estimate) {
       ++told;
       EXPECT_GT(estimate.Most().up, 0);
+      EXPECT_TRUE(last.expired()) << "a connection stays while the prober rests";
       if (estimate.rates().up > 0 && !known.HasBeenNotified()) known.Notify();
     });
     EXPECT_TRUE(known.WaitForNotificationWithTimeout(absl::Seconds(60)));
