@@ -341,6 +341,7 @@ void Leader::OnReplica(NodeId from, const Replica& replica, Outbox& out) {
 
 void Leader::OnReplicaOk(NodeId from, const ReplicaOk& ok, Outbox& out) {
   if (!shard_ || from != shard_->backup) return;
+  if (ok.version > (own_.complete() ? own_.newest : start_)) return;  // there is no such version
   if (backed_up_ != kNoVersion && ok.version <= backed_up_) return;
   backed_up_ = ok.version;
   if (replica_ && Next(replica_->round) <= ok.version) {

@@ -45,7 +45,11 @@ void Manager::Handle(Instant now, const Event& event, Actions& actions) {
                  [&](const PeerUp&) {},  // the peer will say Hello
                  [&](const PeerDown& peer) { OnPeerDown(step, peer); },
                  [&](const Timer&) { OnTimer(step); },
-                 [&](const Journaled& journaled) { durable_ = std::max(durable_, journaled.below); },
+                 [&](const Journaled& journaled) {
+                   const bool was_behind = IsJournalBehind();
+                   durable_ = std::max(durable_, journaled.below);
+                   serve_ = serve_ || (was_behind && !IsJournalBehind());
+                 },
                  [&](const Command& command) { OnCommand(step, command); },
                  [&](const Contributed& contributed) { OnContributed(step, contributed); },
                  [&](const Tested& tested) { OnTested(step, tested); },
@@ -58,6 +62,7 @@ void Manager::Handle(Instant now, const Event& event, Actions& actions) {
 
 void Manager::OnStarted(Step& step, const Started& started) {
   started_ = started.view;
+  is_new_life_ = ToInt(started.view) > 0;
   started_version_ = started.version;
   map_ = started.map;
   histories_ = started.histories;
@@ -123,7 +128,7 @@ void Manager::OnMessage(Step& step, NodeId from, const Message& message) {
                  [&](const Done& done) { OnDone(step, from, done); },
                  [&](const Staged& staged) { OnStaged(step, from, staged); },
                  [&](const Waiting& waiting) { OnWaiting(step, from, waiting); },
-                 [&](const Move& move) { OnCheckpointPart(step, move); },
+                 [&](const Move& move) { OnCheckpointPart(step, from, move); },
                  [&](const auto&) { Strike(step, from, "sent a " + NameOf(message.body) + " to the manager"); },
              },
              message.body);

@@ -117,6 +117,8 @@ class Manager {
   // φ of predictor.h, in samples; 0: not known yet.
   double noise_scale() const { return noise_scale_.Get(); }
   int64_t rejected_count() const { return rejected_count_; }
+  // Bytes that came with such a message, of the view that runs, are a part of a checkpoint that is being put together.
+  bool ExpectsPart(NodeId from, const Move& move) const;
   // An Evaluated of this version is still to come, unless a view undoes it.
   bool IsTesting(Version version) const;
   // Whoever leaves is the last that could lead, and goes when the newest checkpoint is on disk: that alone is missing.
@@ -155,6 +157,18 @@ class Manager {
     Part part{};
     Round::Contribution contribution;
     std::vector<MicroBatch> micro_batches;
+  };
+
+  // A lease of the node, by its first micro-batch, gave numbers that are not finite.
+  struct Suspicion {
+    NodeId node{};
+    MicroBatch lease{};
+
+    bool operator==(const Suspicion&) const = default;
+    template <typename Digest>
+    static void AddTo(Digest& digest, const Suspicion& suspicion) {
+      digest.Add(suspicion.node, suspicion.lease);
+    }
   };
 
   // Epochs were over with this version.
@@ -228,7 +242,7 @@ class Manager {
   NodeId ChooseStandby(NodeId leader) const;
   // The only leader backs itself up, though another node could.
   bool LacksBackup() const;
-  void OnCheckpointPart(Step& step, const Move& move);
+  void OnCheckpointPart(Step& step, NodeId from, const Move& move);
   void SaveCheckpoint(Step& step);
 
   // manager_rounds.cc: dealing.
@@ -246,6 +260,12 @@ class Manager {
   bool GrantAsync(Step& step, const Round& round, NodeId node);
   void SendGrant(Step& step, NodeId node, const Round& round, Part part, std::vector<MicroBatch> mbs, Second second);
   bool OpenRound();
+  // So far that leaders would keep too many records until they are on disk.
+  bool IsJournalBehind() const;
+  bool OthersCanWork(NodeId node) const;
+  // Whether a lease of the node that has `before` may have the micro-batch, too: what was poison on this very node is
+  // for others, and on others it goes alone.
+  bool IsSafeFor(NodeId node, MicroBatch mb, std::span<const MicroBatch> before) const;
   void OnDone(Step& step, NodeId from, const Done& done);
   void OnPoison(Step& step, NodeId from, Round& round, const Done& done);
   void OnAsyncDone(Step& step, NodeId from, const Lease& lease, const Done& done);
@@ -400,6 +420,7 @@ class Manager {
   Phase phase_ = Phase::kAgreeing;
   View view_{};
   View started_{};               // the newest view that was started
+  bool is_new_life_ = false;     // and that was in an earlier life, whose last commits the journal may lack
   std::vector<View> histories_;  // views whose holders of started_version_ hold what everybody holds
   Version started_version_{};
   Version version_{};
@@ -430,23 +451,23 @@ class Manager {
   absl::btree_set<std::tuple<Version, Instant, NodeId, MicroBatch>> ends_;
   std::vector<Duplicate> duplicates_;
   std::deque<Result> results_;
-  size_t async_leases_ = 0;                   // granted, not answered
-  int64_t granted_since_probe_ = 0;           // micro-batches
-  double batch_seconds_ = 0;                  // that all workers together need for a batch
-  std::map<MicroBatch, NodeId> poisoned_by_;  // on one node so far
-  int64_t poisoned_count_ = 0;
-  std::map<NodeId, Instant> missing_since_;  // owners that can't work
-  std::vector<NodeId> away_said_;            // owners that the job goes on without, when any is here
-  std::vector<ClosedEpoch> closed_;          // without some of their samples
-  int64_t closed_said_ = 0;                  // epochs before it
-  int64_t epochs_over_ = 0;                  // that were told
-  std::deque<EpochEnd> epoch_ends_;          // that have no checkpoint yet
-  int64_t rejected_count_ = 0;               // async results that were too old
-  std::vector<CommitRecord> records_;        // since the checkpoint
-  std::deque<Evaluation> evaluations_;       // by version; the first is dealt
-  Version tested_{};                         // the newest whose test is over
-  std::vector<NodeId> tested_by_;            // by micro-batch of the test samples: who did it the last time
-  std::set<NodeId> told_to_stop_;            // another one was faster with the same test samples
+  size_t async_leases_ = 0;                      // granted, not answered
+  int64_t granted_since_probe_ = 0;              // micro-batches
+  double batch_seconds_ = 0;                     // that all workers together need for a batch
+  std::map<MicroBatch, Suspicion> poisoned_by_;  // on one node so far
+  int64_t poisoned_count_ = 0;                   // on two, since the last commit
+  std::map<NodeId, Instant> missing_since_;      // owners that can't work
+  std::vector<NodeId> away_said_;                // owners that the job goes on without, when any is here
+  std::vector<ClosedEpoch> closed_;              // without some of their samples
+  int64_t closed_said_ = 0;                      // epochs before it
+  int64_t epochs_over_ = 0;                      // that were told
+  std::deque<EpochEnd> epoch_ends_;              // that have no checkpoint yet
+  int64_t rejected_count_ = 0;                   // async results that were too old
+  std::vector<CommitRecord> records_;            // since the checkpoint
+  std::deque<Evaluation> evaluations_;           // by version; the first is dealt
+  Version tested_{};                             // the newest whose test is over
+  std::vector<NodeId> tested_by_;                // by micro-batch of the test samples: who did it the last time
+  std::set<NodeId> told_to_stop_;                // another one was faster with the same test samples
   PayloadNames names_;
   uint32_t next_counter_ = 0;  // of incarnations in this view
   uint32_t next_attempt_ = 0;

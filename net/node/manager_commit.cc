@@ -143,6 +143,7 @@ void Manager::OnWaiting(Step& step, NodeId from, const Waiting& waiting) {
   for (const Contributor& missing : waiting.missing) {
     NodeRecord* node = roster_.Find(missing.node);
     if (node == nullptr || node->incarnation != missing.incarnation) continue;
+    if (!round->contributions().contains({missing.node, missing.part})) continue;
     if (std::exchange(node->missed_at, round->reminders) == round->reminders) continue;  // by another leader
     if (++node->missed >= kMissedMax) {
       Remove(step, missing.node, "did not push to leader " + std::to_string(ToInt(from)));
@@ -232,6 +233,12 @@ bool Manager::CommitFirst(Step& step) {
     roster_.Find(id)->parts.erase(version_);
     roster_.Find(id)->is_behind = false;
   }
+  for (const auto& [key, contribution] : round.contributions()) {
+    NodeRecord& node = *roster_.Find(key.first);
+    node.missed = 0;
+    node.missed_at = -1;
+  }
+  poisoned_count_ = 0;  // a model that diverges gets no round whole
   rounds_.pop_front();
   if (version_ == started_version_) load_bound_.Add(step.now - started_at_);
   version_ = Next(version_);

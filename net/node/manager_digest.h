@@ -9,21 +9,21 @@ namespace eddl::net {
 
 template <typename Digest>
 void Manager::AddTo(Digest& digest) const {
-  const auto& [options, phase, view, started, histories, started_version, version, checkpoint, saved, disk_said,
-               durable, map, plan, decision, measured, measuring_since, measuring_samples, ledger, checkpoint_ledger,
-               checkpoint_ledgers, checkpoint_parts, checkpoint_wanted, last_leaves, save_asked, roster, gate,
-               waiting_gate, noise_scale, step_gain, rounds, ends, duplicates, results, async_leases,
+  const auto& [options, phase, view, started, is_new_life, histories, started_version, version, checkpoint, saved,
+               disk_said, durable, map, plan, decision, measured, measuring_since, measuring_samples, ledger,
+               checkpoint_ledger, checkpoint_ledgers, checkpoint_parts, checkpoint_wanted, last_leaves, save_asked,
+               roster, gate, waiting_gate, noise_scale, step_gain, rounds, ends, duplicates, results, async_leases,
                granted_since_probe, batch_seconds, poisoned_by, poisoned_count, missing_since, away_said, closed,
                closed_said, epochs_over, epoch_ends, rejected_count, records, evaluations, tested, tested_by,
                told_to_stop, names, next_counter, next_attempt, serve, replan, planned_with_noise, planned_with_gain,
                planned_blind, planned_exchange, planned_at, planned_when, plan_rounds, started_at, load_bound,
                next_tick, deaf_since, ask_again, agreeing_since, waiting_since, safe_since, patience_over, agree_bound,
                stage_bound] = *this;
-  digest.Add(phase, view, started, histories, started_version, version, checkpoint, saved, durable, map, plan, ledger,
-             checkpoint_ledger, checkpoint_ledgers, checkpoint_parts, checkpoint_wanted, last_leaves, roster, rounds,
-             duplicates, results, poisoned_by, poisoned_count, away_said, closed, closed_said, epochs_over, epoch_ends,
-             records, evaluations, tested, told_to_stop, next_counter, next_attempt, serve, replan, planned_with_noise,
-             planned_with_gain, planned_blind, planned_at, plan_rounds, patience_over);
+  digest.Add(phase, view, started, is_new_life, histories, started_version, version, checkpoint, saved, durable, map,
+             plan, ledger, checkpoint_ledger, checkpoint_ledgers, checkpoint_parts, checkpoint_wanted, last_leaves,
+             roster, rounds, duplicates, results, poisoned_by, poisoned_count, away_said, closed, closed_said,
+             epochs_over, epoch_ends, records, evaluations, tested, told_to_stop, next_counter, next_attempt, serve,
+             replan, planned_with_noise, planned_with_gain, planned_blind, planned_at, plan_rounds, patience_over);
   digest.Add(tested_by.size());
   for (const NodeId node : tested_by) digest.Add(node);  // by micro-batch: their order counts
   digest.AddUnordered(missing_since, [](Digest& part, const auto& entry) { part.Add(entry.first); });

@@ -22,6 +22,8 @@ constexpr int64_t kUnreadyMax = 10;
 constexpr Duration kRestMax{5'000'000'000};
 // More poisoned micro-batches than this, or than this fraction of the pool, and the model is diverging.
 constexpr int64_t kPoisonedMax = 3;
+// Committed rounds that are not on disk yet: leaders keep the record of each, and say them all in a change of view.
+constexpr uint64_t kUndurableMax = 1024;
 constexpr int64_t kPoisonedFraction = 100;
 
 }  // namespace
@@ -99,11 +101,14 @@ bool Manager::GrantFrom(Step& step, Round& round, NodeId id) {
     if (base <= version_) ask_again_ = std::min(ask_again_, decision.ask_again);
     return false;
   }
-  // What was poison on this very node is for others; on others it goes alone.
+  std::vector<MicroBatch> before;
   std::vector<MicroBatch> mbs =
       round.Lease(id, node.incarnation, OpenPart(node, round).open, count, [&](MicroBatch mb) {
-        const auto it = poisoned_by_.find(mb);
-        return ledger_.OwnerOf(mb) == kManager && (it == poisoned_by_.end() || it->second != id);
+        if (ledger_.OwnerOf(mb) != kManager) return false;
+        if (poisoned_by_.empty()) return true;
+        const bool is_safe = IsSafeFor(id, mb, before);
+        if (is_safe) before.push_back(mb);
+        return is_safe;
       });
   if (mbs.empty()) return false;
   SendRoundGrant(step, round, id, std::move(mbs));
@@ -127,6 +132,18 @@ void Manager::SendRoundGrant(Step& step, Round& round, NodeId id, std::vector<Mi
   SendGrant(step, id, round, parts.open, std::move(mbs), Second::kNo);
 }
 
+bool Manager::OthersCanWork(NodeId node) const {
+  const std::vector<NodeId> workers = roster_.Workers();
+  return std::any_of(workers.begin(), workers.end(),
+                     [&](NodeId id) { return id != node && roster_.Find(id)->can_work(); });
+}
+
+bool Manager::IsSafeFor(NodeId node, MicroBatch mb, std::span<const MicroBatch> before) const {
+  const auto it = poisoned_by_.find(mb);
+  if (it == poisoned_by_.end()) return before.empty() || !poisoned_by_.contains(before.front());
+  return before.empty() && (it->second.node != node || !OthersCanWork(node));
+}
+
 bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
   NodeRecord& node = *roster_.Find(id);
   if (ledger_.all_taken() || node.is_behind || last_leaves_) return false;
@@ -141,10 +158,20 @@ bool Manager::GrantAsync(Step& step, const Round& round, NodeId id) {
   const double wanted = seconds > 0 ? batch_seconds_ / seconds : 1;
   const auto count =
       static_cast<int64_t>(std::clamp(std::round(wanted), 1.0, static_cast<double>(std::max<int64_t>(1, batch))));
+  std::vector<MicroBatch> mbs;
+  for (const MicroBatch mb : ledger_.Take(count + static_cast<int64_t>(poisoned_by_.size()))) {
+    const bool has_room = static_cast<int64_t>(mbs.size()) < count;
+    if (has_room && IsSafeFor(id, mb, mbs)) {
+      mbs.push_back(mb);
+    } else {
+      ledger_.Free({&mb, 1});
+    }
+  }
+  if (mbs.empty()) return false;
   EndPartsBefore(id, round.round());
   // Which round it will be part of is not known yet: its part is unique among all of this node.
   ++async_leases_;
-  SendGrant(step, id, round, Part{node.async_parts++}, ledger_.Take(count), Second::kNo);
+  SendGrant(step, id, round, Part{node.async_parts++}, std::move(mbs), Second::kNo);
   return true;
 }
 
@@ -255,8 +282,11 @@ void Manager::BeginLeases(Step& step) {
   }
 }
 
+bool Manager::IsJournalBehind() const { return ToInt(version_) >= ToInt(durable_) + kUndurableMax; }
+
 bool Manager::OpenRound() {
-  if (phase_ != Phase::kRunning || last_leaves_ || rounds_.size() >= kOpenRoundsMax || !MayTrain()) return false;
+  if (IsJournalBehind() || phase_ != Phase::kRunning || last_leaves_ || rounds_.size() >= kOpenRoundsMax || !MayTrain())
+    return false;
   if (!rounds_.empty()) {
     const Round& last = rounds_.back();
     const bool dealt = last.rule().mode == Mode::kAsync ? last.attempt > 0 : last.free_count() == 0;
@@ -347,6 +377,8 @@ void Manager::OnAsyncDone(Step& step, NodeId from, const Lease& lease, const Don
     ledger_.Free(lease.micro_batches);
     return;
   }
+  ClearPoison(step, from, lease.micro_batches);
+  if (phase_ != Phase::kRunning || roster_.Find(from)->state == NodeRecord::State::kAbsent) return;
   results_.push_back({.node = from,
                       .label = lease.round,
                       .part = lease.part,
@@ -366,14 +398,13 @@ void Manager::OnPoison(Step& step, NodeId from, Round& round, const Done& done) 
 
 void Manager::Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& mbs, Round* round) {
   // The first device to say so may be broken itself; a second makes it the data's fault.
-  const std::vector<NodeId> workers = roster_.Workers();
   const bool is_owned = ledger_.OwnerOf(mbs.front()) != kManager;
-  const bool alone = is_owned || std::none_of(workers.begin(), workers.end(),
-                                              [&](NodeId id) { return id != from && roster_.Find(id)->can_work(); });
+  const bool alone = is_owned || !OthersCanWork(from);
   const int64_t count_before = poisoned_count_;
   for (const MicroBatch mb : mbs) {
-    const auto [it, is_new] = poisoned_by_.emplace(mb, from);
-    if (!alone && (is_new || it->second == from)) {
+    const auto [it, is_new] = poisoned_by_.emplace(mb, Suspicion{from, mbs.front()});
+    const Suspicion first = it->second;
+    if (!alone && (is_new || first.node == from)) {
       if (round == nullptr) ledger_.Free({&mb, 1});
       continue;
     }
@@ -382,8 +413,9 @@ void Manager::Poisoned(Step& step, NodeId from, const std::vector<MicroBatch>& m
     ++poisoned_count_;
     Say(step, "data",
         "micro-batch " + std::to_string(ToInt(mb)) + " gives numbers that are not finite on nodes " +
-            std::to_string(ToInt(it->second)) + " and " + std::to_string(ToInt(from)) + ": left out");
-    poisoned_by_.erase(it);
+            std::to_string(ToInt(first.node)) + " and " + std::to_string(ToInt(from)) + ": left out");
+    // That explains the whole lease in which it was.
+    std::erase_if(poisoned_by_, [&](const auto& entry) { return entry.second == first; });
   }
   serve_ = true;
   if (is_owned) {
@@ -404,9 +436,14 @@ void Manager::ClearPoison(Step& step, NodeId from, const std::vector<MicroBatch>
   for (size_t i = 0; i < mbs.size() && !poisoned_by_.empty(); ++i) {
     const auto it = poisoned_by_.find(mbs[i]);
     if (it == poisoned_by_.end()) continue;
-    const NodeId first = it->second;
+    const Suspicion first = it->second;
     poisoned_by_.erase(it);
-    if (first != from) Strike(step, first, "numbers that are not finite, where another node's were");
+    const bool is_last = std::none_of(poisoned_by_.begin(), poisoned_by_.end(),
+                                      [&](const auto& entry) { return entry.second == first; });
+    // All of its lease is sound: the device was at fault.
+    if (is_last && first.node != from) {
+      Strike(step, first.node, "numbers that are not finite, where another node's were");
+    }
     if (phase_ != Phase::kRunning) return;
   }
 }

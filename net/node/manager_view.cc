@@ -176,9 +176,11 @@ std::vector<Held> Manager::UsableHoldings(Version newest) const {
 
 std::vector<CommitRecord> Manager::RecordsBeyondJournal() const {
   std::vector<CommitRecord> beyond;
+  if (!is_new_life_) return beyond;  // it knows what it committed
   std::optional<Ledger> ledger;
   const auto find = [&](Version round) -> const CommitRecord* {
     for (const NodeId id : roster_.Present()) {
+      if (!map_.HasRole(id)) continue;  // nobody else keeps any
       for (const CommitRecord& record : roster_.Find(id)->records) {
         if (record.round != round || record.view != started_) continue;
         if (!ledger) {
@@ -318,6 +320,7 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
             " are undone: their samples are free again");
   }
   started_ = view_;
+  is_new_life_ = false;
   started_version_ = version_ = version;
   planned_at_ = std::min(planned_at_, version);
   durable_ = std::min(durable_, version);
@@ -357,9 +360,14 @@ void Manager::StartView(Step& step, Version version, const std::vector<Held>& he
   serve_ = true;
 }
 
-void Manager::OnCheckpointPart(Step& step, const Move& move) {
-  const auto saved = checkpoint_ledgers_.find(move.version);
-  if (saved == checkpoint_ledgers_.end() || !move.intact) {
+bool Manager::ExpectsPart(NodeId from, const Move& move) const {
+  const auto shard = map_.LedBy(from);
+  return phase_ == Phase::kRunning && shard && move.stripes == map_.shards[*shard].stripes &&
+         checkpoint_ledgers_.contains(move.version);
+}
+
+void Manager::OnCheckpointPart(Step& step, NodeId from, const Move& move) {
+  if (!ExpectsPart(from, move) || !move.intact) {
     step.out.Do(Release{move.payload});
     return;
   }

@@ -24,8 +24,9 @@ namespace eddl::net {
 class Cluster {
  public:
   struct Options {
-    uint32_t workers = 2;              // nodes 1, 2, …; they can't lead
-    uint32_t leaders = 2;              // the nodes after them; they can't work
+    uint32_t workers = 2;  // nodes 1, 2, …; they can't lead
+    uint32_t leaders = 2;  // the nodes after them; they can't work
+    Mode mode = Mode::kSync;
     double link_bytes_per_second = 0;  // that all say they have, both ways; messages take no longer
     ManagerOptions manager = {.ledger = {.sample_count = 96, .micro_batch_size = 4, .epoch_count = 1},
                               .batch_size = 16,
@@ -36,7 +37,7 @@ class Cluster {
   explicit Cluster(Options options) : options_(std::move(options)), members_(1 + options_.workers + options_.leaders) {
     options_.manager.workers_min = options_.workers;
     options_.manager.leaders_min = options_.leaders;
-    options_.manager.planner.mode = Mode::kSync;
+    options_.manager.planner.mode = options_.mode;
     for (uint32_t i = 1; i <= options_.leaders; ++i) {
       options_.manager.planner.leaders.push_back({NodeId{options_.workers + i}, 1.0 / options_.leaders});
     }

@@ -157,6 +157,89 @@ TEST_F(ReturningManagerTest, ARecordOfAnEarlierViewIsNotAdopted) {
   EXPECT_EQ(it->micro_batches, newest.micro_batches);
 }
 
+TEST(LiarTest, ABackupCantHaveWhatThereIsNot) {
+  Leader leader(NodeId{3});
+  Actions actions;
+  Outbox out(actions, View{2}, {});
+  const std::vector<StripeRange> all = {{Stripe{0}, Stripe{8}}};
+  leader.Begin({.map = {.shards = {{.leader = NodeId{3}, .backup = NodeId{4}, .stripes = all}}},
+                .version = Version{5},
+                .transfers = {{.from = NodeId{3}, .to = NodeId{3}, .stripes = all}}},
+               out);
+  leader.OnLoaded({.stripes = all, .version = Version{5}}, true, out);
+  leader.OnReplicaOk(NodeId{4}, {Version{9}}, out);
+  leader.OnReplicaOk(NodeId{4}, {Version{5}}, out);
+  const Contributor worker{.node = NodeId{1}, .incarnation = {View{2}, 1}};
+  leader.OnClose({.round = Version{5}, .attempt = 1, .expected = {worker}}, out);
+  leader.OnPush(NodeId{1}, worker.incarnation, {.round = Version{5}, .samples = 4, .payload = Payload{7}}, out);
+  actions.clear();
+  leader.OnSealed({.round = Version{5}, .attempt = 1, .norm2 = 1}, out);
+  ASSERT_EQ(actions.size(), 1u);
+  const auto* send = std::get_if<Send>(&actions[0]);
+  ASSERT_NE(send, nullptr);
+  EXPECT_TRUE(std::holds_alternative<Staged>(send->message.body));
+}
+
+// Nodes 3 and 4 lead, four stripes each; after a commit their parts of the checkpoint are on their way.
+TEST(LiarTest, PartsOfACheckpointAreTakenFromTheirLeaders) {
+  Cluster::Options options;
+  options.manager.checkpoint_rounds = 1;
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  Manager manager = cluster.manager();
+  const auto counts = [&](uint32_t from, const std::vector<StripeRange>& stripes) {
+    const Incarnation life = cluster.manager().roster().Find(NodeId{from})->incarnation;
+    const Move part{.stripes = stripes, .version = manager.version(), .payload = Payload{7}};
+    Actions actions;
+    manager.Handle(
+        cluster.now(),
+        Received{.from = NodeId{from}, .message = {.view = manager.view(), .incarnation = life, .body = part}},
+        actions);
+    const bool released = std::any_of(actions.begin(), actions.end(),
+                                      [](const Action& action) { return std::holds_alternative<Release>(action); });
+    return !released;
+  };
+  EXPECT_FALSE(counts(1, {{Stripe{0}, Stripe{8}}})) << "a worker's";
+  EXPECT_FALSE(counts(3, {{Stripe{0}, Stripe{8}}})) << "more than it leads";
+  EXPECT_FALSE(counts(3, {{Stripe{8}, Stripe{16}}})) << "what there is not";
+  const std::vector<StripeRange> own = manager.map().shards[*manager.map().LedBy(NodeId{3})].stripes;
+  EXPECT_FALSE(counts(4, own)) << "another leader's";
+  EXPECT_TRUE(counts(3, own));
+}
+
+// A manager that lives on knows what it committed, whatever members say.
+TEST(LiarTest, AChangeOfViewAdoptsNoRound) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  Manager manager = cluster.manager();
+  const std::vector<StripeRange> all = {{Stripe{0}, Stripe{8}}};
+  const Version version = manager.version();
+  const auto handle = [&](uint32_t from, View view, Body body) {
+    const Incarnation life = cluster.manager().roster().Find(NodeId{from})->incarnation;
+    Actions actions;
+    manager.Handle(
+        cluster.now(),
+        Received{.from = NodeId{from}, .message = {.view = view, .incarnation = life, .body = std::move(body)}},
+        actions);
+    return std::any_of(actions.begin(), actions.end(),
+                       [](const Action& action) { return std::holds_alternative<Journal>(action); });
+  };
+  handle(3, manager.view(), Leave{});
+  ASSERT_EQ(manager.phase(), Manager::Phase::kAgreeing);
+  const View view = manager.view();
+  const CommitRecord record{
+      .round = version, .view = View{1}, .micro_batches = {MicroBatch{22}, MicroBatch{23}}, .samples = 8, .step = 3};
+  const auto holding = [&](uint32_t node, Version newest) {
+    return Held{.node = NodeId{node}, .stripes = all, .oldest = version, .newest = newest};
+  };
+  EXPECT_FALSE(handle(1, view, ViewAck{{holding(1, Next(version))}, View{1}, {record}}));
+  for (const uint32_t node : {2u, 3u, 4u}) {
+    EXPECT_FALSE(handle(node, view, ViewAck{{holding(node, version)}, View{1}, {}})) << node;
+  }
+  EXPECT_EQ(manager.phase(), Manager::Phase::kRunning);
+  EXPECT_EQ(manager.version(), version);
+}
+
 TEST(LiarTest, BytesOfAnotherViewOrOfALifeThatIsOverAreReleased) {
   Cluster cluster({});
   ASSERT_TRUE(cluster.RunToVersion(2));

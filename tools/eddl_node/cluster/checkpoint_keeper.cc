@@ -52,6 +52,10 @@ TensorStore& CheckpointKeeper::StoreOf(net::Version version) {
   return *store;
 }
 
+absl::Status CheckpointKeeper::Check(const net::Move& move, const net::Bytes& bytes) {
+  return StoreOf(move.version).Check(net::kManager, move, bytes);
+}
+
 absl::Status CheckpointKeeper::Add(const net::Move& move, const net::Bytes& bytes) {
   TensorStore& store = StoreOf(move.version);
   EDDL_RETURN_IF_ERROR(store.Check(net::kManager, move, bytes));

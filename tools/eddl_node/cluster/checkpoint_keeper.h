@@ -56,7 +56,9 @@ class CheckpointKeeper {
   CheckpointKeeper(Options options, Replica& replica, Device& device, StripeLayout stripes, std::vector<float> initial);
   ~CheckpointKeeper();
 
-  // A part that came to the manager; kDataLoss: not of the right length.
+  // Whether bytes can be such a part. kDataLoss: not of the right length.
+  absl::Status Check(const net::Move& move, const net::Bytes& bytes);
+  // A part that came to the manager; kDataLoss as of Check.
   absl::Status Add(const net::Move& move, const net::Bytes& bytes);
   // All of its parts are here: saves it. `state`: where the job stands at that version.
   void Save(net::Version version, const TrainState& state);
