@@ -111,6 +111,26 @@ class ClusterDataTest(cluster_case.ClusterCase):
         self.assertEqual(answer.returncode, 2, answer.stderr)
         self.assertIn("larger train.epochs", answer.stderr)
 
+    def test_a_job_does_not_go_on_with_other_rows_under_the_same_labels(self):
+        self.write_job(epochs=1000)
+        data = write_csv(self.folder / "data.csv", 400, seed=1)
+        options = ("--set", "data.format=csv", "--set", f"data.path={data}")
+        manager = self.manage(*options)
+        self.join("a")
+        self.wait_for_samples(200)
+        manager.send(signal.SIGKILL)
+        manager.wait()
+        before = data.read_text()
+        data.write_text(("1" if before[0] == "0" else "0") + before[1:])
+        answer = self.ask("manage", self.job, "--resume", "--listen", "127.0.0.1:0", *options, "--set",
+                          f"run.dir={self.folder / 'run'}")
+        self.assertEqual(answer.returncode, 7, answer.stderr)
+        self.assertIn("the samples themselves differ; restore the data files", answer.stderr)
+        data.write_text(before)
+        (self.folder / "run/cluster/data").unlink()  # as a run of before the name was kept
+        self.manage("--resume", *options)
+        self.assertTrue((self.folder / "run/cluster/data").exists())
+
     def test_lost_entries_are_said_and_the_job_does_not_go_on_without_them(self):
         self.write_job(epochs=1000)
         manager = self.manage()

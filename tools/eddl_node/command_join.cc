@@ -109,6 +109,7 @@ class JoinRun {
   std::unique_ptr<cluster::SampleCache> tests_;                             // null: nothing is tested here
   cluster::NoRows no_rows_;
   std::optional<LabelledData> own_;                // which nobody else sees
+  uint64_t own_hash_ = 0;                          // of those
   std::unique_ptr<cluster::DataBringer> bringer_;  // of those
   std::unique_ptr<cluster::BlockSamples> blocks_;  // those, and what is contributed
   std::unique_ptr<cluster::MemberSession> session_;
@@ -227,7 +228,7 @@ absl::Status JoinRun::Join() {
 
 absl::StatusOr<std::unique_ptr<cluster::SampleSource>> JoinRun::OpenBlock(const net::DataBlock& block) {
   if (block.owner == node_ && own_) {
-    return std::make_unique<cluster::OwnRows>(own_->rows, own_->labels);
+    return cluster::OpenOwnBlock(block, own_->rows, own_->labels, own_hash_);
   }
   if (block.owner != net::kManager) {
     return FailedPrecondition("rows of node " + std::to_string(ToInt(block.owner)) + ", which stay there");
@@ -242,7 +243,7 @@ absl::StatusOr<std::unique_ptr<cluster::SampleSource>> JoinRun::OpenBlock(const 
                                      .limit_bytes = arguments_.cache_limit,
                                      .memory_bytes = kBlockMemoryBytes,
                                      .on_trouble = say},
-                                    cluster::WithOffset(cluster::MakeFetcher(samples_channel_), block.first_row),
+                                    cluster::WithOffset(cluster::MakeFetcher(samples_channel_, job_), block.first_row),
                                     fetch_pool_);
 }
 
@@ -261,9 +262,9 @@ absl::Status JoinRun::BringOwn(const std::shared_ptr<grpc::Channel>& channel) {
         cluster::CheckEntry(job_.data, row + 1, own_->rows.Row(row), own_->labels[static_cast<size_t>(row)]);
     if (!good.ok()) return WithExitCode(ExitCode::kData, WithContext(good, arguments_.data));
   }
-  bringer_ =
-      std::make_unique<cluster::DataBringer>(channel, node_, count, cluster::OwnRows(own_->rows, own_->labels).Hash(),
-                                             [this](const std::string& text) { console_.log().Warning(text); });
+  own_hash_ = cluster::OwnRows(own_->rows, own_->labels).Hash();
+  bringer_ = std::make_unique<cluster::DataBringer>(channel, node_, count, own_hash_,
+                                                    [this](const std::string& text) { console_.log().Warning(text); });
   const auto first_epoch = bringer_->Bring();
   if (!first_epoch.ok())
     return WithExitCode(ExitCode::kRefused, WithContext(first_epoch.status(), "the manager refused"));
@@ -295,18 +296,18 @@ absl::Status JoinRun::OpenSamples(const std::shared_ptr<grpc::Channel>& channel)
                                             .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
                                             .limit_bytes = arguments_.cache_limit,
                                             .on_trouble = say},
-                                           cluster::MakeFetcher(channel), fetch_pool_));
+                                           cluster::MakeFetcher(channel, job_), fetch_pool_));
   if (job_.test_count > 0) {
-    EDDL_ASSIGN_OR_RETURN(
-        tests_, cluster::SampleCache::Open({.folder = state_folder_ + "/samples",
-                                            .fingerprint = job_.test_fingerprint,
-                                            .sample_count = job_.test_count,
-                                            .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
-                                            .fetch_all = false,
-                                            .limit_bytes = arguments_.cache_limit,
-                                            .memory_bytes = kTestMemoryBytes,
-                                            .on_trouble = say},
-                                           cluster::MakeFetcher(channel, cluster::SampleSet::kTest), fetch_pool_));
+    EDDL_ASSIGN_OR_RETURN(tests_, cluster::SampleCache::Open(
+                                      {.folder = state_folder_ + "/samples",
+                                       .fingerprint = job_.test_fingerprint,
+                                       .sample_count = job_.test_count,
+                                       .row_bytes = job_.data.sample_shape.elements() * SizeOf(job_.data.dtype),
+                                       .fetch_all = false,
+                                       .limit_bytes = arguments_.cache_limit,
+                                       .memory_bytes = kTestMemoryBytes,
+                                       .on_trouble = say},
+                                      cluster::MakeFetcher(channel, job_, cluster::SampleSet::kTest), fetch_pool_));
   }
   blocks_ = std::make_unique<cluster::BlockSamples>(*samples_, job_.sample_count,
                                                     [this](const net::DataBlock& block) { return OpenBlock(block); });

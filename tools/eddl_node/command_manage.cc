@@ -1,4 +1,5 @@
 // eddl-node manage: starts a cluster, deals the samples of a job, and ends with a model.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -70,6 +71,8 @@ class ManageRun {
   absl::Status ReadEarlierRun();
   absl::Status TakeFolder();
   absl::Status MakePacket();
+  // Whether a run that goes on has the data that it had.
+  absl::Status KeepDataName() const;
   // Certificates and the token; nothing in an insecure cluster.
   absl::Status MakeCredentials();
   // For status, stop and the rest, typed on this machine.
@@ -204,7 +207,20 @@ absl::Status ManageRun::MakePacket() {
   const std::string name = std::filesystem::path(arguments_.job).stem().string();
   EDDL_ASSIGN_OR_RETURN(packet_, cluster::MakeJobPacket(job_, name, *id, session_->model().spec(), session_->data(),
                                                         session_->options(), session_->model().layout()));
-  return absl::OkStatus();
+  return KeepDataName();
+}
+
+// Beside the job's id: devices have caches of these rows.
+absl::Status ManageRun::KeepDataName() const {
+  const std::string file = "data";
+  const std::string now = packet_.data_fingerprint + " " + packet_.test_fingerprint;
+  const auto before = net::ReadSecret(cluster_folder(), file);
+  if (earlier_.has_value() && before.ok()) return CheckSameRows(*before, now, folder_.path());
+  // A run from before this was kept has none.
+  if (earlier_.has_value() && !absl::IsNotFound(before.status())) {
+    return WithExitCode(ExitCode::kSave, before.status());
+  }
+  return WithExitCode(ExitCode::kSave, net::WriteSecret(cluster_folder(), file, now));
 }
 
 absl::Status ManageRun::MakeCredentials() {
@@ -519,8 +535,9 @@ void ManageRun::WriteReportOfRun() {
 
 absl::Status ManageRun::Finish(const cluster::ManagerEnd& end) {
   ClearProgress();
-  const double seconds = end.last ? end.last->state.seconds - seconds_before_ : 0.0;
-  const int64_t samples = end.last ? end.last->state.samples - samples_before_ : 0;
+  // Stopped before the next checkpoint: what counts is less than what the journal had.
+  const double seconds = end.last ? std::max(end.last->state.seconds - seconds_before_, 0.0) : 0.0;
+  const int64_t samples = end.last ? std::max<int64_t>(end.last->state.samples - samples_before_, 0) : 0;
   const double rate = seconds > 0 ? static_cast<double>(samples) / seconds : 0;
   // What can't be written keeps nothing else from being so.
   absl::Status failure = epochs_->Finish();

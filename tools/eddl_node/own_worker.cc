@@ -51,11 +51,13 @@ absl::Status OwnWorker::Join() {
 absl::Status OwnWorker::OpenSamples() {
   if (options_.packet.local_data) {
     const Dataset& train = options_.train;
-    samples_ =
-        std::make_unique<cluster::BlockSamples>(no_rows_, 0, [&train, self = node_](const net::DataBlock& block) {
-          return block.owner == self ? absl::StatusOr<std::unique_ptr<cluster::SampleSource>>(
-                                           std::make_unique<cluster::OwnRows>(train, train.labels()))
-                                     : FailedPrecondition("rows of another node, which stay there");
+    own_hash_ = cluster::OwnRows(train, train.labels()).Hash();
+    samples_ = std::make_unique<cluster::BlockSamples>(
+        no_rows_, 0,
+        [&train, self = node_,
+         hash = own_hash_](const net::DataBlock& block) -> absl::StatusOr<std::unique_ptr<cluster::SampleSource>> {
+          if (block.owner != self) return FailedPrecondition("rows of another node, which stay there");
+          return cluster::OpenOwnBlock(block, train, train.labels(), hash);
         });
     // Answered by the manager's loop, which has yet to run.
     bring_thread_ = std::thread([this] { Bring(); });
@@ -67,11 +69,10 @@ absl::Status OwnWorker::OpenSamples() {
 }
 
 void OwnWorker::Bring() {
-  const Dataset& train = options_.train;
-  const uint64_t hash = cluster::OwnRows(train, train.labels()).Hash();
-  auto brought = options_.manager.Bring(node_, train.size(), hash);
+  const int64_t count = options_.train.size();
+  auto brought = options_.manager.Bring(node_, count, own_hash_);
   while (!stop_ && absl::IsUnavailable(brought.status())) {
-    brought = options_.manager.Bring(node_, train.size(), hash);
+    brought = options_.manager.Bring(node_, count, own_hash_);
   }
   if (!brought.ok()) {
     options_.manager.OnTrouble("the manager's own device has no data: " + MessageOf(brought.status()));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,6 +72,7 @@ class OwnWorker {
   std::optional<net::Credentials> credentials_;
   std::optional<Log> log_;
   cluster::NoRows no_rows_;
+  uint64_t own_hash_ = 0;  // of its own rows, where data stay on their devices
   std::unique_ptr<cluster::SampleSource> samples_;
   std::unique_ptr<cluster::SampleSource> tests_;
   std::unique_ptr<cluster::MemberSession> session_;

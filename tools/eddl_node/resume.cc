@@ -59,6 +59,13 @@ absl::Status CheckSameData(const DataFingerprint& before, const DataFingerprint&
                   "; set data.path to what it was, or start anew in another folder (--set run.dir=...)");
 }
 
+absl::Status CheckSameRows(const std::string& before, const std::string& now, const std::string& folder) {
+  if (before == now) return absl::OkStatus();
+  return Mismatch("the run in " + folder +
+                  " was trained on other data: the samples themselves differ; restore the data files as they were, or "
+                  "start anew in another folder (--set run.dir=...)");
+}
+
 absl::StatusOr<Checkpoint> LoadForResume(const std::string& path, const Model& model) {
   auto checkpoint = LoadCheckpoint(path);
   if (!checkpoint.ok()) return WithExitCode(ExitCode::kMismatch, checkpoint.status());

@@ -19,6 +19,8 @@ namespace eddl {
 absl::Status CheckSameJob(const JobConfig& before, const JobConfig& now, const std::string& folder);
 // The same for the data: counts and labels.
 absl::Status CheckSameData(const DataFingerprint& before, const DataFingerprint& now, const std::string& folder);
+// The same of every byte: `before` and `now` are names of the data's content.
+absl::Status CheckSameRows(const std::string& before, const std::string& now, const std::string& folder);
 
 // Reads a checkpoint of this model that training can go on from.
 absl::StatusOr<Checkpoint> LoadForResume(const std::string& path, const Model& model);

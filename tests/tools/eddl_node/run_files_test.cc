@@ -175,5 +175,12 @@ TEST(CheckSameDataTest, TellsOtherCountsFromOtherLabels) {
               HasSubstr("8 samples and 2 for testing, now 9 samples and 2 for testing"));
 }
 
+TEST(CheckSameDataTest, TellsOtherRowsUnderTheSameLabels) {
+  EXPECT_TRUE(CheckSameRows("8-4-aa test-2-4-bb", "8-4-aa test-2-4-bb", "runs/x").ok());
+  const absl::Status other = CheckSameRows("8-4-aa test-2-4-bb", "8-4-ab test-2-4-bb", "runs/x");
+  EXPECT_EQ(ExitCodeOf(other), ExitCode::kMismatch);
+  EXPECT_THAT(MessageOf(other), HasSubstr("the samples themselves differ; restore the data files"));
+}
+
 }  // namespace
 }  // namespace eddl

@@ -158,6 +158,14 @@ uint64_t OwnRows::Hash() const {
   return hash.Get();
 }
 
+absl::StatusOr<std::unique_ptr<SampleSource>> OpenOwnBlock(const net::DataBlock& block, const Dataset& rows,
+                                                           std::span<const int32_t> labels, uint64_t hash) {
+  if (block.row_count == rows.size() && block.hash == hash) return std::make_unique<OwnRows>(rows, labels);
+  return FailedPrecondition("this device's " + std::to_string(rows.size()) + " entries are not the " +
+                            std::to_string(block.row_count) +
+                            " that it brought to the job before; use the same data as then");
+}
+
 absl::Status NoRows::Read(std::span<const int64_t>, std::vector<std::byte>&, std::vector<int32_t>&,
                           const std::function<bool()>&) {
   return InvalidArgument("the job has no rows but those that its devices keep");

@@ -88,6 +88,11 @@ class OwnRows final : public SampleSource {
   const std::span<const int32_t> labels_;
 };
 
+// This device's own rows, as a source of a block that it owns. `hash`: of those rows. kFailedPrecondition: the job was
+// told of others, which the device had before; a model must not be trained on rows that the manager does not know of.
+absl::StatusOr<std::unique_ptr<SampleSource>> OpenOwnBlock(const net::DataBlock& block, const Dataset& rows,
+                                                           std::span<const int32_t> labels, uint64_t hash);
+
 // For a job in which every row is in a block.
 class NoRows final : public SampleSource {
  public:

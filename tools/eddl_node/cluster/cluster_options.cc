@@ -9,6 +9,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/base/status.h"
 #include "runtime/train/schedule.h"
+#include "tools/eddl_node/cluster/sample_service.h"
 #include "tools/eddl_node/cluster/stripe_layout.h"
 #include "tools/eddl_node/exit_code.h"
 
@@ -43,6 +44,17 @@ absl::Status CheckTogether(const JobConfig& job) {
   return absl::OkStatus();
 }
 
+// Devices would ask for such rows for ever.
+absl::Status CheckRowSize(const JobConfig& job, const DataSplit& data) {
+  const int64_t bytes = data.train.row_bytes();
+  if (job.data_policy == "local" || bytes <= kSampleRowBytesMax) return absl::OkStatus();
+  return WithExitCode(ExitCode::kData,
+                      InvalidArgument("a sample has " + std::to_string(bytes) + " bytes, and samples of more than " +
+                                      std::to_string(kSampleRowBytesMax) +
+                                      " are not sent to devices; make them smaller, or keep them on their devices "
+                                      "(data.policy = \"local\")"));
+}
+
 bool HasMomentum(const OptimizerSpec& optimizer) {
   return optimizer.kind == OptimizerKind::kSgd && optimizer.momentum > 0;
 }
@@ -69,6 +81,7 @@ absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string&
                                         const ModelSpec& model, const DataSplit& data, const TrainOptions& options,
                                         const ParamLayout& layout) {
   EDDL_RETURN_IF_ERROR(CheckTogether(job));
+  EDDL_RETURN_IF_ERROR(CheckRowSize(job, data));
   JobPacket packet = {.job_id = job_id,
                       .name = name,
                       .model = model,

@@ -12,7 +12,8 @@
 
 namespace eddl::cluster {
 
-// `name`: of the job file. kUsage: keys that contradict each other.
+// `name`: of the job file. kUsage: keys that contradict each other. kData: rows that can't be read, or are too large to
+// travel.
 absl::StatusOr<JobPacket> MakeJobPacket(const JobConfig& job, const std::string& name, const std::string& job_id,
                                         const ModelSpec& model, const DataSplit& data, const TrainOptions& options,
                                         const ParamLayout& layout);

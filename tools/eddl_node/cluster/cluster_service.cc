@@ -294,6 +294,7 @@ grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::
   if (!call.ok()) return ToGrpc(call.status());
   if (job_.local_data) return ToGrpc(FailedPrecondition("data.policy is \"local\": no entries leave their device"));
   if (request->test() && test_ == nullptr) return ToGrpc(NotFound("this job has no test set"));
+  if (const absl::Status asked = CheckAsked(job_, *request); !asked.ok()) return ToGrpc(asked);
   const TrainingRows& rows = request->test() ? *test_ : train_;
   // From the first piece to the last: members give up a fetch sooner (MakeFetcher), and others wait for its end.
   bool has_begun = false;
@@ -301,7 +302,11 @@ grpc::Status ClusterService::GetSamples(grpc::ServerContext* context, const v1::
     if (!std::exchange(has_begun, true)) (*call)->Await(Now());
     return writer->Write(piece);
   };
-  return EndFetch(**call, ServeSamples(rows, turns_, *request, write));
+  const grpc::Status served = ServeSamples(rows, turns_, *request, write);
+  const bool is_unreadable = served.error_code() == grpc::StatusCode::UNAVAILABLE;
+  // Devices ask again and again.
+  if (is_unreadable && !told_unreadable_.exchange(true)) manager_.OnTrouble(served.error_message());
+  return EndFetch(**call, served);
 }
 
 grpc::Status ClusterService::Contribute(grpc::ServerContext* context, grpc::ServerReader<v1::SamplesPiece>* reader,

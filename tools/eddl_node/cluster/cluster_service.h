@@ -4,6 +4,7 @@
 // is insecure); Leave of another node, Stop and SetLogLevel the operator's. Thread-safe: gRPC calls from many threads.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -106,6 +107,7 @@ class ClusterService final : public v1::Cluster::Service {
   const TrainingRows* test_ = nullptr;  // null: there are none for members
   TrainingRows& train_;
   SampleTurns turns_;
+  std::atomic<bool> told_unreadable_ = false;
   CallWatch fetches_{"fetches"};
   ContributionGate contributions_;
   Files files_;

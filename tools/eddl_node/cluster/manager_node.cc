@@ -36,9 +36,12 @@ ManagerNode::ManagerNode(ManagerNodeOptions options, MemberRegistry& registry, M
       manager_(WithRecord(options_.manager)),
       progress_(options_.manager.ledger),
       begin_(Now()),
-      dial_back_(std::move(dial_back), [this](net::NodeId node, const std::string& address, bool reached) {
-        loop_.Post([this, node, address, reached] { OnDialled(node, address, reached); });
-      }) {}
+      dial_back_(
+          std::move(dial_back),
+          [this](net::NodeId node, const std::string& address, Dialled result) {
+            loop_.Post([this, node, address, result] { OnDialled(node, address, result); });
+          },
+          options_.dial_wait_max) {}
 
 net::ManagerOptions ManagerNode::WithRecord(net::ManagerOptions options) {
   if (options_.record_path.empty()) return options;
@@ -65,6 +68,7 @@ ManagerEnd ManagerNode::Run(net::Transport& transport, JournalFile& journal, Che
   transport.Revoke(registry_.ToDirectory().revoked);
   journal.LimitWait([this] { return IsStopping(); }, absl::Nanoseconds(options_.stop_patience.ns));
   for (const net::DataBlock& block : journal.started().blocks) progress_.Add(block);
+  progress_.KeepFrom(journal.started().checkpoint);
   progress_.Restore(journal.started(), seconds_before);
   epochs_reported_ = epochs_reported;
   loop_.SetTimer(Loop::TimerKind::kDriver, Now() + kDriverPeriod);
@@ -99,6 +103,8 @@ net::Started ManagerNode::Restore(const net::Started& started) {
   Saved saved;
   saved.checkpoint.version = version;
   saved.checkpoint.state = *state;
+  // The journal does not tell when; the file is not told of an epoch that was given up later.
+  if (model->state) saved.checkpoint.state.seconds = model->state->seconds;
   saved.checkpoint.path = keeper_->PathOf(version);
   saved.model = std::make_shared<const Checkpoint>(*std::move(model));
   // What is left of an epoch may be given up, so that it ends with this version.
@@ -115,7 +121,9 @@ net::Started ManagerNode::Restore(const net::Started& started) {
 
 void ManagerNode::OnPeerUp(net::NodeId peer) {
   loop_.Post([this, peer] {
-    peers_[peer] = {.up = true, .last_heard = Now(), .bad_count = peers_[peer].bad_count};
+    const Peer& before = peers_[peer];
+    peers_[peer] = {
+        .up = true, .last_heard = Now(), .bad_count = before.bad_count, .reached_late = before.reached_late};
     Handle(net::PeerUp{peer});
     if (over_) SayGoodbye();
   });
@@ -125,6 +133,7 @@ void ManagerNode::OnPeerDown(net::NodeId peer, const std::string& why) {
   loop_.Post([this, peer, why] {
     peers_[peer].up = false;
     peers_[peer].hello.reset();
+    peers_[peer].dialled_late = false;
     if (!over_) AddEvent(NodeTopic(peer), "connection lost: " + why);
     Handle(net::PeerDown{peer, why});
   });
@@ -432,6 +441,12 @@ void ManagerNode::Take(net::NodeId from, net::Message message, const net::Bytes&
   if (auto* move = std::get_if<net::Move>(&message.body)) {
     move->payload = net::Payload{uint64_t{1} << 63 | ++payload_count_};
     move->intact = intact && payload != nullptr;
+    // Before it is counted as a part of a whole.
+    if (move->intact && manager_.ExpectsPart(from, *move)) {
+      const absl::Status fits = keeper_->Check(*move, payload);
+      move->intact = fits.ok();
+      if (!fits.ok()) AddEvent(NodeTopic(from), "sent a part of a checkpoint that does not fit: " + MessageOf(fits));
+    }
     if (move->intact) payloads_.emplace(move->payload, payload);
     const net::Move part = *move;
     Handle(net::Received{.from = from, .message = std::move(message)});
@@ -455,25 +470,45 @@ void ManagerNode::TakeHello(net::NodeId from, net::Message message) {
     registry_.SetReachable(from, false);
     return Handle(net::Received{.from = from, .message = std::move(message)});
   }
-  peers_[from].hello = std::move(message);
-  if (!dial_back_.Ask(Now(), from, info->address)) OnDialled(from, info->address, /*reached=*/false);
+  Peer& peer = peers_[from];
+  // Else a crowd that makes dials late would have it dialled, and disconnected, again and again.
+  if (std::exchange(peer.reached_late, "") == info->address) {
+    return Handle(net::Received{.from = from, .message = std::move(message)});
+  }
+  peer.hello = std::move(message);
+  if (!dial_back_.Ask(Now(), from, info->address)) OnDialled(from, info->address, Dialled::kNotReached);
 }
 
-void ManagerNode::OnDialled(net::NodeId node, const std::string& address, bool reached) {
+void ManagerNode::OnDialled(net::NodeId node, const std::string& address, Dialled result) {
   Peer& peer = peers_[node];
   const std::optional<MemberInfo> info = registry_.Find(node);
   // It joined anew while the address that it had was tried.
   const bool is_old = info && info->address != address && !info->address.empty();
   if (is_old && (!peer.hello || dial_back_.Ask(Now(), node, info->address))) return;
-  reached = reached && !is_old;
+  const bool reached = result == Dialled::kReached && !is_old;
   registry_.SetReachable(node, reached);
-  if (!peer.hello) return;
+  if (!peer.hello) {
+    if (result != Dialled::kLate) OnDialledLate(node, address, reached);
+    return;
+  }
+  const bool is_late = result == Dialled::kLate && !is_old;
+  peer.dialled_late = is_late;
   net::Message message = *std::exchange(peer.hello, std::nullopt);
   if (!reached) {
     std::get<net::Hello>(message.body).capabilities.can_lead = false;
-    AddEvent(NodeTopic(node), "can't be reached at its address: it will not lead");
+    AddEvent(NodeTopic(node), is_late
+                                  ? "its address is not tried yet, since many others are: it will not lead till then"
+                                  : "can't be reached at its address: it will not lead");
   }
   Handle(net::Received{.from = node, .message = std::move(message)});
+}
+
+void ManagerNode::OnDialledLate(net::NodeId node, const std::string& address, bool reached) {
+  Peer& peer = peers_[node];
+  if (!std::exchange(peer.dialled_late, false) || over_) return;
+  if (!reached) return AddEvent(NodeTopic(node), "can't be reached at its address: it will not lead");
+  peer.reached_late = address;
+  transport_->Disconnect(node, "is reached at its address now, and may lead when it connects again");
 }
 
 void ManagerNode::OnDriverTimer() {
@@ -613,6 +648,7 @@ void ManagerNode::Do(const net::Checkpointed& action) {
     const std::optional<TrainState> state = progress_.StateAt(version);
     EDDL_CHECK(state.has_value()) << "a checkpoint of version " << ToInt(version) << ", of which nothing is known";
     keeper_->Save(version, *state);
+    progress_.KeepFrom(version);  // a start goes back to no older one
   });
 }
 

@@ -77,6 +77,7 @@ struct ManagerNodeOptions {
   int64_t epochs = 1;
   std::string record_path;  // as in MemberNodeOptions
   Duration stop_patience = kStopPatience;
+  Duration dial_wait_max = kDialWaitMax;  // as DialBack's
 };
 
 // How a job ended.
@@ -148,6 +149,8 @@ class ManagerNode final : public net::TransportObserver {
     size_t block_count = 0;             // likewise
     Instant last_heard;
     int32_t bad_count = 0;
+    std::string reached_late;           // an address; its next Hello counts with it, without another dial
+    bool dialled_late = false;          // it was let in as one that can't lead, until it is tried
     std::optional<net::Message> hello;  // waits for the dial
     NodeVitals vitals;
     Instant vitals_at;
@@ -158,7 +161,9 @@ class ManagerNode final : public net::TransportObserver {
   void Handle(const net::Event& event);
   void Take(net::NodeId from, net::Message message, const net::Bytes& payload, bool intact);
   void TakeHello(net::NodeId from, net::Message message);
-  void OnDialled(net::NodeId node, const std::string& address, bool reached);
+  void OnDialled(net::NodeId node, const std::string& address, Dialled result);
+  // When it was let in before.
+  void OnDialledLate(net::NodeId node, const std::string& address, bool reached);
   void Revoke(net::NodeId node);
   // What could not be saved when it changed.
   void SaveMembers(Instant now);

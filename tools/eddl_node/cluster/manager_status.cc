@@ -180,8 +180,6 @@ Json ManagerNode::StatusJson() const {
                {"samples", state.samples},
                {"samples_total", total},
                {"samples_per_second", rate},
-               {"loss", means.loss},
-               {"accuracy", means.accuracy},
                {"seconds", state.seconds},
                {"plan", net::Describe(manager_.plan())},
                {"mode", net::ToString(manager_.plan().rule.mode)},
@@ -194,6 +192,11 @@ Json ManagerNode::StatusJson() const {
                {"blocks", BlocksJson(manager_.ledger())},
                {"members", std::move(members)},
                {"events", std::move(events)}};
+  // Until something of the epoch is committed there is none.
+  if (means.samples > 0) {
+    json["loss"] = means.loss;
+    json["accuracy"] = means.accuracy;
+  }
   if (const double predicted = PredictedRate(); std::isfinite(predicted))
     json["predicted_samples_per_second"] = predicted;
   if (rate > 0) json["eta_seconds"] = static_cast<double>(total - state.samples) / rate;

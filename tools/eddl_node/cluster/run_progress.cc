@@ -6,8 +6,6 @@
 namespace eddl::cluster {
 namespace {
 
-// Rounds that may still be undone, or whose checkpoint is on its way.
-constexpr size_t kRoundsKept = 4096;
 // Leases of rounds that never committed are few; this bounds them all the same.
 constexpr size_t kLeasesMax = 1 << 16;
 
@@ -47,7 +45,7 @@ size_t RunProgress::recent_count() const {
 
 StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record, int64_t epochs_done) {
   if (begin_.ns < 0) begin_ = now;
-  Round round{.before = state_};
+  Round round{.version = record.round, .before = state_};
   round.epoch = record.micro_batches.empty() ? state_.epoch : ledger_.EpochOf(record.micro_batches.front());
   for (const net::MicroBatch mb : record.micro_batches) {
     const auto it = leases_.find(mb);
@@ -73,8 +71,7 @@ StepReport RunProgress::OnCommit(Instant now, const net::CommitRecord& record, i
   const double count = static_cast<double>(std::max<int64_t>(round.sums.samples, 1));
   const double loss = round.sums.loss / count;
   last_round_ = {.loss = round.sums.loss, .correct = round.sums.correct, .samples = round.sums.samples};
-  rounds_.emplace(record.round, std::move(round));
-  while (rounds_.size() > kRoundsKept) rounds_.erase(rounds_.begin());
+  if (record.round >= kept_from_) rounds_.push_back(round);
   const StepReport report = {.state = state_, .loss = loss, .learning_rate = record.learning_rate};
   EndEpochs(epochs_done);
   return report;
@@ -90,8 +87,8 @@ void RunProgress::EndEpochs(int64_t epochs_done) {
 }
 
 void RunProgress::OnRollback(net::Version version) {
-  while (!rounds_.empty() && rounds_.rbegin()->first >= version) {
-    const Round& round = rounds_.rbegin()->second;
+  while (!rounds_.empty() && rounds_.back().version >= version) {
+    const Round& round = rounds_.back();
     Lease& epoch = epochs_[round.epoch];
     epoch.loss -= round.sums.loss;
     epoch.correct -= round.sums.correct;
@@ -99,8 +96,13 @@ void RunProgress::OnRollback(net::Version version) {
     const double seconds = state_.seconds;
     state_ = round.before;
     state_.seconds = seconds;
-    rounds_.erase(std::prev(rounds_.end()));
+    rounds_.pop_back();
   }
+}
+
+void RunProgress::KeepFrom(net::Version version) {
+  kept_from_ = version;
+  while (!rounds_.empty() && rounds_.front().version < version) rounds_.pop_front();
 }
 
 void RunProgress::Restore(const net::Started& started, double seconds) {
@@ -109,6 +111,7 @@ void RunProgress::Restore(const net::Started& started, double seconds) {
   const auto close = [&](net::Version version) {
     for (; closed != started.closed.end() && closed->version <= version; ++closed) ledger.CloseAsItWas(*closed);
   };
+  seconds_before_ = seconds;  // when each was committed is not known: at most that
   for (const net::CommitRecord& record : started.records) {
     close(record.round);
     EndEpochs(ledger.current_epoch());
@@ -119,14 +122,15 @@ void RunProgress::Restore(const net::Started& started, double seconds) {
   EndEpochs(ledger.current_epoch());
   committed_.clear();
   begin_ = Instant{-1};
-  seconds_before_ = state_.seconds = seconds;
+  state_.seconds = seconds;
 }
 
 std::optional<TrainState> RunProgress::StateAt(net::Version version) const {
   if (static_cast<int64_t>(ToInt(version)) == state_.step) return state_;
-  const auto next = rounds_.find(version);
-  if (next == rounds_.end()) return std::nullopt;
-  return next->second.before;
+  const auto next = std::lower_bound(rounds_.begin(), rounds_.end(), version,
+                                     [](const Round& round, net::Version v) { return round.version < v; });
+  if (next == rounds_.end() || next->version != version) return std::nullopt;
+  return next->before;
 }
 
 RunProgress::EpochMeans RunProgress::MeansOf(int64_t epoch) const {

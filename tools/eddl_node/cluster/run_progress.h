@@ -40,12 +40,15 @@ class RunProgress {
     int64_t samples = 0;
   };
   const RoundSums& last_round() const { return last_round_; }
-  // Rounds from this version on are undone.
+  // Rounds from this version on are undone. REQUIRES: none below what KeepFrom said.
   void OnRollback(net::Version version);
+  // Nothing below this version, of a checkpoint, is undone or asked for any more. Until a newer one, about 100 bytes
+  // are kept of each round: less than the manager's own record of it takes.
+  void KeepFrom(net::Version version);
   // From a journal, before anything else but its blocks.
   void Restore(const net::Started& started, double seconds);
 
-  // Where the run stands at the newest committed version, or at the one asked for, which must be among the last ones.
+  // Where the run stands at the newest committed version, or at the one asked for, which KeepFrom must have left.
   const TrainState& state() const { return state_; }
   std::optional<TrainState> StateAt(net::Version version) const;
   // Means over an epoch's committed samples so far.
@@ -71,6 +74,7 @@ class RunProgress {
     int64_t samples = 0;
   };
   struct Round {
+    net::Version version{};
     TrainState before;
     int64_t epoch = 0;
     Lease sums;
@@ -92,7 +96,8 @@ class RunProgress {
   net::Ledger ledger_;  // only to tell epochs and their lengths
   TrainState state_;
   std::map<net::MicroBatch, Lease> leases_;  // by their first micro-batch; finished, not committed
-  std::map<net::Version, Round> rounds_;     // the last ones
+  std::deque<Round> rounds_;                 // that may still be undone, in order
+  net::Version kept_from_{};
   std::map<int64_t, Lease> epochs_;
   std::map<net::NodeId, Node> nodes_;
   RoundSums last_round_;

@@ -116,6 +116,7 @@ class SampleCacheImpl final : public SampleCache {
   // A turn of the pool's threads.
   FetchPool::Turn FetchSome();
   absl::Status Put(std::span<const int64_t> samples, std::span<const std::byte> rows, std::span<const int32_t> labels);
+  void OnFailedFetch(const Choice& asked, const absl::Status& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Keep(int64_t sample, int32_t label, std::span<const std::byte> row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool is_writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return file_ != nullptr && absl::Now() >= disk_retry_at_;
@@ -135,7 +136,8 @@ class SampleCacheImpl final : public SampleCache {
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   absl::Time disk_retry_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t fetched_count_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool told_ ABSL_GUARDED_BY(mutex_) = false;
+  bool told_ ABSL_GUARDED_BY(mutex_) = false;        // of the disk
+  bool told_fetch_ ABSL_GUARDED_BY(mutex_) = false;  // of the manager
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   Rng rng_ ABSL_GUARDED_BY(mutex_){static_cast<uint64_t>(getpid())};
   absl::Duration pause_ ABSL_GUARDED_BY(mutex_);  // after the next failed fetch
@@ -229,13 +231,27 @@ FetchPool::Turn SampleCacheImpl::FetchSome() {
     pause_ = options_.retry_min;
     return {.at = absl::Now(), .need = NeedNow()};
   }
-  const bool is_wrong = absl::IsDataLoss(fetched) || absl::IsInvalidArgument(fetched);
-  if (is_wrong && !wanted_.empty()) failure_ = fetched;
+  OnFailedFetch(next, fetched);
   next_ = std::min(next_, *std::min_element(next.samples.begin(), next.samples.end()));
   const double part = 0.5 + static_cast<double>(rng_.Below(1024)) / 2048;
   retry_at_ = absl::Now() + pause_ * part;
   pause_ = std::min(pause_ * 2, options_.retry_max);
   return {.at = retry_at_, .need = NeedNow()};
+}
+
+void SampleCacheImpl::OnFailedFetch(const Choice& asked, const absl::Status& failure) {
+  const bool is_wrong =
+      absl::IsDataLoss(failure) || absl::IsInvalidArgument(failure) || absl::IsFailedPrecondition(failure);
+  // What was fetched ahead is nothing to the lease that waits now.
+  const bool is_awaited = asked.kind == FetchKind::kLeased &&
+                          std::any_of(asked.samples.begin(), asked.samples.end(),
+                                      [this](int64_t sample) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                                        return std::find(wanted_.begin(), wanted_.end(), sample) != wanted_.end();
+                                      });
+  if (is_wrong && is_awaited) failure_ = failure;
+  const bool may_pass = absl::IsUnavailable(failure) || absl::IsDeadlineExceeded(failure) || absl::IsCancelled(failure);
+  if (may_pass || stopped_ || std::exchange(told_fetch_, true) || !options_.on_trouble) return;
+  options_.on_trouble("samples can't be fetched: " + MessageOf(failure));
 }
 
 absl::Status SampleCacheImpl::Put(std::span<const int64_t> samples, std::span<const std::byte> rows,

@@ -28,18 +28,21 @@ struct SampleCacheOptions {
   bool fetch_all = true;    // rows that nobody has asked for are fetched, too, when there is nothing else to do
   int64_t limit_bytes = 0;  // on disk, of all data sets together; 0: memory only
   int64_t memory_bytes = int64_t{32} << 20;  // of rows that the disk does not take; at least one row is kept
-  std::function<void(const std::string&)> on_trouble = {};  // the disk takes no more: told once, from any thread
-  absl::Duration retry_min = absl::Milliseconds(100);       // before a failed fetch is tried again, doubled up to
-  absl::Duration retry_max = absl::Seconds(5);              // this; each pause is drawn from its upper half
-  absl::Duration disk_retry = absl::Seconds(60);            // before a disk that failed is tried again
+  // The disk takes no more, or the manager answers with an error that does not pass by itself. Each is told once, from
+  // any thread.
+  std::function<void(const std::string&)> on_trouble = {};
+  absl::Duration retry_min = absl::Milliseconds(100);  // before a failed fetch is tried again, doubled up to
+  absl::Duration retry_max = absl::Seconds(5);         // this; each pause is drawn from its upper half
+  absl::Duration disk_retry = absl::Seconds(60);       // before a disk that failed is tried again
 };
 
 class SampleCache : public SampleSource {
  public:
   // `fetch` is called from the pool's threads, one call at a time; it is tried again for as long as the node lives: a
-  // manager may be restarting. An answer that can't be right (kDataLoss, kInvalidArgument) is the
-  // error of the Read that waits. kInvalidArgument: a fingerprint that is no name of a file, or sizes out of range.
-  // `pool`: shared by all caches of a node; null: the cache has one thread for itself.
+  // manager may be restarting. An answer that can't be right (kDataLoss, kInvalidArgument), or is for other data
+  // (kFailedPrecondition), is the error of the Read that waits for those rows. kInvalidArgument: a fingerprint that is
+  // no name of a file, or sizes out of range. `pool`: shared by all caches of a node; null: the cache has one thread
+  // for itself.
   static absl::StatusOr<std::unique_ptr<SampleCache>> Open(const SampleCacheOptions& options, SampleFetcher fetch,
                                                            std::shared_ptr<FetchPool> pool = nullptr);
 

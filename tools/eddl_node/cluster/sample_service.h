@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "net/wire/cluster.grpc.pb.h"
+#include "tools/eddl_node/cluster/job_packet.h"
 #include "tools/eddl_node/cluster/training_rows.h"
 
 namespace eddl::cluster {
@@ -21,6 +22,8 @@ namespace eddl::cluster {
 // Rows of one request at most, and bytes of one piece of the answer.
 constexpr int kSamplesPerRequestMax = 65536;
 constexpr int64_t kSamplesPieceBytes = int64_t{1} << 18;
+// Larger rows do not travel: a piece has at least one, and must fit in a message that nodes accept.
+constexpr int64_t kSampleRowBytesMax = int64_t{1} << 22;
 
 // Whose turn it is at the manager's link: rows that a lease waits for go before those that are fetched ahead of need.
 // Thread-safe.
@@ -51,8 +54,13 @@ class SampleTurns {
   int64_t leased_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+// Whether the request is for rows of this job, as they are here. kUnavailable: of another job, whose manager was at
+// this address before, and may come back. kFailedPrecondition: of other data, or it names none.
+absl::Status CheckAsked(const JobPacket& job, const v1::GetSamplesRequest& request);
+
 // Answers a request with the rows in the order of asking. `write`: sends a piece; false: the receiver went away.
-// INVALID_ARGUMENT: an index that is not in the data.
+// INVALID_ARGUMENT: an index that is not in the data. UNAVAILABLE: they can't be read here, which is not the caller's
+// fault.
 grpc::Status ServeSamples(const TrainingRows& data, SampleTurns& turns, const v1::GetSamplesRequest& request,
                           const std::function<bool(const v1::SamplesPiece&)>& write);
 
@@ -66,7 +74,9 @@ using SampleFetcher =
     std::function<absl::Status(std::span<const int64_t> samples, FetchKind kind, const SampleSink& sink)>;
 
 enum class SampleSet : uint8_t { kTraining, kTest };
-// Fetches over this channel. kDataLoss: the manager sent other samples than were asked for.
-SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel, SampleSet set = SampleSet::kTraining);
+// Fetches this job's rows over this channel. kDataLoss: the manager sent other samples than were asked for.
+// Others: CheckAsked, ServeSamples.
+SampleFetcher MakeFetcher(std::shared_ptr<grpc::Channel> channel, const JobPacket& job,
+                          SampleSet set = SampleSet::kTraining);
 
 }  // namespace eddl::cluster

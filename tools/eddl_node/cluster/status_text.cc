@@ -98,7 +98,9 @@ std::string StatusText(const Json& status) {
   std::string text = Text(status, "job") + " (" + Text(status, "model") + "): " + Text(status, "phase");
   text += Format(", epoch %.0f/%.0f", Number(status, "epoch"), Number(status, "epochs"));
   text += ", round " + Count(status, "round") + ", view " + Count(status, "view") + "\n";
-  text += "loss " + LossText(Number(status, "loss")) + "  accuracy " + PercentText(Number(status, "accuracy"));
+  // Of an epoch of which nothing is committed, neither is known.
+  text += "loss " + (status.contains("loss") ? LossText(Number(status, "loss")) : "-");
+  text += "  accuracy " + (status.contains("accuracy") ? PercentText(Number(status, "accuracy")) : "-");
   if (status.contains("test_accuracy")) text += "  test accuracy " + PercentText(Number(status, "test_accuracy"));
   text += "  " + Count(status, "samples_per_second") + " samples/s";
   if (status.contains("eta_seconds")) text += "  " + DurationText(Number(status, "eta_seconds")) + " left";

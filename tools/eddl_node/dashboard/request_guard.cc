@@ -5,6 +5,7 @@
 
 #include <string_view>
 
+#include "absl/strings/match.h"
 #include "runtime/base/check.h"
 #include "runtime/base/status.h"
 
@@ -33,8 +34,10 @@ absl::Status Denied(std::string_view message) { return MakeStatus(absl::StatusCo
 bool IsOwnHost(const std::string& host_header, const std::string& listen_host, const std::string& own_name) {
   const std::string name = NameOf(host_header);
   if (name.empty()) return false;
-  if (name == "localhost" || name == listen_host || IsAddress(name)) return true;
-  return !own_name.empty() && (name == own_name || name == own_name + ".local");
+  // Browsers write names small, whatever the machine is called.
+  const auto is = [&name](const std::string& other) { return absl::EqualsIgnoreCase(name, other); };
+  if (is("localhost") || is(listen_host) || IsAddress(name)) return true;
+  return !own_name.empty() && (is(own_name) || is(own_name + ".local"));
 }
 
 absl::Status MayAct(const ActionRequest& request, const std::string& token) {

@@ -61,6 +61,8 @@ Json HistoryKeeper::DeviceJson(uint32_t node) const {
 }
 
 absl::Status HistoryKeeper::Save() const {
+  // The file is locked against a second writer, also against one of this process: the saver's turn may be now.
+  const absl::MutexLock lock(&save_mutex_);
   return WriteFileAtomically(path_, ToJson(kDevicesSaved).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 

@@ -32,7 +32,7 @@ class HistoryKeeper {
   nlohmann::ordered_json ToJson(size_t devices_max) const;
   nlohmann::ordered_json LatestJson() const;
   nlohmann::ordered_json DeviceJson(uint32_t node) const;
-  // Errors: as AtomicFile's.
+  // Waits for a save that is under way. Errors: as AtomicFile's.
   absl::Status Save() const;
 
   static constexpr Duration kSavePeriod{10'000'000'000};
@@ -44,6 +44,7 @@ class HistoryKeeper {
   RunHistory Copy() const;
 
   const std::string path_;
+  mutable absl::Mutex save_mutex_;  // one writes the file at a time; taken before mutex_
   mutable absl::Mutex mutex_;
   RunHistory history_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -94,8 +94,9 @@ std::string Colored(const std::string& text, const std::string& code, bool color
 }
 
 std::string Figures(const Json& status) {
-  std::string line =
-      "loss " + LossText(Number(status, "loss")) + "  accuracy " + PercentText(Number(status, "accuracy"));
+  // Of an epoch of which nothing is committed, neither is known.
+  std::string line = "loss " + (status.contains("loss") ? LossText(Number(status, "loss")) : "-");
+  line += "  accuracy " + (status.contains("accuracy") ? PercentText(Number(status, "accuracy")) : "-");
   if (status.contains("test_accuracy")) line += "  test " + PercentText(Number(status, "test_accuracy"));
   line += "  " + Count(status, "samples_per_second") + " samples/s";
   if (status.contains("predicted_samples_per_second")) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "runtime/base/time.h"
 #include "runtime/data/row_store.h"
 
@@ -98,21 +99,38 @@ class ClusterServiceTest : public testing::Test {
   // As many as may be asked for: 256 MiB.
   static std::unique_ptr<Reading<v1::SamplesPiece>> FetchSamples(v1::Cluster::Stub& stub) {
     return std::make_unique<Reading<v1::SamplesPiece>>([&](grpc::ClientContext* context) {
-      v1::GetSamplesRequest request;
+      v1::GetSamplesRequest request = Request();
       for (int i = 0; i < kSamplesPerRequestMax; ++i) request.add_samples(i % kRows);
       return stub.GetSamples(context, request);
     });
   }
 
+  static v1::GetSamplesRequest Request() {
+    v1::GetSamplesRequest request;
+    request.set_job_id("job a");
+    request.set_data("16-zeros");
+    return request;
+  }
+  static grpc::Status Ask(v1::Cluster::Stub& stub, const v1::GetSamplesRequest& request) {
+    return Reading<v1::SamplesPiece>([&](grpc::ClientContext* context) { return stub.GetSamples(context, request); })
+        .End();
+  }
+
   const std::string folder_ = testing::TempDir() + "cluster_service_" + std::to_string(Now().ns);
-  const JobPacket job_;
+  const JobPacket job_ = {.job_id = "job a", .data_fingerprint = "16-zeros"};
   const Dataset data_ = MakeData();
-  const std::unique_ptr<TrainingRows> rows_ = *TrainingRows::Open(data_, data_.size(), "", {});
+  const std::unique_ptr<TrainingRows> rows_ = *TrainingRows::Open(data_, data_.size(), folder_ + "/contributed", {});
   const std::unique_ptr<MemberRegistry> registry_ = *MemberRegistry::Open(folder_ + "/members");
+  absl::Mutex troubles_mutex_;
+  std::vector<std::string> troubles_ ABSL_GUARDED_BY(troubles_mutex_);
   ManagerNode manager_{
       {.manager = {.ledger = {.micro_batch_size = 4, .epoch_count = 1}, .parameter_count = 64, .stripe_count = 1}},
       *registry_,
-      ManagerObserver{},
+      ManagerObserver{.on_trouble =
+                          [this](const ClusterEvent& event) {
+                            const absl::MutexLock lock(&troubles_mutex_);
+                            troubles_.push_back(event.text);
+                          }},
       [](net::NodeId, const std::string&) { return true; }};
   ClusterService service_{
       {.insecure = true}, job_,   *registry_,
@@ -142,6 +160,42 @@ TEST_F(ClusterServiceTest, LetsWhoReadsHaveAllOfIt) {
   service_.OnTick(Now());
   const grpc::Status status = fetch->End();
   EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+// Its caller would keep them under the name of what it asked for.
+TEST_F(ClusterServiceTest, GivesNoRowsToWhoAsksForAnotherJobOrOtherData) {
+  v1::GetSamplesRequest request = Request();
+  request.add_samples(3);
+  EXPECT_TRUE(Ask(*stub_, request).ok());
+  request.set_job_id("job b");
+  EXPECT_EQ(Ask(*stub_, request).error_code(), grpc::StatusCode::UNAVAILABLE);
+  request = Request();
+  request.add_samples(3);
+  request.set_data("16-ones");
+  EXPECT_EQ(Ask(*stub_, request).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  request.clear_data();
+  EXPECT_EQ(Ask(*stub_, request).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+// A bad sector at the manager is no wrong answer: devices wait for a better one, and the manager says it once.
+TEST_F(ClusterServiceTest, ARowThatTheManagerCanNotReadIsItsOwnTrouble) {
+  {
+    const auto contribution = *rows_->Begin();
+    const std::vector<std::byte> row(kRowBytes);
+    const std::vector<int32_t> label = {1};
+    ASSERT_TRUE(contribution->Add(row, label).ok());
+    ASSERT_TRUE(rows_->Finish(*contribution).ok());
+    ASSERT_TRUE(rows_->Keep(*contribution, {.first_row = kRows, .row_count = 1, .hash = contribution->hash()}).ok());
+  }
+  v1::GetSamplesRequest request = Request();
+  request.add_samples(kRows);
+  EXPECT_TRUE(Ask(*stub_, request).ok());
+  std::filesystem::resize_file(std::filesystem::directory_iterator(folder_ + "/contributed")->path(), 0);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(Ask(*stub_, request).error_code(), grpc::StatusCode::UNAVAILABLE);
+  const absl::MutexLock lock(&troubles_mutex_);
+  ASSERT_EQ(troubles_.size(), 1u);
+  EXPECT_NE(troubles_[0].find("the manager can't read its data: sample 16 can't be read from "), std::string::npos)
+      << troubles_[0];
 }
 
 TEST_F(ClusterServiceTest, ServesAFewFetchesOfOneCallerAtOnce) {

@@ -53,12 +53,13 @@ class DialBackTest : public ::testing::Test {
   bool dark_gives_up_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, int> dialled_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> answers_ ABSL_GUARDED_BY(mutex_);
-  DialBack dials_{
-      [this](net::NodeId, const std::string& address) { return Dial(address); },
-      [this](net::NodeId node, const std::string& address, bool reached) {
-        const absl::MutexLock lock(&mutex_);
-        answers_.push_back(std::to_string(ToInt(node)) + " " + address + (reached ? ": reached" : ": not reached"));
-      }};
+  DialBack dials_{[this](net::NodeId, const std::string& address) { return Dial(address); },
+                  [this](net::NodeId node, const std::string& address, Dialled result) {
+                    const absl::MutexLock lock(&mutex_);
+                    const std::string text = result == Dialled::kLate ? ": late" : ": not reached";
+                    answers_.push_back(std::to_string(ToInt(node)) + " " + address +
+                                       (result == Dialled::kReached ? ": reached" : text));
+                  }};
 };
 
 TEST_F(DialBackTest, AnAddressWhereNobodyAnswersHoldsUpNobodyElse) {
@@ -96,13 +97,23 @@ TEST_F(DialBackTest, WhatFailedIsNotTriedAgainForAMinute) {
   EXPECT_EQ(Next(), "1 bad: not reached");
 }
 
-TEST_F(DialBackTest, WhoseTurnComesTooLateIsNotTried) {
+TEST_F(DialBackTest, WhoseTurnComesTooLateIsToldSoAndTriedAfterwards) {
   const Instant long_ago{Now().ns - kDialWaitMax.ns - 1};
   dials_.Ask(long_ago, kA, "good");
-  EXPECT_EQ(Next(), "1 good: not reached");
-  EXPECT_EQ(DialCount("good"), 0);
-  EXPECT_TRUE(dials_.Ask(Now(), kA, "good")) << "nothing is known of it";
+  EXPECT_EQ(Next(), "1 good: late");
   EXPECT_EQ(Next(), "1 good: reached");
+  EXPECT_EQ(DialCount("good"), 1);
+  dials_.Ask(long_ago, kB, "bad");
+  EXPECT_EQ(Next(), "2 bad: late");
+  EXPECT_EQ(Next(), "2 bad: not reached");
+  EXPECT_FALSE(dials_.Ask(Now(), kB, "bad")) << "it was tried a moment ago";
+}
+
+// All members of a cluster whose manager was started anew.
+TEST_F(DialBackTest, ManyAddressesWhereNobodyAnswersHoldUpNobodyElse) {
+  for (uint32_t i = 1; i <= 20; ++i) dials_.Ask(Now(), net::NodeId{i}, "dark" + std::to_string(i));
+  dials_.Ask(Now(), net::NodeId{21}, "good");
+  EXPECT_EQ(Next(), "21 good: reached");
 }
 
 }  // namespace

@@ -10,15 +10,19 @@
 #include <thread>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "runtime/base/status.h"
 #include "runtime/base/time.h"
+#include "runtime/train/checkpoint.h"
 #include "tests/runtime/test_device.h"
 #include "tests/tools/eddl_node/cluster/hand_cluster.h"
 #include "tools/eddl_node/cluster/checkpoint_keeper.h"
 #include "tools/eddl_node/cluster/journal_file.h"
 #include "tools/eddl_node/cluster/member_registry.h"
+#include "tools/eddl_node/cluster/status_text.h"
 #include "tools/eddl_node/cluster/stripe_layout.h"
 
 namespace eddl::cluster {
@@ -81,6 +85,63 @@ class ManagerNodeTest : public ::testing::Test {
     return told;
   }
 
+  // A manager that goes on from the journal, tells its status and is stopped before it has a device.
+  struct ShortLife {
+    ManagerEnd end;
+    nlohmann::ordered_json status;
+  };
+  absl::StatusOr<ShortLife> GoOn(double seconds_before) {
+    EDDL_ASSIGN_OR_RETURN(const auto registry, MemberRegistry::Open(folder_ + "/members"));
+    EDDL_ASSIGN_OR_RETURN(const auto journal, JournalFile::Open(
+                                                  folder_ + "/journal", "00112233445566ff", [](net::Version) {},
+                                                  [](const std::string&) {}));
+    const ParamLayout& layout = problem_.model->layout();
+    const StripeLayout stripes(layout.gradient_end(), StripeLayout::ChooseCount(layout.gradient_end()));
+    std::vector<float> initial = problem_.model->InitialParameters(3);
+    initial.resize(static_cast<size_t>(layout.gradient_end()));
+    CheckpointKeeper keeper({.folder = folder_}, *replica_, *cpu_, stripes, std::move(initial));
+    const net::ManagerOptions options = {.ledger = {.sample_count = 100'000, .micro_batch_size = 10, .epoch_count = 1},
+                                         .parameter_count = layout.gradient_end(),
+                                         .stripe_count = stripes.stripe_count()};
+    ManagerNode manager({.manager = options, .epochs = 1}, *registry, {},
+                        [](net::NodeId, const std::string&) { return true; });
+    absl::StatusOr<nlohmann::ordered_json> status;
+    std::thread person([&] {
+      status = manager.Status();
+      manager.Stop();
+    });
+    NoTransport transport;
+    const std::atomic<bool> stop = false;
+    ManagerEnd end = manager.Run(transport, *journal, keeper, seconds_before, 0, stop);
+    person.join();
+    EDDL_RETURN_IF_ERROR(status.status());
+    return ShortLife{.end = std::move(end), .status = *std::move(status)};
+  }
+  // An earlier life's: so many rounds of 10 samples, and a checkpoint.
+  void WriteJournal(uint64_t rounds, uint64_t checkpoint, double seconds) {
+    const auto journal = JournalFile::Open(
+        folder_ + "/journal", "00112233445566ff", [](net::Version) {}, [](const std::string&) {});
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    ASSERT_TRUE((*journal)->Append(net::JournalView{net::View{1}}).ok());
+    ASSERT_TRUE((*journal)->Append(net::JournalStart{.view = net::View{1}, .histories = {net::View{0}}}).ok());
+    for (uint64_t round = 0; round < rounds; ++round) {
+      net::CommitRecord record = {.round = net::Version{round}, .view = net::View{1}, .samples = 10, .step = round + 1};
+      record.micro_batches = {net::MicroBatch{round}};
+      (*journal)->Append(net::Journal{record});
+    }
+    ASSERT_TRUE((*journal)->Append(net::Checkpointed{net::Version{checkpoint}}));
+    ASSERT_TRUE((*journal)->Append(net::JournalView{net::View{2}}).ok());
+    const Checkpoint saved = {.model = problem_.model->spec(),
+                              .input = problem_.model->input(),
+                              .data = problem_.data.info(),
+                              .parameters = problem_.model->InitialParameters(3),
+                              .state = TrainState{.samples = 10 * static_cast<int64_t>(checkpoint), .seconds = seconds},
+                              .options = {}};
+    const absl::Status written =
+        SaveCheckpoint(folder_ + "/checkpoint-" + std::to_string(checkpoint) + ".safetensors", saved);
+    ASSERT_TRUE(written.ok()) << written;
+  }
+
   const std::string folder_ = ::testing::TempDir() + "manager_node_" + std::to_string(Now().ns);
   const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
   const test::Problem problem_ = test::FeatureProblem(128);
@@ -97,6 +158,35 @@ TEST_F(ManagerNodeTest, WhatIsSaidToItBeforeItHasReadItsJournalIsHeardAfterwards
   ASSERT_TRUE(again.ok()) << again.status();
   ASSERT_TRUE(again->has_value());
   EXPECT_EQ(**again, **first) << "as the journal has it, and not a second time";
+  std::filesystem::remove_all(folder_);
+}
+
+// It can't go on from more than its checkpoint holds, and says what that is, however far back it lies.
+TEST_F(ManagerNodeTest, StoppedBeforeTheNextCheckpointItEndsWithTheOneThatItHas) {
+  std::filesystem::create_directories(folder_);
+  WriteJournal(/*rounds=*/5000, /*checkpoint=*/7, /*seconds=*/40);
+  const auto life = GoOn(/*seconds_before=*/60);
+  ASSERT_TRUE(life.ok()) << life.status();
+  EXPECT_FALSE(life->end.finished);
+  ASSERT_TRUE(life->end.last.has_value());
+  EXPECT_EQ(life->end.last->version, net::Version{7});
+  EXPECT_EQ(life->end.last->state.samples, 70);
+  EXPECT_EQ(life->end.last->state.seconds, 40);
+  std::filesystem::remove_all(folder_);
+}
+
+TEST_F(ManagerNodeTest, OfAnEpochOfWhichNothingIsCommittedNoLossIsTold) {
+  std::filesystem::create_directories(folder_);
+  const auto life = GoOn(/*seconds_before=*/0);
+  ASSERT_TRUE(life.ok()) << life.status();
+  EXPECT_EQ(life->status["samples"], 0);
+  EXPECT_FALSE(life->status.contains("loss"));
+  EXPECT_FALSE(life->status.contains("accuracy"));
+  nlohmann::ordered_json status = life->status;
+  EXPECT_NE(StatusText(status).find("\nloss -  accuracy -  "), std::string::npos) << StatusText(status);
+  status["loss"] = 0.5;
+  status["accuracy"] = 0.75;
+  EXPECT_NE(StatusText(status).find("\nloss 0.5000  accuracy 75.00 %  "), std::string::npos) << StatusText(status);
   std::filesystem::remove_all(folder_);
 }
 

@@ -67,7 +67,9 @@ class ToldTransport final : public net::Transport {
  public:
   explicit ToldTransport(Story& story) : story_(story) {}
   void Connect(net::NodeId, const std::string&) override {}
-  void Disconnect(net::NodeId, const std::string&) override {}
+  void Disconnect(net::NodeId peer, const std::string&) override {
+    story_.Add("disconnect " + std::to_string(ToInt(peer)));
+  }
   void Send(net::NodeId to, const net::Message& message, net::Bytes) override {
     const std::string number = " " + std::to_string(ToInt(to));
     if (std::holds_alternative<net::Welcome>(message.body)) story_.Add("welcome" + number);
@@ -94,7 +96,7 @@ class ToldTransport final : public net::Transport {
 // Nodes 1 and 2 are members. An address that begins with "dark" is dialled until the test gives up.
 class ManagerPeersTest : public ::testing::Test {
  protected:
-  ManagerPeersTest() {
+  explicit ManagerPeersTest(Duration dial_wait_max = kDialWaitMax) {
     std::signal(SIGXFSZ, SIG_IGN);
     std::filesystem::create_directory(folder_.Path("authority"));
     registry_ = *MemberRegistry::Open(folder_.Path("authority") + "/members.json");
@@ -115,14 +117,15 @@ class ManagerPeersTest : public ::testing::Test {
                                   .on_trouble = [](const std::string&) {}},
         *replica_, *cpu_, stripes, std::move(initial));
     const ManagerObserver observer = {
-        .on_event = [](const ClusterEvent&) {},
+        .on_event = [this](const ClusterEvent& event) { story_.Add(event.topic + ": " + event.text); },
         .on_trouble = [this](const ClusterEvent& event) { story_.Add(event.text.substr(0, event.text.find(':'))); }};
     manager_ = std::make_unique<ManagerNode>(
         ManagerNodeOptions{.manager = {.ledger = {.sample_count = 128, .micro_batch_size = 32, .epoch_count = 4},
                                        .parameter_count = layout.gradient_end(),
                                        .stripe_count = stripes.stripe_count()},
                            .epochs = 4,
-                           .stop_patience = Duration{0}},
+                           .stop_patience = Duration{0},
+                           .dial_wait_max = dial_wait_max},
         *registry_, observer, [this](net::NodeId, const std::string& address) { return Dial(address); });
   }
   ~ManagerPeersTest() override {
@@ -229,6 +232,49 @@ TEST_F(ManagerPeersTest, WhoConnectsAgainAndAgainIsDialledOnce) {
   Connect(kB, /*can_lead=*/true);
   ASSERT_TRUE(story_.Await("welcome 2"));
   EXPECT_EQ(story_.Count("dial dark:1"), 1);
+}
+
+TEST_F(ManagerPeersTest, ManyAddressesThatNobodyAnswersAtHoldUpNobodyElse) {
+  std::vector<net::NodeId> dark;
+  for (int i = 0; i < 20; ++i) {
+    const auto node = registry_->Admit({.name = "device", .address = "dark:" + std::to_string(100 + i)});
+    ASSERT_TRUE(node.ok()) << node.status();
+    dark.push_back(*node);
+  }
+  Start();
+  for (const net::NodeId node : dark) Connect(node, /*can_lead=*/true);
+  Connect(kB, /*can_lead=*/true);
+  EXPECT_TRUE(story_.Await("welcome 2"));
+  EXPECT_TRUE(registry_->Find(kB)->reachable);
+}
+
+// Whoever has to wait for a dial waits too long.
+class LateDialTest : public ManagerPeersTest {
+ protected:
+  LateDialTest() : ManagerPeersTest(Duration{-1}) {}
+};
+
+TEST_F(LateDialTest, WhoIsDialledLateIsLetInAtOnceAndMayLeadWhenItIsReached) {
+  Start();
+  Connect(kB, /*can_lead=*/true);
+  ASSERT_TRUE(story_.Await("disconnect 2"));
+  EXPECT_EQ(story_.Count("welcome 2"), 1) << "as one that can't lead";
+  EXPECT_TRUE(story_.Has("node 2: its address is not tried yet, since many others are: it will not lead till then"));
+  manager_->OnPeerDown(kB, "cut");
+  Connect(kB, /*can_lead=*/true);
+  ASSERT_TRUE(story_.Await("welcome 2", 2));
+  EXPECT_TRUE(registry_->Find(kB)->reachable);
+  EXPECT_EQ(story_.Count("dial good:2"), 1) << "it is known";
+  EXPECT_EQ(story_.Count("disconnect 2"), 1);
+}
+
+TEST_F(LateDialTest, WhoIsNotReachedStaysAsItIs) {
+  Start();
+  Connect(kA, /*can_lead=*/true);
+  ASSERT_TRUE(story_.Await("welcome 1"));
+  GiveUpDialling();
+  EXPECT_TRUE(story_.Await("node 1: can't be reached at its address: it will not lead"));
+  EXPECT_FALSE(story_.Has("disconnect 1"));
 }
 
 // Its Hello is not answered yet, or its life was over when the job was.

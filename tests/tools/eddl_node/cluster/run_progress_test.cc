@@ -69,5 +69,54 @@ TEST(RunProgressTest, AnEpochThatEndedWithoutAllIsOverAfterARestart) {
   EXPECT_EQ(second.state().seconds, 5);
 }
 
+net::CommitRecord Record(uint64_t round) {
+  net::CommitRecord record{.round = net::Version{round}, .samples = 10};
+  record.micro_batches = {net::MicroBatch{round}};
+  return record;
+}
+
+// An epoch of small batches has many more rounds than lie between two checkpoints of most jobs.
+TEST(RunProgressTest, ARollbackToAFarCheckpointLeavesNoSamplesBehind) {
+  RunProgress progress({.sample_count = 100'000, .micro_batch_size = 10, .epoch_count = 1});
+  for (uint64_t round = 0; round < 5000; ++round) {
+    progress.OnDone(At(0), net::NodeId{1}, Lease(round, 10, 1));
+    progress.OnCommit(At(0), Record(round), 0);
+  }
+  ASSERT_EQ(progress.state().samples, 50'000);
+  ASSERT_TRUE(progress.StateAt(net::Version{0}).has_value());
+  progress.OnRollback(net::Version{0});
+  EXPECT_EQ(progress.state().samples, 0);
+  EXPECT_EQ(progress.state().step, 0);
+  EXPECT_EQ(progress.MeansOf(0).samples, 0);
+}
+
+TEST(RunProgressTest, NothingIsKeptOfRoundsBelowTheCheckpoint) {
+  RunProgress progress({.sample_count = 100'000, .micro_batch_size = 10, .epoch_count = 1});
+  for (uint64_t round = 0; round < 20; ++round) progress.OnCommit(At(0), Record(round), 0);
+  progress.KeepFrom(net::Version{12});
+  EXPECT_FALSE(progress.StateAt(net::Version{11}).has_value());
+  ASSERT_TRUE(progress.StateAt(net::Version{12}).has_value());
+  EXPECT_EQ(progress.StateAt(net::Version{12})->samples, 120);
+  progress.OnRollback(net::Version{12});
+  EXPECT_EQ(progress.state().samples, 120);
+  progress.OnCommit(At(0), Record(12), 0);
+  EXPECT_EQ(progress.StateAt(net::Version{12})->samples, 120);
+  EXPECT_EQ(progress.state().samples, 130);
+}
+
+// The manager tells what its newest checkpoint holds, however many rounds came after it.
+TEST(RunProgressTest, AfterARestartTheCheckpointIsKnownAndRoundsTookNoTimeBelowZero) {
+  net::Started started;
+  for (uint64_t round = 0; round < 5000; ++round) started.records.push_back(Record(round));
+  RunProgress progress({.sample_count = 100'000, .micro_batch_size = 10, .epoch_count = 1});
+  progress.KeepFrom(net::Version{7});
+  progress.Restore(started, /*seconds=*/60);
+  const auto state = progress.StateAt(net::Version{7});
+  ASSERT_TRUE(state.has_value());
+  EXPECT_EQ(state->samples, 70);
+  EXPECT_EQ(state->seconds, 60) << "what is known of it";
+  EXPECT_FALSE(progress.StateAt(net::Version{6}).has_value());
+}
+
 }  // namespace
 }  // namespace eddl::cluster

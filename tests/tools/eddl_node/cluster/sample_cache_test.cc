@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
@@ -272,6 +273,52 @@ TEST_F(SampleCacheTest, AWrongAnswerFailsTheLeaseThatWaitsAndNoOther) {
   manager_.FailNext({DataLoss("other samples")});
   EXPECT_EQ(Read(*cache, {2}), "DATA_LOSS");
   EXPECT_EQ(Read(*cache, {2}), "ok");
+}
+
+// The background's request fails while a lease waits for other rows, which are all right.
+TEST_F(SampleCacheTest, ARowThatIsFetchedAheadAndCanNotBeReadFailsNoLease) {
+  manager_.SetOpen(false);
+  manager_.FailNext({DataLoss("a bad sector")});
+  const auto cache = Open(Options(16, 16));
+  manager_.WaitForRequests(1);
+  bool is_first = true;
+  std::vector<std::byte> rows;
+  std::vector<int32_t> labels;
+  const absl::Status status = cache->Read(std::vector<int64_t>{14}, rows, labels, [&] {
+    if (std::exchange(is_first, false)) manager_.SetOpen(true);
+    return false;
+  });
+  EXPECT_EQ(MessageOf(status), "");
+  EXPECT_EQ(manager_.kinds().substr(0, 2), "al");
+}
+
+// The manager came back with other rows under the same job: nothing comes of asking again.
+TEST_F(SampleCacheTest, AManagerThatHasOtherDataEndsTheWaitAndIsTold) {
+  std::vector<std::string> troubles;
+  SampleCacheOptions options = Options(4, 4);
+  options.fetch_all = false;
+  options.on_trouble = [&](const std::string& text) { troubles.push_back(text); };
+  options.retry_min = options.retry_max = absl::Hours(1);
+  const auto cache = Open(options);
+  manager_.FailNext({FailedPrecondition("other data")});
+  EXPECT_EQ(Read(*cache, {2}), "FAILED_PRECONDITION");
+  EXPECT_EQ(cache->row_count(), 0);
+  EXPECT_EQ(troubles, std::vector<std::string>{"samples can't be fetched: other data"});
+}
+
+TEST_F(SampleCacheTest, AnErrorThatDoesNotPassByItselfIsToldOnceAndOthersAreNot) {
+  std::vector<std::string> troubles;
+  SampleCacheOptions options = Options(4, 4);
+  options.fetch_all = false;
+  options.on_trouble = [&](const std::string& text) { troubles.push_back(text); };
+  const auto cache = Open(options);
+  manager_.FailNext({Unavailable("restarting"), MakeStatus(absl::StatusCode::kDeadlineExceeded, "slow"),
+                     MakeStatus(absl::StatusCode::kCancelled, "gone")});
+  EXPECT_EQ(Read(*cache, {2}), "ok");
+  EXPECT_TRUE(troubles.empty());
+  manager_.FailNext({ResourceExhausted("too large"), ResourceExhausted("too large")});
+  EXPECT_EQ(Read(*cache, {3}), "ok");
+  EXPECT_EQ(troubles, std::vector<std::string>{"samples can't be fetched: too large"});
 }
 
 TEST_F(SampleCacheTest, ALeaseThatIsGivenUpDoesNotWait) {

@@ -13,9 +13,12 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "net/transport/grpc_transport.h"
 #include "runtime/base/status.h"
 #include "runtime/base/time.h"
 #include "tools/eddl_node/cluster/cluster_options.h"
+#include "tools/eddl_node/cluster/cluster_service.h"
+#include "tools/eddl_node/exit_code.h"
 
 namespace eddl::cluster {
 namespace {
@@ -40,6 +43,8 @@ Dataset MakeData(int64_t change = -1, int32_t label = 0) {
   return {std::move(info), std::make_shared<RowStore>(std::move(bytes), kRowBytes, 0.0), std::move(labels)};
 }
 
+JobPacket Packet() { return {.job_id = "job a", .data_fingerprint = "500-rows", .test_fingerprint = "test-40-rows"}; }
+
 // Answers as a manager does, or as `answer` says.
 class Server final : public v1::Cluster::Service {
  public:
@@ -49,7 +54,7 @@ class Server final : public v1::Cluster::Service {
     grpc::ServerBuilder builder;
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
-    fetch_ = MakeFetcher(server_->InProcessChannel({}));
+    fetch_ = MakeFetcher(server_->InProcessChannel({}), Packet());
   }
   grpc::Status GetSamples(grpc::ServerContext*, const v1::GetSamplesRequest* request,
                           grpc::ServerWriter<v1::SamplesPiece>* writer) override {
@@ -129,6 +134,91 @@ TEST(SampleServiceTest, AManagerThatSendsOtherSamplesIsNotBelieved) {
 TEST(SampleServiceTest, AManagersErrorIsPassedOn) {
   Server server([](const auto&, auto&) { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "restarting"); });
   EXPECT_EQ(server.Fetch({1}), "UNAVAILABLE: restarting");
+}
+
+TEST(SampleServiceTest, AFetchSaysWhichJobsDataItIsFor) {
+  std::string said;
+  Server server([&](const v1::GetSamplesRequest& request, auto&) {
+    said += request.job_id() + "/" + request.data() + (request.test() ? "/test" : "");
+    return ToGrpc(CheckAsked(Packet(), request));
+  });
+  EXPECT_EQ(server.Fetch({1}), "DATA_LOSS: the manager sent fewer samples than were asked for");
+  EXPECT_EQ(said, "job a/500-rows");
+}
+
+TEST(SampleServiceTest, RowsOfAnotherJobOrOfOtherDataAreRefused) {
+  const auto ask = [](const std::string& job, const std::string& data, bool test = false) {
+    v1::GetSamplesRequest request;
+    request.set_job_id(job);
+    request.set_data(data);
+    request.set_test(test);
+    return absl::StatusCodeToString(CheckAsked(Packet(), request).code());
+  };
+  EXPECT_EQ(ask("job a", "500-rows"), "OK");
+  EXPECT_EQ(ask("job a", "test-40-rows", /*test=*/true), "OK");
+  EXPECT_EQ(ask("job b", "500-rows"), "UNAVAILABLE") << "its own manager may come back";
+  EXPECT_EQ(ask("job a", "500-others"), "FAILED_PRECONDITION");
+  EXPECT_EQ(ask("job a", "500-rows", /*test=*/true), "FAILED_PRECONDITION");
+  EXPECT_EQ(ask("", "500-rows"), "FAILED_PRECONDITION");
+  EXPECT_EQ(ask("job a", ""), "FAILED_PRECONDITION");
+  v1::GetSamplesRequest of_a_job_without_names;
+  EXPECT_EQ(CheckAsked({}, of_a_job_without_names).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+Dataset MakeLarge(int64_t row_bytes) {
+  DatasetInfo info = {.name = "large", .sample_shape = Shape{row_bytes}, .dtype = DType::kU8, .class_count = 2};
+  HostBytes bytes;
+  EXPECT_TRUE(bytes.Resize(2 * row_bytes).ok());
+  return {std::move(info), std::make_shared<RowStore>(std::move(bytes), row_bytes, 0.0), {0, 1}};
+}
+
+// Over a real socket, with the limits of nodes: what the job may have comes, and what would not come is no job's.
+TEST(SampleServiceTest, TheLargestRowsTravelAndLargerOnesAreRefusedBeforeTheJobBegins) {
+  const Dataset data = MakeLarge(kSampleRowBytesMax);
+  const auto rows = *TrainingRows::Open(data, data.size(), "", {});
+  class Manager final : public v1::Cluster::Service {
+   public:
+    explicit Manager(const TrainingRows& rows) : rows_(rows) {}
+    grpc::Status GetSamples(grpc::ServerContext*, const v1::GetSamplesRequest* request,
+                            grpc::ServerWriter<v1::SamplesPiece>* writer) override {
+      return ServeSamples(rows_, turns_, *request, [&](const v1::SamplesPiece& piece) { return writer->Write(piece); });
+    }
+
+   private:
+    const TrainingRows& rows_;
+    SampleTurns turns_;
+  } manager(*rows);
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&manager);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const SampleFetcher fetch =
+      MakeFetcher(net::MakeChannel("127.0.0.1:" + std::to_string(port), net::kManager, std::nullopt), Packet());
+  size_t got = 0;
+  const absl::Status status =
+      fetch(std::vector<int64_t>{1, 0}, FetchKind::kLeased, [&](auto, auto some, auto) -> absl::Status {
+        got += some.size();
+        return absl::OkStatus();
+      });
+  EXPECT_EQ(MessageOf(status), "");
+  EXPECT_EQ(got, static_cast<size_t>(2 * kSampleRowBytesMax));
+
+  const auto make = [](int64_t row_bytes, const std::string& policy) {
+    const Dataset large = MakeLarge(row_bytes);
+    JobConfig job;
+    job.data_policy = policy;
+    return MakeJobPacket(job, "job", "0011", {}, {.train = large, .test = large, .info = large.info()}, {}, {})
+        .status();
+  };
+  EXPECT_EQ(MessageOf(make(kSampleRowBytesMax, "shared")), "");
+  EXPECT_EQ(MessageOf(make(kSampleRowBytesMax + 1, "local")), "");
+  const absl::Status refused = make(kSampleRowBytesMax + 1, "shared");
+  EXPECT_EQ(ExitCodeOf(refused), ExitCode::kData);
+  EXPECT_EQ(
+      MessageOf(refused),
+      "a sample has 4194305 bytes, and samples of more than 4194304 are not sent to devices; make them smaller, or "
+      "keep them on their devices (data.policy = \"local\")");
 }
 
 // While a lease waits for its rows somewhere, what others fetch ahead of need stands back; but not for ever.

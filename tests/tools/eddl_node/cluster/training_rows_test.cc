@@ -177,6 +177,20 @@ TEST_F(TrainingRowsTest, ADamagedFileIsSaidWithItsRows) {
   EXPECT_FALSE(Open({block}).ok());
 }
 
+// After a restart with other data, of the same count: the manager has refused them.
+TEST_F(TrainingRowsTest, ADeviceReadsItsOwnBlockOnlyFromTheRowsThatItBrought) {
+  const uint64_t hash = OwnRows(base_, base_.labels()).Hash();
+  const net::DataBlock block = {.first_row = 40, .row_count = kBaseRows, .owner = net::NodeId{1}, .hash = hash};
+  EXPECT_TRUE(OpenOwnBlock(block, base_, base_.labels(), hash).ok());
+  const auto changed = OpenOwnBlock(block, base_, base_.labels(), hash ^ 1);
+  EXPECT_EQ(changed.status().code(), absl::StatusCode::kFailedPrecondition);
+  net::DataBlock larger = block;
+  ++larger.row_count;
+  const auto fewer = OpenOwnBlock(larger, base_, base_.labels(), hash);
+  EXPECT_EQ(MessageOf(fewer.status()),
+            "this device's 5 entries are not the 6 that it brought to the job before; use the same data as then");
+}
+
 // A source whose rows are one byte: ten times its number, plus the row's place in it.
 class Numbered final : public SampleSource {
  public:

@@ -17,6 +17,10 @@ TEST(RequestGuardTest, KnowsThisMachinesNamesFromOthers) {
     EXPECT_FALSE(IsOwnHost(host, "dash.lan", "box")) << host;
   }
   EXPECT_FALSE(IsOwnHost(".local", "127.0.0.1", ""));
+  // A name has no case: browsers write it small.
+  for (const char* host : {"desktop-ab12:7448", "DESKTOP-AB12", "desktop-ab12.local", "dash.lan", "LocalHost:1"}) {
+    EXPECT_TRUE(IsOwnHost(host, "Dash.LAN", "DESKTOP-AB12")) << host;
+  }
 }
 
 ActionRequest Good() {

@@ -53,6 +53,7 @@ TEST(ClusterMetricsTest, TellsOfTheJobAndItsMembers) {
   // Not measured: not there.
   EXPECT_THAT(text, Not(HasSubstr("eddl_member_temperature_celsius")));
   EXPECT_THAT(text, Not(HasSubstr("eddl_job_test_accuracy_ratio")));
+  EXPECT_THAT(text, Not(HasSubstr("eddl_job_accuracy_ratio"))) << "of an epoch that has just begun";
 }
 
 TEST(ClusterMetricsTest, TellsOfOneMember) {

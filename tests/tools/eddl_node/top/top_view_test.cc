@@ -57,6 +57,15 @@ TEST(TopViewTest, ShowsTheJobAndTheFastestDevicesFirst) {
             "   1  slow             working                 25   25 % ###.........      -  \n");
 }
 
+TEST(TopViewTest, WhatIsNotKnownOfANewEpochIsNoZero) {
+  TopView view;
+  Json status = Status(100, Json::array());
+  status.erase("loss");
+  status.erase("accuracy");
+  view.Add(status);
+  EXPECT_THAT(view.Text({.width = 90, .height = 24}), HasSubstr("loss -  accuracy -  100 samples/s\n"));
+}
+
 TEST(TopViewTest, DrawsTheRateOverTime) {
   TopView view;
   for (const double rate : {0.0, 50.0, 100.0}) view.Add(Status(rate, Json::array()));

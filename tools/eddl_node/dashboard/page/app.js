@@ -129,10 +129,8 @@ function showTiles() {
   const predicted = state.predicted_samples_per_second;
   setText(at('rate-note'), Number.isFinite(predicted) ? `predicted ${Format.count(predicted)}` : '');
   // Until the first round of an epoch, those of the epoch before stay.
-  if (state.loss > 0 || state.accuracy > 0) {
-    setText(at('loss'), Format.fixed(state.loss, 4));
-    setText(at('accuracy'), Format.percent(state.accuracy));
-  }
+  if (Number.isFinite(state.loss)) setText(at('loss'), Format.fixed(state.loss, 4));
+  if (Number.isFinite(state.accuracy)) setText(at('accuracy'), Format.percent(state.accuracy));
   setText(at('test-note'), Number.isFinite(state.test_accuracy) ? `test ${Format.percent(state.test_accuracy)}` : 'of this epoch');
   setText(at('left'), Format.duration(state.eta_seconds));
   setText(at('epoch-note'), `epoch ${state.epoch} of ${state.epochs}, round ${Format.count(state.round)}`);
