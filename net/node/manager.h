@@ -119,6 +119,8 @@ class Manager {
   int64_t rejected_count() const { return rejected_count_; }
   // Bytes that came with such a message, of the view that runs, are a part of a checkpoint that is being put together.
   bool ExpectsPart(NodeId from, const Move& move) const;
+  // The Done answers for a lease that the node has: nothing else of it is worth counting.
+  bool HasLease(NodeId from, const Message& message, const Done& done) const;
   // An Evaluated of this version is still to come, unless a view undoes it.
   bool IsTesting(Version version) const;
   // Whoever leaves is the last that could lead, and goes when the newest checkpoint is on disk: that alone is missing.

@@ -26,6 +26,10 @@ constexpr int64_t kPoisonedMax = 3;
 constexpr uint64_t kUndurableMax = 1024;
 constexpr int64_t kPoisonedFraction = 100;
 
+bool IsAnswer(const Done& done, const Lease& lease) {
+  return lease.round == done.round && lease.part == done.part && lease.micro_batches == done.micro_batches;
+}
+
 }  // namespace
 
 int64_t Manager::DepthToHide(Duration round_trip, double lease_seconds) {
@@ -315,13 +319,20 @@ Lease* Manager::FindLease(NodeId id, Version round, MicroBatch mb) {
   return nullptr;
 }
 
+bool Manager::HasLease(NodeId from, const Message& message, const Done& done) const {
+  const NodeRecord* node = roster_.Find(from);
+  const bool is_current = phase_ == Phase::kRunning && message.view == view_ && node != nullptr &&
+                          node->state != NodeRecord::State::kAbsent && message.incarnation == node->incarnation;
+  return is_current && std::any_of(node->leases.begin(), node->leases.end(),
+                                   [&](const Lease& lease) { return IsAnswer(done, lease); });
+}
+
 void Manager::OnDone(Step& step, NodeId from, const Done& done) {
   if (phase_ != Phase::kRunning) return;
   if (done.kind == LeaseKind::kEvaluate) return OnTestDone(step, from, done);
   NodeRecord& node = *roster_.Find(from);
-  const auto it = std::find_if(node.leases.begin(), node.leases.end(), [&](const Lease& lease) {
-    return lease.round == done.round && lease.part == done.part && lease.micro_batches == done.micro_batches;
-  });
+  const auto it =
+      std::find_if(node.leases.begin(), node.leases.end(), [&](const Lease& lease) { return IsAnswer(done, lease); });
   if (it == node.leases.end()) return Strike(step, from, "answered for a lease that it does not have");
   if (!done.cancelled && done.base > version_) return Strike(step, from, "computed on a version that does not exist");
   const bool is_first = it == node.leases.begin();

@@ -240,6 +240,25 @@ TEST(LiarTest, AChangeOfViewAdoptsNoRound) {
   EXPECT_EQ(manager.version(), version);
 }
 
+TEST(LiarTest, OnlyAnswersForLeasesCount) {
+  Cluster cluster({});
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  ASSERT_TRUE(cluster.Run([&] { return !cluster.manager().roster().Find(NodeId{1})->leases.empty(); }));
+  const NodeRecord& node = *cluster.manager().roster().Find(NodeId{1});
+  const Lease& lease = node.leases.front();
+  Message message = {.view = View{1}, .incarnation = node.incarnation};
+  Done done = {.round = lease.round, .part = lease.part, .micro_batches = lease.micro_batches};
+  EXPECT_TRUE(cluster.manager().HasLease(NodeId{1}, message, done));
+  EXPECT_FALSE(cluster.manager().HasLease(NodeId{2}, message, done)) << "another's";
+  message.view = View{2};
+  EXPECT_FALSE(cluster.manager().HasLease(NodeId{1}, message, done)) << "another view";
+  message = {.view = View{1}, .incarnation = {View{1}, 77}};
+  EXPECT_FALSE(cluster.manager().HasLease(NodeId{1}, message, done)) << "another life";
+  message.incarnation = node.incarnation;
+  done.micro_batches = {MicroBatch{0}};
+  EXPECT_FALSE(cluster.manager().HasLease(NodeId{1}, message, done)) << "long committed";
+}
+
 TEST(LiarTest, BytesOfAnotherViewOrOfALifeThatIsOverAreReleased) {
   Cluster cluster({});
   ASSERT_TRUE(cluster.RunToVersion(2));

@@ -431,7 +431,7 @@ void ManagerNode::Take(net::NodeId from, net::Message message, const net::Bytes&
   peers_[from].last_heard = Now();
   if (std::holds_alternative<net::Hello>(message.body)) return TakeHello(from, std::move(message));
   OverrideBeat(from, message);
-  if (const auto* done = std::get_if<net::Done>(&message.body)) {
+  if (const auto* done = std::get_if<net::Done>(&message.body); done && manager_.HasLease(from, message, *done)) {
     progress_.OnDone(Now(), from, *done);
     const auto behind =
         static_cast<double>(ToInt(manager_.version()) - std::min(ToInt(done->base), ToInt(manager_.version())));
