@@ -312,6 +312,8 @@ void Manager::OnTick(Step& step) {
         Remove(step, NodeId{i}, "its connection closed and did not come back");
     } else if (may_suspect && node.heartbeat.Suspects(step.now)) {
       Remove(step, NodeId{i}, "silent for longer than it ever was");
+    } else if (Hangs(node, step.now)) {
+      Remove(step, NodeId{i}, "does not give up a lease that another has computed: its device hangs");
     }
   }
   if (phase_ == Phase::kAgreeing && step.now - agreeing_since_ > agree_bound_.Get()) {

@@ -342,6 +342,8 @@ class Manager {
   void GrantSecond(Step& step, NodeId node, const Round& round, std::vector<MicroBatch> mbs, Second second);
   void OnDuplicateDone(Step& step, NodeId from, const Done& done);
   void SettleDuplicates(Step& step);
+  // It beats, and computes for ever.
+  static bool Hangs(const NodeRecord& node, Instant now);
   void CancelLease(Step& step, NodeId node, Version round, Part part);
 
   // manager_commit.cc: closing and committing.

@@ -17,6 +17,9 @@ constexpr uint64_t kProbeRounds = 10;
 constexpr double kProbePatience = 2;
 // Of so many micro-batches that are granted, one may be a probe: so much of the cluster's work at most.
 constexpr int64_t kProbeEvery = 100;
+// Who was told to give up a lease, and has not answered after so long and so many times what computing it takes, hangs.
+constexpr Duration kCancelPatience{30'000'000'000};
+constexpr double kCancelFactor = 10;
 
 bool IsAll(const Round& round, const std::vector<MicroBatch>& mbs, bool (*test)(const Round&, MicroBatch)) {
   return std::all_of(mbs.begin(), mbs.end(), [&](MicroBatch mb) { return test(round, mb); });
@@ -160,11 +163,20 @@ void Manager::SettleDuplicates(Step& step) {
   });
 }
 
+bool Manager::Hangs(const NodeRecord& node, Instant now) {
+  return std::any_of(node.leases.begin(), node.leases.end(), [&](const Lease& lease) {
+    const Duration patience =
+        kCancelPatience + Seconds(kCancelFactor * node.fit.Predict(static_cast<double>(lease.samples)));
+    return lease.cancelled && now - lease.cancelled_at > patience;
+  });
+}
+
 void Manager::CancelLease(Step& step, NodeId id, Version round, Part part) {
   for (Lease& lease : roster_.Find(id)->leases) {
     if (lease.round != round || lease.part != part || lease.cancelled) continue;
     if (!lease.duplicate && !lease.doubled) continue;
     lease.cancelled = true;
+    lease.cancelled_at = step.now;
     step.out.SendTo(id, Cancel{.round = round, .part = part, .micro_batches = lease.micro_batches});
   }
 }

@@ -32,6 +32,7 @@ struct Lease {
   bool probe = false;      // a duplicate only for the time that it takes
   bool doubled = false;    // another node computes it too
   bool cancelled = false;  // was told to give it up
+  Instant cancelled_at;
 
   bool operator==(const Lease&) const = default;
 
@@ -39,9 +40,9 @@ struct Lease {
   template <typename Digest>
   static void AddTo(Digest& digest, const Lease& lease) {
     const auto& [round, part, micro_batches, samples, base, begin, predicted_end, released, waited, async, duplicate,
-                 probe, doubled, cancelled] = lease;
+                 probe, doubled, cancelled, cancelled_at] = lease;
     digest.Add(round, part, micro_batches, samples, base, waited, async, duplicate, probe, doubled, cancelled);
-    digest.Omit(begin, predicted_end, released);
+    digest.Omit(begin, predicted_end, released, cancelled_at);
   }
 };
 

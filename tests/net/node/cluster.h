@@ -123,6 +123,8 @@ class Cluster {
   std::map<uint32_t, bool> stalled;
   // Likewise of tests alone.
   std::map<uint32_t, bool> stalled_tests;
+  // What these nodes compute they don't give up.
+  std::map<uint32_t, bool> hangs;
   // Checkpoints don't get to the manager's disk.
   bool disk_full = false;
   // Pushes to these nodes are on their way until then.
@@ -206,6 +208,7 @@ class Cluster {
       done.gradient_norm2 = 1;
       queue_.push_back({node, LeaseFinished{.done = done, .payload = Payload{(uint64_t{1} << 63) + ++payloads_}}});
     } else if (const auto* abandon = std::get_if<Abandon>(&action)) {
+      if (hangs[node]) return;
       for (auto& [owner, event] : queue_) {
         auto* finished = std::get_if<LeaseFinished>(&event);
         if (finished == nullptr || owner != node || finished->done.micro_batches != abandon->micro_batches) continue;

@@ -213,6 +213,19 @@ TEST(ManagerTest, WhatANewcomerGivesUpBeforeItBeginsIsNoNewsOfItsSpeed) {
   EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
 }
 
+// It says that it lives, and its driver never returns.
+TEST(ManagerTest, ANodeWhoseDeviceHangsIsNotWaitedFor) {
+  Cluster::Options options;
+  options.workers = 3;
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.RunToVersion(2));
+  cluster.stalled[1] = cluster.hangs[1] = true;
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_TRUE(Says(cluster, "node 1: removed: does not give up a lease")) << cluster.said();
+  EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
+}
+
 TEST(ManagerTest, AManagerThatWasHeldUpItselfSuspectsNobodyBeforeItHasListened) {
   const ManagerOptions options = {.ledger = {.sample_count = 96, .micro_batch_size = 4}, .parameter_count = 100};
   Manager manager(options);
