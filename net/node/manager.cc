@@ -14,8 +14,8 @@ constexpr uint32_t kStripesPerLeader = 20;
 constexpr uint32_t kLeadersExpectedMax = 64;
 // What a node did wrong (damaged or non-finite contributions) before it is sent away.
 constexpr int32_t kStrikesMax = 3;
-// A node holds a version, and the one before it.
-constexpr uint64_t kVersionsHeldMax = 8;
+// Of a shard: an honest node has the newest version and the one before it.
+constexpr uint64_t kVersionsHeldMax = 2;
 constexpr char kUnreal[] = "says that it holds what there can't be";
 
 ManagerOptions WithDefaults(ManagerOptions options) {
@@ -194,8 +194,7 @@ bool Manager::TakeHoldings(NodeId from, const ViewAck& ack) {
   node.acked = true;
   const auto is_real = [this](const Held& held) {
     const bool none = held.newest == kNoVersion;
-    return CountStripes(held.stripes) <= options_.stripe_count &&
-           (held.stripes.empty() || ToInt(held.stripes.back().end) <= options_.stripe_count) &&
+    return (held.stripes.empty() || ToInt(held.stripes.back().end) <= options_.stripe_count) &&
            (none || ToInt(held.newest) - ToInt(held.oldest) < kVersionsHeldMax);
   };
   const auto is_known = [this](const CommitRecord& record) {

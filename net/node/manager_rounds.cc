@@ -389,7 +389,7 @@ void Manager::OnAsyncDone(Step& step, NodeId from, const Lease& lease, const Don
     return;
   }
   ClearPoison(step, from, lease.micro_batches);
-  if (phase_ != Phase::kRunning || roster_.Find(from)->state == NodeRecord::State::kAbsent) return;
+  if (phase_ != Phase::kRunning) return;
   results_.push_back({.node = from,
                       .label = lease.round,
                       .part = lease.part,

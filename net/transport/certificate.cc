@@ -20,6 +20,7 @@
 #include <memory>
 #include <utility>
 
+#include "runtime/base/atomic_file.h"
 #include "runtime/base/status.h"
 
 namespace eddl::net {
@@ -138,16 +139,6 @@ absl::StatusOr<std::string> ReadPrivate(int fd, const std::string& path) {
   }
   text.resize(size);
   return text;
-}
-
-// A new name is durable when its folder is.
-absl::Status SyncFolder(const std::string& folder) {
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  // Some network file systems can't sync a folder, and need not.
-  const bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
-  const int reason = errno;
-  if (fd >= 0) close(fd);
-  return synced ? absl::OkStatus() : FailedPrecondition("can't sync " + folder + ": " + std::strerror(reason));
 }
 
 }  // namespace
@@ -304,7 +295,7 @@ absl::Status WriteSecret(const std::string& folder, const std::string& name, con
   bool written = fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0;
   written = written && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
   if (fd >= 0) close(fd);
-  if (written && rename(temporary.c_str(), path.c_str()) == 0) return SyncFolder(folder);
+  if (written && rename(temporary.c_str(), path.c_str()) == 0) return SyncFolderOf(path);
   const int reason = errno;
   unlink(temporary.c_str());
   return FailedPrecondition("can't write " + path + ": " + std::strerror(reason));

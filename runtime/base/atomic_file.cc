@@ -63,8 +63,10 @@ int Sync(int fd) {
   return result;
 }
 
-// The rename is durable once its folder is.
-absl::Status SyncFolder(const std::string& folder) {
+}  // namespace
+
+absl::Status SyncFolderOf(const std::string& path) {
+  const std::string folder = FolderOf(path);
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return ErrnoStatus("opening the folder", folder, errno);
   const int error = Sync(fd) == 0 ? 0 : errno;
@@ -73,8 +75,6 @@ absl::Status SyncFolder(const std::string& folder) {
   if (error != 0 && error != EINVAL) return ErrnoStatus("syncing the folder", folder, error);
   return absl::OkStatus();
 }
-
-}  // namespace
 
 // The temporary's name is fixed, so that leftovers of killed runs are reused; its lock keeps two writers apart.
 absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
@@ -136,7 +136,7 @@ absl::Status AtomicFile::Commit() {
   if (Sync(fd_) != 0) return Fail("writing", errno);
   if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) return Fail("replacing", errno);
   ::close(std::exchange(fd_, -1));
-  return SyncFolder(FolderOf(path_));
+  return SyncFolderOf(path_);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view text) {

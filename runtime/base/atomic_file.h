@@ -45,4 +45,8 @@ class AtomicFile {
 // The same for bytes that are all in memory.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view text);
 
+// Makes a file's name durable: one that was made or renamed is there after a crash only if its folder was synced as
+// well. Errors as above.
+absl::Status SyncFolderOf(const std::string& path);
+
 }  // namespace eddl

@@ -51,23 +51,49 @@ TEST(LiarTest, AMemberDoesWhatTheManagerSaysAndNobodyElse) {
   EXPECT_EQ(cluster.sent("Nack"), 0);
 }
 
-TEST(LiarTest, StripesAreTakenFromWhomTheStartNames) {
-  Leader leader(NodeId{3});
-  Actions actions;
-  Outbox out(actions, View{2}, {});
-  const std::vector<StripeRange> all = {{Stripe{0}, Stripe{8}}};
-  leader.Begin({.map = {.shards = {{.leader = NodeId{3}, .backup = NodeId{4}, .stripes = all}}},
-                .version = Version{5},
-                .transfers = {{.from = NodeId{4}, .to = NodeId{3}, .stripes = all}}},
-               out);
-  actions.clear();
-  const Move move{.stripes = all, .version = Version{5}, .payload = Payload{7}};
-  leader.OnMove(NodeId{1}, move, out);
-  ASSERT_EQ(actions.size(), 1u);
-  EXPECT_TRUE(std::holds_alternative<Release>(actions[0]));
-  leader.OnMove(NodeId{4}, move, out);
-  ASSERT_EQ(actions.size(), 2u);
-  EXPECT_TRUE(std::holds_alternative<Load>(actions[1]));
+// Node 3, which leads all, with node 4 for a backup, from version 5 on.
+class LiedToLeaderTest : public testing::Test {
+ protected:
+  // Who has its stripes as the view starts.
+  void Begin(NodeId source) {
+    leader_.Begin({.map = {.shards = {{.leader = NodeId{3}, .backup = NodeId{4}, .stripes = all_}}},
+                   .version = Version{5},
+                   .transfers = {{.from = source, .to = NodeId{3}, .stripes = all_}}},
+                  out_);
+  }
+
+  Leader leader_{NodeId{3}};
+  Actions actions_;
+  Outbox out_{actions_, View{2}, {}};
+  const std::vector<StripeRange> all_ = {{Stripe{0}, Stripe{8}}};
+};
+
+TEST_F(LiedToLeaderTest, StripesAreTakenFromWhomTheStartNames) {
+  Begin(NodeId{4});
+  actions_.clear();
+  const Move move{.stripes = all_, .version = Version{5}, .payload = Payload{7}};
+  leader_.OnMove(NodeId{1}, move, out_);
+  ASSERT_EQ(actions_.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<Release>(actions_[0]));
+  leader_.OnMove(NodeId{4}, move, out_);
+  ASSERT_EQ(actions_.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<Load>(actions_[1]));
+}
+
+TEST_F(LiedToLeaderTest, ABackupCantHaveWhatThereIsNot) {
+  Begin(NodeId{3});
+  leader_.OnLoaded({.stripes = all_, .version = Version{5}}, true, out_);
+  leader_.OnReplicaOk(NodeId{4}, {Version{9}}, out_);
+  leader_.OnReplicaOk(NodeId{4}, {Version{5}}, out_);
+  const Contributor worker{.node = NodeId{1}, .incarnation = {View{2}, 1}};
+  leader_.OnClose({.round = Version{5}, .attempt = 1, .expected = {worker}}, out_);
+  leader_.OnPush(NodeId{1}, worker.incarnation, {.round = Version{5}, .samples = 4, .payload = Payload{7}}, out_);
+  actions_.clear();
+  leader_.OnSealed({.round = Version{5}, .attempt = 1, .norm2 = 1}, out_);
+  ASSERT_EQ(actions_.size(), 1u);
+  const auto* send = std::get_if<Send>(&actions_[0]);
+  ASSERT_NE(send, nullptr);
+  EXPECT_TRUE(std::holds_alternative<Staged>(send->message.body));
 }
 
 TEST(LiarTest, WhatIsEarlyOfOnePeerLeavesRoomForOthers) {
@@ -155,29 +181,6 @@ TEST_F(ReturningManagerTest, ARecordOfAnEarlierViewIsNotAdopted) {
                                [&](const CommitRecord& record) { return record.round == newest.round; });
   ASSERT_NE(it, records.end());
   EXPECT_EQ(it->micro_batches, newest.micro_batches);
-}
-
-TEST(LiarTest, ABackupCantHaveWhatThereIsNot) {
-  Leader leader(NodeId{3});
-  Actions actions;
-  Outbox out(actions, View{2}, {});
-  const std::vector<StripeRange> all = {{Stripe{0}, Stripe{8}}};
-  leader.Begin({.map = {.shards = {{.leader = NodeId{3}, .backup = NodeId{4}, .stripes = all}}},
-                .version = Version{5},
-                .transfers = {{.from = NodeId{3}, .to = NodeId{3}, .stripes = all}}},
-               out);
-  leader.OnLoaded({.stripes = all, .version = Version{5}}, true, out);
-  leader.OnReplicaOk(NodeId{4}, {Version{9}}, out);
-  leader.OnReplicaOk(NodeId{4}, {Version{5}}, out);
-  const Contributor worker{.node = NodeId{1}, .incarnation = {View{2}, 1}};
-  leader.OnClose({.round = Version{5}, .attempt = 1, .expected = {worker}}, out);
-  leader.OnPush(NodeId{1}, worker.incarnation, {.round = Version{5}, .samples = 4, .payload = Payload{7}}, out);
-  actions.clear();
-  leader.OnSealed({.round = Version{5}, .attempt = 1, .norm2 = 1}, out);
-  ASSERT_EQ(actions.size(), 1u);
-  const auto* send = std::get_if<Send>(&actions[0]);
-  ASSERT_NE(send, nullptr);
-  EXPECT_TRUE(std::holds_alternative<Staged>(send->message.body));
 }
 
 // Nodes 3 and 4 lead, four stripes each; after a commit their parts of the checkpoint are on their way.

@@ -213,6 +213,20 @@ TEST(ManagerTest, WhatANewcomerGivesUpBeforeItBeginsIsNoNewsOfItsSpeed) {
   EXPECT_EQ(CoverOf(cluster), "24 micro-batches once");
 }
 
+TEST(ManagerTest, RoundsWaitForADiskThatIsFarBehind) {
+  Cluster::Options options;
+  options.manager.ledger = {.sample_count = 4 * 4 * 300, .micro_batch_size = 4, .epoch_count = 4};  // 1,200 rounds
+  Cluster cluster(options);
+  ASSERT_TRUE(cluster.RunToVersion(1024));
+  const Instant later = cluster.now() + Duration{10'000'000'000};
+  ASSERT_TRUE(cluster.Run([&] { return cluster.now() > later; }));
+  EXPECT_LE(cluster.manager().version(), Version{1026}) << "those that were open";
+  cluster.Handle(0, Journaled{Version{200}});
+  ASSERT_TRUE(cluster.Run());
+  EXPECT_EQ(cluster.why(), "");
+  EXPECT_EQ(CoverOf(cluster), "4800 micro-batches once");
+}
+
 // It says that it lives, and its driver never returns.
 TEST(ManagerTest, ANodeWhoseDeviceHangsIsNotWaitedFor) {
   Cluster::Options options;

@@ -7,7 +7,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "net/wire/journal_codec.h"
+#include "runtime/base/atomic_file.h"
 #include "runtime/base/check.h"
 #include "runtime/base/crc32.h"
 #include "runtime/base/status.h"
@@ -80,16 +80,6 @@ absl::StatusOr<std::string> ReadAll(int fd) {
     if (count == 0) return bytes;
     bytes.append(block.data(), static_cast<size_t>(count));
   }
-}
-
-// A new file's name is durable when its folder is.
-absl::Status SyncFolderOf(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = fd >= 0 && fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  return synced ? absl::OkStatus() : FailedPrecondition(std::string("can't sync its folder: ") + std::strerror(error));
 }
 
 // What a manager that starts now is told.

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "runtime/base/atomic_file.h"
 #include "runtime/base/check.h"
 #include "runtime/base/rng.h"
 #include "runtime/base/status.h"
@@ -43,14 +44,6 @@ absl::Status WriteAll(int fd, const std::string& path, std::span<const std::byte
 absl::Status FullOf(int64_t bytes) {
   return ResourceExhausted("this job has " + std::to_string(bytes) +
                            " bytes of contributed entries, and takes no more");
-}
-
-absl::Status SyncFolder(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return DiskError("can't open " + path, errno);
-  const int reason = fsync(fd) == 0 ? 0 : errno;
-  close(fd);
-  return reason == 0 ? absl::OkStatus() : DiskError("can't sync " + path, reason);
 }
 
 }  // namespace
@@ -232,7 +225,7 @@ absl::Status TrainingRows::Finish(Contribution& contribution) const {
     return DiskError("can't rename " + contribution.path_, errno);
   }
   contribution.path_ = std::move(path);
-  return SyncFolder(folder_);
+  return SyncFolderOf(contribution.path_);
 }
 
 absl::Status TrainingRows::Keep(Contribution& contribution, const net::DataBlock& block) {
