@@ -44,31 +44,35 @@ class NoTransport final : public net::Transport {
 // Lives of a manager whose devices keep their rows, one after the other on one disk. None leads, so nothing is trained.
 class ManagerNodeTest : public ::testing::Test {
  protected:
+  absl::StatusOr<std::unique_ptr<JournalFile>> OpenJournal() const {
+    return JournalFile::Open(
+        folder_ + "/journal", "00112233445566ff", [](net::Version) {}, [](const std::string&) {});
+  }
+  std::vector<float> Initial() const {
+    std::vector<float> initial = problem_.model->InitialParameters(3);
+    initial.resize(static_cast<size_t>(problem_.model->layout().gradient_end()));
+    return initial;
+  }
+  net::ManagerOptions OptionsOf(const net::LedgerOptions& ledger) const {
+    return {.ledger = ledger, .parameter_count = stripes_.element_count(), .stripe_count = stripes_.stripe_count()};
+  }
+
   // A device brings 480 rows as soon as it can reach the manager, which is before Run: what it is told.
   absl::StatusOr<std::optional<net::DataBlock>> BringAtOnce() {
     EDDL_ASSIGN_OR_RETURN(const auto registry, MemberRegistry::Open(folder_ + "/members"));
-    EDDL_ASSIGN_OR_RETURN(const auto journal, JournalFile::Open(
-                                                  folder_ + "/journal", "00112233445566ff", [](net::Version) {},
-                                                  [](const std::string&) {}));
-    const ParamLayout& layout = problem_.model->layout();
-    const StripeLayout stripes(layout.gradient_end(), StripeLayout::ChooseCount(layout.gradient_end()));
-    std::vector<float> initial = problem_.model->InitialParameters(3);
-    initial.resize(static_cast<size_t>(layout.gradient_end()));
+    EDDL_ASSIGN_OR_RETURN(const auto journal, OpenJournal());
     CheckpointKeeper keeper({.folder = folder_,
                              .on_saved = [](const SavedCheckpoint&, std::shared_ptr<const Checkpoint>) {},
                              .on_tested = [](net::Version, const absl::StatusOr<BatchSums>&) {},
                              .on_trouble = [](const std::string&) {}},
-                            *replica_, *cpu_, stripes, std::move(initial));
-    const net::ManagerOptions options = {.ledger = {.micro_batch_size = 32, .epoch_count = 4},
-                                         .parameter_count = layout.gradient_end(),
-                                         .stripe_count = stripes.stripe_count()};
+                            *replica_, *cpu_, stripes_, Initial());
     const ManagerObserver observer = {.on_step = [](const StepReport&) {},
                                       .on_epoch = [](const EpochReport&, const Checkpoint&) {},
                                       .on_growth = [](int64_t) {},
                                       .on_event = [](const ClusterEvent&) {},
                                       .on_sample = [](const RunSample&) {}};
-    ManagerNode manager({.manager = options, .epochs = 4}, *registry, observer,
-                        [](net::NodeId, const std::string&) { return true; });
+    ManagerNode manager({.manager = OptionsOf({.micro_batch_size = 32, .epoch_count = 4}), .epochs = 4}, *registry,
+                        observer, [](net::NodeId, const std::string&) { return true; });
     absl::StatusOr<std::optional<net::DataBlock>> told;
     std::thread device([&] {
       told = manager.Bring(net::NodeId{1}, 480, /*hash=*/7);
@@ -92,18 +96,10 @@ class ManagerNodeTest : public ::testing::Test {
   };
   absl::StatusOr<ShortLife> GoOn(double seconds_before) {
     EDDL_ASSIGN_OR_RETURN(const auto registry, MemberRegistry::Open(folder_ + "/members"));
-    EDDL_ASSIGN_OR_RETURN(const auto journal, JournalFile::Open(
-                                                  folder_ + "/journal", "00112233445566ff", [](net::Version) {},
-                                                  [](const std::string&) {}));
-    const ParamLayout& layout = problem_.model->layout();
-    const StripeLayout stripes(layout.gradient_end(), StripeLayout::ChooseCount(layout.gradient_end()));
-    std::vector<float> initial = problem_.model->InitialParameters(3);
-    initial.resize(static_cast<size_t>(layout.gradient_end()));
-    CheckpointKeeper keeper({.folder = folder_}, *replica_, *cpu_, stripes, std::move(initial));
-    const net::ManagerOptions options = {.ledger = {.sample_count = 100'000, .micro_batch_size = 10, .epoch_count = 1},
-                                         .parameter_count = layout.gradient_end(),
-                                         .stripe_count = stripes.stripe_count()};
-    ManagerNode manager({.manager = options, .epochs = 1}, *registry, {},
+    EDDL_ASSIGN_OR_RETURN(const auto journal, OpenJournal());
+    CheckpointKeeper keeper({.folder = folder_}, *replica_, *cpu_, stripes_, Initial());
+    const net::LedgerOptions ledger = {.sample_count = 100'000, .micro_batch_size = 10, .epoch_count = 1};
+    ManagerNode manager({.manager = OptionsOf(ledger), .epochs = 1}, *registry, {},
                         [](net::NodeId, const std::string&) { return true; });
     absl::StatusOr<nlohmann::ordered_json> status;
     std::thread person([&] {
@@ -119,8 +115,7 @@ class ManagerNodeTest : public ::testing::Test {
   }
   // An earlier life's: so many rounds of 10 samples, and a checkpoint.
   void WriteJournal(uint64_t rounds, uint64_t checkpoint, double seconds) {
-    const auto journal = JournalFile::Open(
-        folder_ + "/journal", "00112233445566ff", [](net::Version) {}, [](const std::string&) {});
+    const auto journal = OpenJournal();
     ASSERT_TRUE(journal.ok()) << journal.status();
     ASSERT_TRUE((*journal)->Append(net::JournalView{net::View{1}}).ok());
     ASSERT_TRUE((*journal)->Append(net::JournalStart{.view = net::View{1}, .histories = {net::View{0}}}).ok());
@@ -146,6 +141,8 @@ class ManagerNodeTest : public ::testing::Test {
   const std::unique_ptr<Device> cpu_ = eddl::test::OpenCpu();
   const test::Problem problem_ = test::FeatureProblem(128);
   const std::unique_ptr<Replica> replica_ = *Replica::Create(*problem_.model, *cpu_, nullptr, 3);
+  const StripeLayout stripes_{problem_.model->layout().gradient_end(),
+                              StripeLayout::ChooseCount(problem_.model->layout().gradient_end())};
 };
 
 TEST_F(ManagerNodeTest, WhatIsSaidToItBeforeItHasReadItsJournalIsHeardAfterwards) {
